@@ -1,0 +1,131 @@
+"""Two small protocols for frozen models, and the registry they are named in.
+
+Dimension letters: B batch, C channels, H/W pixels, T tokens, W language width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from find_core.errors import EncoderError
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Which frozen vision model reads images, and how images are prepared for it."""
+
+    name: str = "efficientnet_lite2"
+    """Registered name; `options` are its keyword arguments."""
+    options: dict[str, Any] = field(default_factory=dict)
+    mean: tuple[float, float, float] = (127.0, 127.0, 127.0)
+    """Subtracted from RGB in 0..255."""
+    std: tuple[float, float, float] = (128.0, 128.0, 128.0)
+    short_side_px: int = 288
+    """Images are resized (keeping their shape) to this shorter side..."""
+    max_side_px: int = 384
+    """...but never to a longer side above this."""
+    size_divisibility: int = 32
+    """Zero padding, bottom and right, after normalisation (find-spec 2.1)."""
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """Which frozen language model reads text."""
+
+    name: str = "minilm"
+    options: dict[str, Any] = field(default_factory=dict)
+    max_tokens: int = 77
+
+
+@dataclass(frozen=True, eq=False)
+class TextTokens:
+    """Token states of one text.
+
+    Attributes:
+        states: (T, W) float32, one row per token that is kept (special tokens included where the
+            encoder keeps them, padding never).
+        offsets: (T, 2) int64 start/end characters of each token in the text; (0, 0) for special
+            tokens.
+    """
+
+    states: Tensor
+    offsets: np.ndarray
+
+
+@runtime_checkable
+class VisionEncoder(Protocol):
+    """A frozen vision model: normalised images in, four feature maps out."""
+
+    channels: tuple[int, int, int, int]
+    """Channels of res2..res5 (strides 4, 8, 16, 32)."""
+
+    def __call__(self, image_BCHW: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) normalised, H and W divisible by 32 -> [res2, res3, res4, res5]."""
+        ...
+
+
+@runtime_checkable
+class LanguageEncoder(Protocol):
+    """A frozen language model: texts in, token states out."""
+
+    width: int
+
+    def encode(self, texts: Sequence[str]) -> list[TextTokens]:
+        """One `TextTokens` per text; the result for a text does not depend on its batch.
+
+        Raises:
+            PromptError: a text has more tokens than the encoder may read.
+        """
+        ...
+
+
+_VISION: dict[str, Callable[..., VisionEncoder]] = {}
+_LANGUAGE: dict[str, Callable[..., LanguageEncoder]] = {}
+
+
+def register_vision(name: str) -> Callable:
+    """Decorator: make a factory (options as keyword arguments) known by `name`."""
+    return lambda factory: _VISION.setdefault(name, factory)
+
+
+def register_language(name: str) -> Callable:
+    """Decorator: make a factory (max_tokens and options as keyword arguments) known by `name`."""
+    return lambda factory: _LANGUAGE.setdefault(name, factory)
+
+
+def build_vision(config: VisionConfig) -> VisionEncoder:
+    """The frozen vision encoder of a config, in eval mode, without gradients.
+
+    Raises:
+        EncoderError: unknown name, missing package or missing weights.
+    """
+    encoder = _lookup(_VISION, config.name, "vision")(**config.options)
+    return freeze(encoder)
+
+
+def build_language(config: LanguageConfig) -> LanguageEncoder:
+    """The frozen language encoder of a config."""
+    factory = _lookup(_LANGUAGE, config.name, "language")
+    return freeze(factory(max_tokens=config.max_tokens, **config.options))
+
+
+def freeze(encoder: Any) -> Any:
+    """Eval mode, and no parameter ever gets a gradient."""
+    if isinstance(encoder, torch.nn.Module):
+        encoder.eval().requires_grad_(False)
+    return encoder
+
+
+def _lookup(table: dict[str, Callable], name: str, kind: str) -> Callable:
+    import find_core.encoders  # noqa: F401  (registers the built-in ones)
+
+    if name not in table:
+        known = ", ".join(sorted(table)) or "none"
+        raise EncoderError(f"Unknown {kind} encoder {name!r}: choose one of {known}.")
+    return table[name]

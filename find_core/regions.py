@@ -1,0 +1,161 @@
+"""Regions of an image: what a finger, a mouse or a detector can point with.
+
+A `Region` is resolution-free until `to_mask` rasterises it. Integer pixel coordinates are pixel
+centres; boxes are pixel edges (x1, y1, x2, y2) with x2/y2 exclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from find_core.errors import PromptError
+
+RegionKind = Literal["mask", "box", "point", "polygon", "circle", "scribble"]
+KINDS: tuple[RegionKind, ...] = ("mask", "box", "point", "polygon", "circle", "scribble")
+
+# A click covers 3x3 pixels, as in the interactive protocol of the paper (find-spec 3.5).
+POINT_RADIUS_PX = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One region of an image, positive ("this") or negative ("not this").
+
+    Attributes:
+        kind: one of `KINDS`.
+        data: float array in pixels, by kind: point (2,) x, y; box (4,) x1, y1, x2, y2; circle (3,)
+            x, y, radius; polygon (N>=3, 2); scribble (N>=1, 2); mask (H, W) bool.
+        positive: False for a negative click (interactive segmentation only).
+        width_px: stroke width of a scribble.
+    """
+
+    kind: RegionKind
+    data: np.ndarray
+    positive: bool = True
+    width_px: float = 5.0
+
+    @staticmethod
+    def point(x: float, y: float, positive: bool = True) -> Region:
+        return Region("point", _floats("point", (x, y), (2,)), positive)
+
+    @staticmethod
+    def box(x1: float, y1: float, x2: float, y2: float, positive: bool = True) -> Region:
+        data = _floats("box", (x1, y1, x2, y2), (4,))
+        if not (data[2] > data[0] and data[3] > data[1]):
+            raise PromptError(
+                f"Box {tuple(data.tolist())} is empty: give (x1, y1, x2, y2) with x2 > x1 and y2 > y1."
+            )
+        return Region("box", data, positive)
+
+    @staticmethod
+    def circle(x: float, y: float, radius: float, positive: bool = True) -> Region:
+        data = _floats("circle", (x, y, radius), (3,))
+        if data[2] <= 0:
+            raise PromptError(f"Circle radius {radius} is not positive: give a radius in pixels > 0.")
+        return Region("circle", data, positive)
+
+    @staticmethod
+    def polygon(points_xy: Any, positive: bool = True) -> Region:
+        data = _floats("polygon", points_xy, (-1, 2))
+        if len(data) < 3:
+            raise PromptError(f"Polygon has {len(data)} points: give at least three (x, y) corners.")
+        return Region("polygon", data, positive)
+
+    @staticmethod
+    def scribble(points_xy: Any, width_px: float = 5.0, positive: bool = True) -> Region:
+        data = _floats("scribble", points_xy, (-1, 2))
+        if len(data) < 1 or not width_px > 0:
+            raise PromptError("Scribble needs at least one (x, y) point and a width_px > 0.")
+        return Region("scribble", data, positive, float(width_px))
+
+    @staticmethod
+    def mask(mask: Any, positive: bool = True) -> Region:
+        data = np.asarray(mask)
+        if data.ndim != 2 or data.dtype != np.bool_:
+            raise PromptError(
+                f"Mask has shape {data.shape} and dtype {data.dtype}: give a (H, W) bool array, "
+                "e.g. mask > 0."
+            )
+        if not data.any():
+            raise PromptError("Mask is empty: mark at least one pixel of the reference.")
+        return Region("mask", data, positive)
+
+    def to_mask(self, height: int, width: int) -> np.ndarray:
+        """Rasterise into a (height, width) bool mask.
+
+        Raises:
+            PromptError: nothing of the region lies inside the image, or a mask has another size.
+        """
+        if self.kind == "mask":
+            if self.data.shape != (height, width):
+                raise PromptError(
+                    f"Mask is {self.data.shape[0]}x{self.data.shape[1]} but its image is "
+                    f"{height}x{width}: give a mask of the image's own size."
+                )
+            return self.data
+        canvas = np.zeros((height, width), np.uint8)
+        _DRAW[self.kind](canvas, self)
+        if not canvas.any():
+            raise PromptError(
+                f"The {self.kind} {np.round(self.data, 1).tolist()} lies outside its image of "
+                f"{width}x{height} pixels: give coordinates in pixels of that image."
+            )
+        return canvas.astype(bool)
+
+
+def _floats(kind: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        data = np.asarray(values, dtype=np.float64).reshape(shape)
+    except (TypeError, ValueError):
+        raise PromptError(f"A {kind} needs numbers of shape {shape}, got {values!r}.") from None
+    if not np.isfinite(data).all() or np.abs(data).max(initial=0) > 1e6:
+        raise PromptError(f"A {kind} needs finite pixel coordinates, got {values!r}.")
+    return data
+
+
+def _draw_point(canvas: np.ndarray, region: Region) -> None:
+    x, y = np.round(region.data).astype(int)
+    height, width = canvas.shape
+    if 0 <= x < width and 0 <= y < height:  # a click outside the image means nothing, even 1 px out
+        r = POINT_RADIUS_PX
+        canvas[max(y - r, 0) : y + r + 1, max(x - r, 0) : x + r + 1] = 1
+
+
+def _draw_box(canvas: np.ndarray, region: Region) -> None:
+    height, width = canvas.shape
+    # Pixel i is inside when its centre is: edges are rounded, and a sliver keeps one pixel.
+    x1, y1 = np.round(region.data[:2]).astype(int)
+    x2, y2 = np.maximum(np.round(region.data[2:]).astype(int), (x1 + 1, y1 + 1))
+    canvas[np.clip(y1, 0, height) : np.clip(y2, 0, height),
+           np.clip(x1, 0, width) : np.clip(x2, 0, width)] = 1  # fmt: skip
+
+
+def _draw_circle(canvas: np.ndarray, region: Region) -> None:
+    x, y, r = region.data
+    rows, cols = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
+    canvas[(cols - x) ** 2 + (rows - y) ** 2 <= max(r, 0.71) ** 2] = 1
+
+
+def _draw_polygon(canvas: np.ndarray, region: Region) -> None:
+    cv2.fillPoly(canvas, [np.round(region.data).astype(np.int32)], 1)
+
+
+def _draw_scribble(canvas: np.ndarray, region: Region) -> None:
+    points = np.round(region.data).astype(np.int32)
+    thickness = max(1, round(region.width_px))
+    if len(points) == 1:
+        points = np.repeat(points, 2, axis=0)
+    cv2.polylines(canvas, [points], False, 1, thickness)
+
+
+_DRAW = {
+    "point": _draw_point,
+    "box": _draw_box,
+    "circle": _draw_circle,
+    "polygon": _draw_polygon,
+    "scribble": _draw_scribble,
+}
