@@ -1,0 +1,81 @@
+"""Sizes of the interface, as one dataclass that checkpoints carry as config.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from find_core.encoders.base import LanguageConfig, VisionConfig
+from find_core.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class FindConfig:
+    """Everything needed to build a FIND model; weights come from a checkpoint.
+
+    The defaults are the published sizes (find-spec 2).
+    """
+
+    name: str = "find"
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    language: LanguageConfig = field(default_factory=LanguageConfig)
+    hidden_dim: int = 512
+    """H: width of queries, tokens and semantic embeddings."""
+    mask_dim: int = 512
+    """P: width of pixel embeddings and mask features."""
+    stride4_dim: int = 512
+    """Width of the pixel decoder's 1/4 map; smaller than hidden_dim saves most of its time."""
+    num_heads: int = 8
+    ffn_dim: int = 2048
+    num_queries: int = 100
+    """Object queries; the image query comes on top."""
+    num_layers: int = 9
+    encoder_layers: int = 6
+    norm_groups: int = 32
+    num_memories: int = 32
+    """Rows of previous-mask memory per visual prompt."""
+    max_spatial_points: int = 512
+    """Sampled points over all visual prompts of an image, positive and negative each."""
+    relevance_scale: float = 10.0
+    """Calibration: score = sigmoid(scale * (cosine - bias)), fitted after training."""
+    relevance_bias: float = 0.5
+    threshold: float = 0.5
+    """Score above which an entity counts as found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> FindConfig:
+        """Inverse of `to_dict`; an unknown or ill-typed key is a CheckpointError that names it."""
+        values = dict(data)
+        values["vision"] = _build(VisionConfig, values.get("vision", {}), "vision.")
+        values["language"] = _build(LanguageConfig, values.get("language", {}), "language.")
+        return _build(FindConfig, values, "")
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise CheckpointError(f"Config {where or 'root'} is not an object: use a newer checkpoint.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - set(fields)):
+        raise CheckpointError(
+            f"Config key {where}{unknown[0]} is unknown to this version: update find_ros."
+        )
+    checked = {k: _convert(v, fields[k], where + k) for k, v in values.items()}
+    return cls(**checked)
+
+
+def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
+    kind = str(spec.type)
+    if kind in ("int", "float", "str"):
+        want = {"int": int, "float": (int, float), "str": str}[kind]
+        if not isinstance(value, want) or isinstance(value, bool):
+            raise CheckpointError(f"Config key {where} must be {kind}, got {value!r}.")
+        if kind == "int" and value < 0:
+            raise CheckpointError(f"Config key {where} must not be negative, got {value}.")
+    if kind.startswith("tuple"):
+        return tuple(value)
+    return value

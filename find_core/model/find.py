@@ -1,0 +1,90 @@
+"""FindModel: the trainable interface between a frozen vision and a frozen language model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from find_core.model.config import FindConfig
+from find_core.model.heads import Heads, Outputs
+from find_core.model.image_state import ImageState, mask_logits
+from find_core.model.interface import Interface, LayerStates
+from find_core.model.pixel_decoder import PixelDecoder
+from find_core.model.sampler import Sampler
+from find_core.model.tasks import RULES, Groups, Rule, Var
+
+
+class FindModel(nn.Module):
+    """Pixel decoder, sampler, interface and heads (the paper's figure 4).
+
+    Args:
+        config: sizes. vision_channels: of res2..res5. language_width: of token states.
+    """
+
+    def __init__(
+        self, config: FindConfig, vision_channels: Sequence[int], language_width: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.hidden_dim
+        self.pixel_decoder = PixelDecoder(
+            vision_channels,
+            dim,
+            config.mask_dim,
+            config.stride4_dim,
+            config.num_heads,
+            config.ffn_dim,
+            config.encoder_layers,
+            config.norm_groups,
+        )
+        self.lang_proj = nn.Linear(language_width, dim, bias=False)
+        self.level_embed = nn.Embedding(3, dim)
+        self.sampler = Sampler(
+            dim, config.num_queries, config.num_memories, config.max_spatial_points
+        )
+        self.interface = Interface(dim, config.num_heads, config.ffn_dim, config.num_layers)
+        self.heads = Heads(dim, config.mask_dim)
+
+    def image_state(self, features: Sequence[Tensor]) -> ImageState:
+        """[res2, res3, res4, res5] (strides 4 to 32) -> what prompts work on."""
+        mask_features, levels = self.pixel_decoder(features)
+        if mask_features.device.type == "cpu":  # autocast helps the convolutions only
+            mask_features, levels = mask_features.float(), [level.float() for level in levels]
+        return ImageState.build(mask_features, levels, self.level_embed.weight)
+
+    def forward(
+        self,
+        image: ImageState | None,
+        groups: Groups,
+        *,
+        previous_BNhw: Tensor | None = None,
+        rules: Mapping[Var, Rule] = RULES,
+    ) -> list[Outputs]:
+        """All predictions (initial first, final last) of the groups present.
+
+        Groups may be those of several tasks merged (`a | b`): tasks do not disturb one another.
+        """
+        return self.interface(
+            self.heads, image, groups, previous_BNhw=previous_BNhw, rules=rules
+        )[0]
+
+    def record(self, groups: Groups, which: Iterable[Var]) -> tuple[Outputs, dict[Var, LayerStates]]:
+        """Run image-independent groups once; final outputs and per-layer states of `which`."""
+        outputs, states = self.interface(self.heads, None, groups, record=which)
+        return outputs[-1], states
+
+    def resume(
+        self, image: ImageState, groups: Groups, supplied: Mapping[Var, LayerStates]
+    ) -> Outputs:
+        """Run image-side groups that see recorded ones; the final outputs."""
+        return self.interface(self.heads, image, groups, supplied=supplied)[0][-1]
+
+    def masks(self, pixel_BNP: Tensor, image: ImageState) -> Tensor:
+        """Mask logits (B, N, H/4, W/4)."""
+        return mask_logits(pixel_BNP, image.mask_features)
+
+    @property
+    def device(self) -> torch.device:
+        return self.level_embed.weight.device

@@ -1,0 +1,77 @@
+"""Prediction heads (find-spec 2.8): from decoder-normed rows d to semantic and pixel embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from find_core.model.tasks import OUTPUTS, PROPOSALS, Var
+
+EPS = 1e-7
+
+
+@dataclass(eq=False)
+class Outputs:
+    """One prediction (initial or after a layer).
+
+    Attributes:
+        embeddings: per output group its rows after `decoder_norm`, (B, N, H); the image query is
+            already pooled over the objects.
+        pixel: per proposal group its pixel embeddings, (B, N, P).
+    """
+
+    embeddings: dict[Var, Tensor]
+    pixel: dict[Var, Tensor] = field(default_factory=dict)
+
+
+class Heads(nn.Module):
+    """Semantic projection, pixel projection, temperature."""
+
+    def __init__(self, dim: int, mask_dim: int) -> None:
+        super().__init__()
+        self.decoder_norm = nn.LayerNorm(dim)
+        self.class_embed = nn.Linear(dim, dim, bias=False)
+        self.mask_embed = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, mask_dim)
+        )
+        self.logit_scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, rows: dict[Var, Tensor]) -> Outputs:
+        embeddings = {v: self.decoder_norm(x) for v, x in rows.items() if v in OUTPUTS}
+        if Var.IMAGE in embeddings and Var.OBJECT in embeddings:
+            embeddings[Var.IMAGE] = pool_image(embeddings[Var.IMAGE], embeddings[Var.OBJECT])
+        pixel = {v: self.mask_embed(d) for v, d in embeddings.items() if v in PROPOSALS}
+        return Outputs(embeddings, pixel)
+
+    def semantic(self, d: Tensor) -> Tensor:
+        """(..., H) -> (..., H), not normalised."""
+        return self.class_embed(d)
+
+    def pixel(self, d: Tensor) -> Tensor:
+        """(..., H) -> (..., P), comparable with mask features by dot product."""
+        return self.mask_embed(d)
+
+    def scale(self, clamp: bool = True) -> Tensor:
+        """exp(logit_scale), at most 100 in losses and grounding."""
+        scale = self.logit_scale.exp()
+        return scale.clamp(max=100.0) if clamp else scale
+
+    def class_logits(self, d: Tensor, bank_CH: Tensor) -> Tensor:
+        """(B, N, H) x class bank (C, H) -> (B, N, C), unclamped scale."""
+        return self.scale(clamp=False) * unit(self.semantic(d)) @ unit(bank_CH).T
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows divided by their length."""
+    return x / (x.norm(dim=-1, keepdim=True) + EPS)
+
+
+def pool_image(image_B1H: Tensor, objects_BNH: Tensor) -> Tensor:
+    """The image row becomes a mean of object rows, weighted by their (detached) cosine to it."""
+    with torch.no_grad():
+        cosine = F.cosine_similarity(image_B1H, objects_BNH, dim=-1)
+        weights = cosine.softmax(-1).unsqueeze(1)
+    return weights @ objects_BNH

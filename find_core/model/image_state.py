@@ -1,0 +1,110 @@
+"""An image as the interface sees it: three levels to read from, mask features to draw with.
+
+Letters: B images, H hidden width, P mask width, M = h*w pixels of a level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from find_core.model.attention import KeysValues
+from find_core.model.pixel_decoder import sine_position
+
+
+@dataclass(eq=False)
+class ImageState:
+    """Everything about images that prompts share; computed once per image.
+
+    Attributes:
+        mask_features: (B, P, H/4, W/4).
+        sources: per level (1/32, 1/16, 1/8) the decoder input, feature + level_embed, (B, M, H).
+        positions: per level the sine encoding, (1, M, H).
+        sizes: per level (h, w).
+        level_masks: per level the mask features resized to it, (B, P, M). Resizing commutes with
+            the product over P, so a layer's attention mask costs one small product (design 4).
+        keys_values: per interface layer, filled by the interface on first use.
+    """
+
+    mask_features: Tensor
+    sources: list[Tensor]
+    positions: list[Tensor]
+    sizes: list[tuple[int, int]]
+    level_masks: list[Tensor]
+    keys_values: dict[int, KeysValues] = field(default_factory=dict)
+
+    @staticmethod
+    def build(mask_features: Tensor, levels: list[Tensor], level_embed: Tensor) -> ImageState:
+        """From the pixel decoder's output; `level_embed` is (3, H)."""
+        sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
+        sources = [
+            level.flatten(2).transpose(1, 2) + level_embed[i] for i, level in enumerate(levels)
+        ]
+        dim, device = levels[0].shape[1], levels[0].device
+        positions = [
+            sine_position(h, w, dim, device).to(levels[0].dtype).flatten(2).transpose(1, 2)
+            for h, w in sizes
+        ]
+        detached = mask_features.detach()  # attention masks carry no gradient (find-spec 2.7)
+        level_masks = [resize(detached, size).flatten(2) for size in sizes]
+        return ImageState(mask_features, sources, positions, sizes, level_masks)
+
+    @property
+    def batch(self) -> int:
+        return self.mask_features.shape[0]
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """(H, W) in pixels of the padded network input."""
+        height, width = self.mask_features.shape[-2:]
+        return height * 4, width * 4
+
+    def __getitem__(self, i: int) -> ImageState:
+        """The state of image `i` alone, as a batch of one."""
+        part = slice(i, i + 1)
+        return ImageState(
+            self.mask_features[part],
+            [s[part] for s in self.sources],
+            self.positions,
+            self.sizes,
+            [m[part] for m in self.level_masks],
+            {n: (k[part], v[part]) for n, (k, v) in self.keys_values.items()},
+        )
+
+    def sample(self, level: int, image_index: Tensor, points_yx: Tensor) -> Tensor:
+        """Bilinear samples of a level's source.
+
+        Args:
+            image_index: (T,) int64 which image of the batch.
+            points_yx: (T, 2) in [0, 1], `align_corners=True` convention (find-spec 2.5).
+
+        Returns:
+            (T, H).
+        """
+        height, width = self.sizes[level]
+        source = self.sources[level]
+        y, x = points_yx[:, 0] * (height - 1), points_yx[:, 1] * (width - 1)
+        y0, x0 = y.floor().long().clamp(0, height - 1), x.floor().long().clamp(0, width - 1)
+        y1, x1 = (y0 + 1).clamp(max=height - 1), (x0 + 1).clamp(max=width - 1)
+        fy, fx = (y - y0).unsqueeze(1).to(source.dtype), (x - x0).unsqueeze(1).to(source.dtype)
+
+        def at(row: Tensor, col: Tensor) -> Tensor:
+            return source[image_index, row * width + col]
+
+        top = at(y0, x0) * (1 - fx) + at(y0, x1) * fx
+        bottom = at(y1, x0) * (1 - fx) + at(y1, x1) * fx
+        return top * (1 - fy) + bottom * fy
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Plain bilinear, half-pixel centres, no antialiasing (find-spec 8)."""
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def mask_logits(pixel_BNP: Tensor, mask_features: Tensor) -> Tensor:
+    """(B, N, P) x (B or 1, P, h, w) -> (B, N, h, w), unscaled (find-spec 2.8)."""
+    size = mask_features.shape[-2:]
+    return torch.matmul(pixel_BNP, mask_features.flatten(2)).unflatten(2, size)

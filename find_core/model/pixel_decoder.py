@@ -1,0 +1,128 @@
+"""Pixel decoder (`transformer_encoder_fpn`, find-spec 2.3): backbone maps -> levels and mask features.
+
+Letters: B batch, C channels, H hidden width, P mask width, h/w map size, N = h*w.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from find_core.model.attention import Attention
+
+
+def sine_position(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
+    """Sine position encoding (1, dim, height, width), y half first.
+
+    Frequency 10000^(2*floor(i/2)/(dim/2)), positions from 1, normalised to 2*pi.
+    """
+    y = torch.arange(1, height + 1, device=device, dtype=torch.float32) / (height + 1e-6)
+    x = torch.arange(1, width + 1, device=device, dtype=torch.float32) / (width + 1e-6)
+    half = dim // 2
+    exponent = 2 * torch.div(torch.arange(half, device=device), 2, rounding_mode="floor") / half
+    frequency = 10000.0**exponent
+
+    def waves(positions: Tensor) -> Tensor:
+        angle = positions[:, None] * (2 * math.pi) / frequency
+        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
+
+    y_emb = waves(y)[:, None].expand(height, width, half)
+    x_emb = waves(x)[None].expand(height, width, half)
+    return torch.cat((y_emb, x_emb), dim=2).permute(2, 0, 1)[None]
+
+
+class EncoderLayer(nn.Module):
+    """Post-norm transformer layer; the position term enters queries and keys only."""
+
+    def __init__(self, dim: int, num_heads: int, ffn_dim: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(dim, num_heads)
+        self.linear1 = nn.Linear(dim, ffn_dim)
+        self.linear2 = nn.Linear(ffn_dim, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+
+    def forward(self, x_BNH: Tensor, position_BNH: Tensor) -> Tensor:
+        q = x_BNH + position_BNH
+        x = self.norm1(x_BNH + self.self_attn(q, self.self_attn.keys_values(q, x_BNH)))
+        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias, GroupNorm, optional ReLU."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, groups: int, relu: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(math.gcd(groups, outputs), outputs)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return F.relu(x) if self.relu else x
+
+
+class PixelDecoder(nn.Module):
+    """Transformer over the 1/32 map, then a top-down pyramid.
+
+    Args:
+        channels: of res2..res5. stride4_dim: width of the last (1/4) map; where it differs from
+            `hidden_dim`, a 1x1 `bridge` carries the 1/8 map over.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        hidden_dim: int,
+        mask_dim: int,
+        stride4_dim: int,
+        num_heads: int,
+        ffn_dim: int,
+        num_layers: int,
+        norm_groups: int = 32,
+    ) -> None:
+        super().__init__()
+        self.hidden_dim = hidden_dim
+        self.input_proj = nn.Conv2d(channels[3], hidden_dim, 1)
+        self.encoder = nn.ModuleList(
+            EncoderLayer(hidden_dim, num_heads, ffn_dim) for _ in range(num_layers)
+        )
+        dims = {4: hidden_dim, 3: hidden_dim, 2: hidden_dim, 1: stride4_dim}
+        # Numbered as in the published files: 1 is res2 (1/4) ... 4 is res5 (1/32).
+        self.adapters = nn.ModuleDict(
+            {str(i): ConvNorm(channels[i - 1], dims[i], 1, norm_groups) for i in (3, 2, 1)}
+        )
+        self.layers = nn.ModuleDict(
+            {str(i): ConvNorm(dims[i], dims[i], 3, norm_groups, relu=True) for i in (4, 3, 2, 1)}
+        )
+        same = stride4_dim == hidden_dim
+        self.bridge = nn.Identity() if same else nn.Conv2d(hidden_dim, stride4_dim, 1, bias=False)
+        self.mask_features = nn.Conv2d(stride4_dim, mask_dim, 3, padding=1)
+
+    def encode(self, res5_BChw: Tensor) -> Tensor:
+        """The transformer over the coarsest map: (B, C, h, w) -> (B, H, h, w)."""
+        x = self.input_proj(res5_BChw)
+        height, width = x.shape[-2:]
+        position = sine_position(height, width, self.hidden_dim, x.device)
+        position = position.to(x.dtype).flatten(2).transpose(1, 2)
+        tokens = x.flatten(2).transpose(1, 2)
+        for layer in self.encoder:
+            tokens = layer(tokens, position)
+        return tokens.transpose(1, 2).unflatten(2, (height, width))
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """[res2, res3, res4, res5] -> mask features (B, P, H/4, W/4), [1/32, 1/16, 1/8] (B, H, ...)."""
+        x = self.layers["4"](self.encode(features[3]))
+        levels = [x]
+        for i in (3, 2, 1):
+            lateral = self.adapters[str(i)](features[i - 1])
+            top = self.bridge(x) if i == 1 else x
+            x = self.layers[str(i)](lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest"))
+            levels.append(x)
+        return self.mask_features(x), levels[:3]

@@ -1,0 +1,289 @@
+"""The embedding sampler (find-spec 2.5): from prompts to the groups of rows the interface runs on.
+
+Letters: B batch, N rows, T tokens, H hidden width, E entities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from find_core.model.image_state import ImageState
+from find_core.model.tasks import Group, Groups, Var
+
+# Rows that belong to no phrase or entity; different numbers keep pads from matching (find-spec 2.7).
+PAD_TOKEN, PAD_QUERY, NO_ENTITY = -2, -3, -4
+
+
+@dataclass(frozen=True, eq=False)
+class VisualPrompt:
+    """A region of one image of a batch.
+
+    Attributes:
+        image: the encoded images the region lies in; image_index: which of them.
+        mask: (H, W) bool at the padded input size.
+        index: the prompt or entity it belongs to.
+        positive: False for a "not this" stroke.
+    """
+
+    image: ImageState
+    image_index: int
+    mask: Tensor
+    index: int
+    positive: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Legend:
+    """One interleaved entry.
+
+    Attributes:
+        tokens: (T, H) projected token states of the whole sentence.
+        entity_index: (T,) int64, the entity each token belongs to, or `NO_ENTITY`.
+        is_visual: (E,) bool.
+        prompts: the visual entities' regions (their `index` is the entity's).
+    """
+
+    tokens: Tensor
+    entity_index: Tensor
+    is_visual: Tensor
+    prompts: Sequence[VisualPrompt] = ()
+
+
+class Sampler(nn.Module):
+    """The parameter banks, and the groups that tasks make of them.
+
+    Only three banks exist; every task's proposals and queries are copies of object rows and of the
+    image row (find-spec 2.5).
+    """
+
+    def __init__(self, dim: int, num_queries: int, num_memories: int, max_points: int) -> None:
+        super().__init__()
+        self.num_queries, self.num_memories, self.max_points = num_queries, num_memories, max_points
+        self.query_feat = nn.Embedding(num_queries + 1, dim)
+        self.query_embed = nn.Embedding(num_queries + 1, dim)
+        self.spatial_featured = nn.Embedding(num_memories, dim)
+        self.spatial_embed = nn.Embedding(num_memories, dim)
+        self.pn_indicator = nn.Embedding(2, dim)
+        self.mask_spatial_embed = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in range(3))
+
+    def segmentation(self, batch: int) -> Groups:
+        """Generic segmentation and the image embedding: object proposals and the image query."""
+        return {
+            Var.OBJECT: self._proposals(batch),
+            Var.IMAGE: self._queries(_ones(batch, 1, self._device)),
+        }
+
+    def grounding(
+        self, phrases: Sequence[Sequence[Tensor]], official_padding: bool = False
+    ) -> Groups:
+        """Grounded segmentation.
+
+        Args:
+            phrases: per image, the (T, H) tokens of each phrase; all share one sequence.
+            official_padding: padded description queries change valid ones, as in the reference
+                (find-spec 3.6-6); by default results do not depend on the batch.
+        """
+        tokens = [torch.cat(list(p)) for p in phrases]
+        index = [_repeat_index([len(t) for t in p], self._device) for p in phrases]
+        count = max(len(p) for p in phrases)
+        valid = torch.tensor(
+            [[i < len(p) for i in range(count)] for p in phrases], device=self._device
+        )
+        return {
+            Var.GROUNDING: self._proposals(len(phrases)),
+            Var.DESCRIPTION: self._queries(valid, hide_padding=not official_padding),
+            Var.DESCRIPTION_TOKENS: _token_group(tokens, index),
+        }
+
+    def interactive(
+        self,
+        prompts: Sequence[Sequence[VisualPrompt]],
+        counts: Sequence[int],
+        with_memory: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Groups:
+        """Interactive segmentation: per image the strokes of `counts[b]` prompts."""
+        count = max(counts)
+        valid = torch.tensor([[i < n for i in range(count)] for n in counts], device=self._device)
+        groups: Groups = {
+            Var.SEGMENT: self._proposals(len(prompts)),
+            Var.SPATIAL: self._queries(valid),
+            Var.SPATIAL_TOKENS: self.visual_tokens(prompts, generator),
+        }
+        if with_memory:
+            groups[Var.MEMORY] = self._memories(valid)
+        return groups
+
+    def interleave(
+        self, legends: Sequence[Legend], generator: torch.Generator | None = None
+    ) -> Groups:
+        """Everything of interleaved entries that does not depend on the target image."""
+        batch, device = len(legends), self._device
+        visual = [_token_is_visual(entry) for entry in legends]
+        row = self.num_queries
+        content = [e.tokens + v * self.query_feat.weight[row] for e, v in zip(legends, visual)]
+        position = [
+            e.tokens.detach() + v * self.query_embed.weight[row] for e, v in zip(legends, visual)
+        ]
+        tokens = _token_group(content, [e.entity_index for e in legends], position)
+        count = max(len(e.is_visual) for e in legends)
+        valid = torch.tensor(
+            [[i < len(e.is_visual) for i in range(count)] for e in legends], device=device
+        )
+        groups: Groups = {
+            Var.LEGEND: self._queries(_ones(batch, 1, device)),
+            Var.INTERLEAVE: self._queries(valid),
+            Var.LEGEND_TOKENS: tokens,
+        }
+        if any(e.prompts for e in legends):
+            groups[Var.REFERENCE_TOKENS] = self.visual_tokens(
+                [e.prompts for e in legends], generator
+            )
+        return groups
+
+    def entity_proposals(self, batch: int) -> Groups:
+        """The image-side partner of `interleave`."""
+        return {Var.ENTITY: self._proposals(batch)}
+
+    def sentence(self, tokens: Sequence[Tensor], query: Var = Var.CAPTION) -> Groups:
+        """Captions or class sentences: one query over all tokens of each text."""
+        source = Var.CAPTION_TOKENS if query is Var.CAPTION else Var.CLASS_TOKENS
+        index = [torch.zeros(len(t), dtype=torch.long, device=self._device) for t in tokens]
+        return {
+            query: self._queries(_ones(len(tokens), 1, self._device)),
+            source: _token_group(list(tokens), index),
+        }
+
+    def visual_tokens(
+        self,
+        prompts: Sequence[Sequence[VisualPrompt]],
+        generator: torch.Generator | None = None,
+    ) -> list[Group]:
+        """Point samples of each entry's regions, drawn anew per level; one group per level."""
+        return [self._visual_tokens_at(level, prompts, generator) for level in range(3)]
+
+    def _visual_tokens_at(
+        self,
+        level: int,
+        prompts: Sequence[Sequence[VisualPrompt]],
+        generator: torch.Generator | None,
+    ) -> Group:
+        dim = self.query_feat.embedding_dim
+        rows, index = [], []
+        for entry in prompts:
+            parts, part_index = [], []
+            for positive in (True, False):
+                same_sign = [p for p in entry if p.positive is positive]
+                points = draw_points([p.mask for p in same_sign], self.max_points, generator)
+                for prompt, points_yx in zip(same_sign, points):
+                    parts.append(self._sample(level, prompt, points_yx))
+                    part_index.append(_full_index(len(points_yx), prompt.index, self._device))
+            rows.append(torch.cat(parts) if parts else self.query_feat.weight.new_zeros(0, dim))
+            index.append(torch.cat(part_index) if parts else _full_index(0, 0, self._device))
+        # Content and position are both the sampled value, gradient in both (find-spec 8).
+        return _token_group(rows, index, rows)
+
+    def _sample(self, level: int, prompt: VisualPrompt, points_yx: Tensor) -> Tensor:
+        image_index = torch.full((len(points_yx),), prompt.image_index, device=points_yx.device)
+        sampled = prompt.image.sample(level, image_index, points_yx)
+        sign = self.pn_indicator.weight[0 if prompt.positive else 1]
+        return self.mask_spatial_embed[level](sampled) + sign
+
+    def _proposals(self, batch: int) -> Group:
+        rows = slice(0, self.num_queries)
+        return Group(
+            _expand(self.query_feat.weight[rows], batch),
+            _expand(self.query_embed.weight[rows], batch),
+        )
+
+    def _queries(self, valid_BN: Tensor, hide_padding: bool = True) -> Group:
+        batch, count = valid_BN.shape
+        rows = slice(self.num_queries, self.num_queries + 1)
+        index = torch.arange(count, device=valid_BN.device).expand(batch, count)
+        return Group(
+            _expand(self.query_feat.weight[rows], batch).expand(batch, count, -1),
+            _expand(self.query_embed.weight[rows], batch).expand(batch, count, -1),
+            valid_BN if hide_padding and not bool(valid_BN.all()) else None,
+            torch.where(valid_BN, index, PAD_QUERY),
+        )
+
+    def _memories(self, valid_BN: Tensor) -> Group:
+        # The reference has one memory and crashes on two prompts (find-spec 3.6-2); here every
+        # prompt has its own copy of the memory rows, which is the same thing for one prompt.
+        batch, count = valid_BN.shape
+        return Group(
+            _expand(self.spatial_featured.weight.repeat(count, 1), batch),
+            _expand(self.spatial_embed.weight.repeat(count, 1), batch),
+            valid_BN.repeat_interleave(self.num_memories, 1),
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        return self.query_feat.weight.device
+
+
+def draw_points(
+    masks: Sequence[Tensor], budget: int, generator: torch.Generator | None = None
+) -> list[Tensor]:
+    """Choose at most `budget` pixels over all masks, every mask with the same total probability.
+
+    Args:
+        masks: (H, W) bool each; sizes may differ.
+
+    Returns:
+        Per mask (T, 2) float32 (y/h, x/w) of integer pixel indices, in reading order.
+    """
+    pixels = [mask.nonzero() for mask in masks]
+    counts = [len(p) for p in pixels]
+    if sum(counts) > budget:
+        weights = torch.cat([torch.full((n,), 1.0 / max(n, 1)) for n in counts])
+        chosen = torch.multinomial(weights, budget, generator=generator).sort().values
+        bounds = torch.tensor([0, *counts]).cumsum(0)
+        pixels = [
+            p[(chosen[(chosen >= lo) & (chosen < hi)] - lo).to(p.device)]
+            for p, lo, hi in zip(pixels, bounds[:-1], bounds[1:])
+        ]
+    return [p / p.new_tensor(m.shape, dtype=torch.float32) for p, m in zip(pixels, masks)]
+
+
+def _token_is_visual(entry: Legend) -> Tensor:
+    """(T, 1) 1.0 for tokens of visual entities."""
+    inside = entry.entity_index >= 0
+    visual = entry.is_visual.to(entry.tokens.device)[entry.entity_index.clamp(min=0)] & inside
+    return visual.unsqueeze(1).to(entry.tokens.dtype)
+
+
+def _token_group(
+    rows: Sequence[Tensor], index: Sequence[Tensor], position: Sequence[Tensor] | None = None
+) -> Group:
+    """Pad token rows into one group; the position term defaults to the detached token itself."""
+    content = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(r) for r in rows], device=content.device)
+    valid = torch.arange(content.shape[1], device=content.device) < lengths[:, None]
+    padded_index = nn.utils.rnn.pad_sequence(list(index), batch_first=True, padding_value=PAD_TOKEN)
+    terms = content.detach() if position is None else nn.utils.rnn.pad_sequence(
+        list(position), batch_first=True
+    )  # fmt: skip
+    return Group(content, terms, None if bool(valid.all()) else valid, padded_index)
+
+
+def _expand(rows_NH: Tensor, batch: int) -> Tensor:
+    return rows_NH.unsqueeze(0).expand(batch, -1, -1)
+
+
+def _ones(batch: int, count: int, device: torch.device) -> Tensor:
+    return torch.ones(batch, count, dtype=torch.bool, device=device)
+
+
+def _full_index(count: int, value: int, device: torch.device) -> Tensor:
+    return torch.full((count,), value, dtype=torch.long, device=device)
+
+
+def _repeat_index(lengths: Sequence[int], device: torch.device) -> Tensor:
+    return torch.repeat_interleave(
+        torch.arange(len(lengths), device=device), torch.tensor(lengths, device=device)
+    )
