@@ -3,7 +3,7 @@
 A module here imports its heavy packages (transformers, ...) only when an encoder is built.
 """
 
-from find_core.encoders import efficientnet, minilm, tiny
+from find_core.encoders import davit, efficientnet, focalnet, minilm, tiny
 from find_core.encoders.base import (
     LanguageConfig,
     LanguageEncoder,
@@ -24,7 +24,9 @@ __all__ = [
     "VisionEncoder",
     "build_language",
     "build_vision",
+    "davit",
     "efficientnet",
+    "focalnet",
     "minilm",
     "register_language",
     "register_vision",
