@@ -1,70 +1,295 @@
-"""Find and Scene: encode an image once, prompt it many times."""
+"""Find: frozen encoders, the interface between them, and what users ask of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, overload
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from find_core.prompts import Prompt
-from find_core.regions import Region
-from find_core.results import InteractiveSegmentation, Localization, PanopticSegmentation
+from find_core.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
+from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
+from find_core.errors import FindError
+from find_core.images import check_image
+from find_core.model.config import FindConfig
+from find_core.model.find import FindModel
+from find_core.model.sampler import Legend, VisualPrompt
+from find_core.model.tasks import Var
+from find_core.preprocess import mask_to_input, plan, prepare
+from find_core.prompts import Prompt, Reference, as_prompt
+from find_core.scene import Scene
 
+__all__ = ["CompiledPrompt", "Find", "Scene", "load"]
 
-@dataclass(eq=False)
-class CompiledPrompt:
-    """A prompt with everything that does not depend on the target image computed once.
-
-    Attributes:
-        prompt: the `Prompt`.
-        embedding: (D,) float32 unit vector of the whole prompt (legend query), image-independent.
-        entity_embeddings: (E, D) float32 unit vectors, one per entity, semantic space.
-        entity_pixel_embeddings: (E, P) float32, pixel space (comparable with Scene.pixel_features).
-        entity_is_visual: (E,) bool.
-        (plus private cached tensors: legend-token states per interface layer)
-    """
-
-    prompt: Prompt
-    embedding: np.ndarray
-    entity_embeddings: np.ndarray
-    entity_pixel_embeddings: np.ndarray
-    entity_is_visual: np.ndarray
+CACHED_PROMPTS = 64
+CLASS_SENTENCE = "Describe the concept of {}."
 
 
 class Find:
-    """The model behind all doors; one object may be used from several threads (a lock inside).
+    """The model behind all three doors. May be used from several threads.
 
-    Attributes: device (torch.device), embedding_dim D, pixel_dim P, fingerprint (str: identifies the
-    embedding space: hash of config and weights), name.
+    Args:
+        model: the trainable interface. vision: frozen image encoder.
+        language: frozen text encoder, or a function that builds it when first needed: a robot whose
+            prompts are compiled ahead never loads the language model.
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"...
+        dtype: autocast type on CUDA (bfloat16 by default), None for full precision. CPUs always run
+            in float32.
+        compile: `torch.compile` the vision encoder and the pixel decoder.
     """
 
-    def encode(self, image): ...  # (H, W, 3) uint8 RGB -> Scene; list -> list[Scene]
-    def compile(self, prompt: Prompt | str) -> CompiledPrompt: ...  # LRU-cached
-    def embed(self, prompt: Prompt | str) -> np.ndarray: ...  # (D,) float32 unit
+    def __init__(
+        self,
+        model: FindModel,
+        vision: VisionEncoder,
+        language: LanguageEncoder | Callable[[], LanguageEncoder],
+        device: str | torch.device = "auto",
+        dtype: torch.dtype | None = torch.bfloat16,
+        compile: bool = False,
+    ) -> None:
+        self.config: FindConfig = model.config
+        self.device = pick_device(device)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.vision: Any = vision.to(self.device) if isinstance(vision, torch.nn.Module) else vision
+        self._language = language
+        self._dtype = dtype if self.device.type == "cuda" else None
+        self._lock = threading.RLock()
+        self._compiled: OrderedDict[str, CompiledPrompt] = OrderedDict()
+        self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
+        self._fingerprint: str | None = None
+        if self.device.type == "cuda" and isinstance(self.vision, torch.nn.Module):
+            self.vision = self.vision.to(memory_format=torch.channels_last)
+        if compile:
+            self.vision = torch.compile(self.vision)
+            self.model.pixel_decoder = torch.compile(self.model.pixel_decoder)  # type: ignore[assignment]
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def embedding_dim(self) -> int:
+        """D, the length of semantic embeddings."""
+        return self.config.hidden_dim
+
+    @property
+    def pixel_dim(self) -> int:
+        """P, the length of pixel embeddings."""
+        return self.config.mask_dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of configuration and weights: vectors compare only under the same fingerprint."""
+        with self._lock:
+            if self._fingerprint is None:
+                config = {k: v for k, v in self.config.to_dict().items() if k != "name"}
+                digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+                for key, tensor in sorted(self.model.state_dict().items()):
+                    digest.update(key.encode())
+                    digest.update(tensor.detach().float().cpu().numpy().tobytes())
+                self._fingerprint = digest.hexdigest()[:16]
+            return self._fingerprint
+
+    @property
+    def language(self) -> LanguageEncoder:
+        """The text encoder, built on first use."""
+        with self._lock:
+            if not isinstance(self._language, LanguageEncoder):
+                self._language = self._language()
+            if isinstance(self._language, torch.nn.Module):
+                self._language.to(self.device)
+            return self._language
+
+    @overload
+    def encode(self, image: np.ndarray) -> Scene: ...
+    @overload
+    def encode(self, image: Sequence[np.ndarray]) -> list[Scene]: ...
+
+    def encode(self, image: np.ndarray | Sequence[np.ndarray]) -> Scene | list[Scene]:
+        """Encode (H, W, 3) uint8 RGB once, to be prompted many times; a list gives a list.
+
+        Images of one input size share a batch. Others do not, because padding an image further
+        would change its answer.
+
+        Raises:
+            ImageError: not (H, W, 3) uint8, or a side of zero pixels.
+        """
+        if isinstance(image, list | tuple):
+            return self._encode_many([check_image(i, f"Image {n}") for n, i in enumerate(image)])
+        return self._encode_many([check_image(image)])[0]
+
+    def compile(self, prompt: Prompt | str) -> CompiledPrompt:
+        """Do everything for `prompt` that does not need the target image; the result is cached.
+
+        Raises:
+            PromptError: the prompt is malformed, or longer than the text encoder reads.
+        """
+        prompt = as_prompt(prompt)
+        key = prompt_key(prompt)
+        with self._lock:
+            if key in self._compiled:
+                self._compiled.move_to_end(key)
+                return self._compiled[key]
+        compiled = self._compile(prompt)
+        with self._lock:
+            self._compiled[key] = compiled
+            while len(self._compiled) > CACHED_PROMPTS:
+                self._compiled.popitem(last=False)
+        return compiled
+
+    def embed(self, prompt: Prompt | str) -> np.ndarray:
+        """(D,) float32 unit vector of a prompt, comparable with `Scene.embedding`."""
+        return self.compile(prompt).embedding
+
+    def embed_caption(self, text: str) -> np.ndarray:
+        """(D,) float32 unit vector of a plain caption by the caption query (image-text retrieval)."""
+        return to_unit(self._sentence_row(text, Var.CAPTION))
+
+    def classes(self, classes: Sequence[str | Prompt]) -> Tensor:
+        """Class bank rows (C, D), raw: names, descriptions (text Prompts) or visual examples.
+
+        A name is read as "Describe the concept of {name}."; a `Prompt` of words is read as it is; a
+        prompt of one reference stands for the best-fitting object of the reference image.
+        """
+        return torch.stack([self._class_row(c) for c in classes])
+
+    @torch.inference_mode()
+    def _encode_many(self, images: list[np.ndarray]) -> list[Scene]:
+        plans = [plan(*image.shape[:2], self.config.vision) for image in images]
+        scenes: list[Scene | None] = [None] * len(images)
+        for padded in dict.fromkeys(p.padded for p in plans):
+            members = [i for i, p in enumerate(plans) if p.padded == padded]
+            batch = torch.stack([prepare(images[i], plans[i], self.config.vision) for i in members])
+            with self.autocast():
+                features = self.vision(self._upload(batch))
+                state = self.model.image_state(features)
+            for row, i in enumerate(members):
+                scenes[i] = Scene(self, state[row] if len(members) > 1 else state, plans[i])
+        return [scene for scene in scenes if scene is not None]
+
+    def _upload(self, batch: Tensor) -> Tensor:
+        if self.device.type != "cuda":
+            return batch
+        batch = batch.pin_memory().to(self.device, non_blocking=True)
+        return batch.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def _compile(self, prompt: Prompt) -> CompiledPrompt:
+        text, spans = prompt.sentence()
+        tokens = self.language.encode([text])[0]
+        visual = torch.tensor([e.is_visual for e in prompt.entities])
+        prompts = [
+            self._visual_prompt(e.reference, i)
+            for i, e in enumerate(prompt.entities)
+            if e.reference is not None
+        ]
+        index = entity_of_tokens(tokens, spans).to(self.device)
+        with self.autocast():
+            legend = Legend(self._project(tokens), index, visual, prompts)
+            groups = self.model.sampler.interleave([legend], self.generator())
+            outputs, states = self.model.record(groups, [Var.LEGEND_TOKENS])
+            rows = outputs.embeddings
+            semantic = self.model.heads.semantic(rows[Var.INTERLEAVE])[0]
+            pixel = self.model.heads.pixel(rows[Var.INTERLEAVE])[0]
+            whole = self.model.heads.semantic(rows[Var.LEGEND])[0, 0]
+        return CompiledPrompt(
+            prompt=prompt,
+            embedding=to_unit(whole),
+            entity_embeddings=to_unit(semantic),
+            entity_pixel_embeddings=pixel.float().cpu().numpy(),
+            entity_is_visual=visual.numpy(),
+            fingerprint=self.fingerprint,
+            semantic=semantic,
+            pixel=pixel,
+            legend=states[Var.LEGEND_TOKENS],
+        )
+
+    def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:
+        scene = self.encode(reference.image)
+        mask = mask_to_input(reference.mask, scene.geometry).to(self.device)
+        return VisualPrompt(scene.state, 0, mask, index)
+
+    def _project(self, tokens: TextTokens) -> Tensor:
+        return self.model.lang_proj(tokens.states.to(self.device))
+
+    def project(self, texts: Sequence[str]) -> list[Tensor]:
+        """(T, H) projected token states of each text."""
+        return [self._project(tokens) for tokens in self.language.encode(list(texts))]
+
+    @torch.inference_mode()
+    def _sentence_row(self, text: str, query: Var) -> Tensor:
+        with self.autocast():
+            groups = self.model.sampler.sentence(self.project([text]), query)
+            outputs = self.model(None, groups)[-1]
+            return self.model.heads.semantic(outputs.embeddings[query])[0, 0]
+
+    def _class_row(self, item: str | Prompt) -> Tensor:
+        key = f"name:{item}" if isinstance(item, str) else prompt_key(item)
+        with self._lock:
+            if key in self._class_rows:
+                return self._class_rows[key]
+        if isinstance(item, str):
+            row = self._sentence_row(CLASS_SENTENCE.format(item), Var.CLASS)
+        elif (reference := item.entities[0].reference) is not None:
+            row = self.encode(reference.image).object_row_at(reference.mask)
+        else:
+            row = self._sentence_row(item.text, Var.CLASS)
+        with self._lock:
+            self._class_rows[key] = row
+            while len(self._class_rows) > 16 * CACHED_PROMPTS:
+                self._class_rows.popitem(last=False)
+        return row
+
+    def autocast(self) -> AbstractContextManager:
+        if self._dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self._dtype)
+
+    @staticmethod
+    def generator() -> torch.Generator:
+        """Fresh and seeded: the same prompt always samples the same points."""
+        return torch.Generator().manual_seed(0)
 
 
-class Scene:
-    """An encoded image. Attributes: height, width (pixels of the original image);
+def pick_device(device: str | torch.device) -> torch.device:
+    """ "auto" is CUDA where there is one.
 
-    embedding: (D,) float32 unit. object_embeddings: (Q, D) float32 unit, semantic space.
-    object_mask_logits: (Q, h, w) float32 at 1/4 of the encoded (resized) image, padding cropped.
+    Raises:
+        FindError: the device does not exist here.
     """
-
-    def localize(
-        self, prompt: Prompt | str | CompiledPrompt, *, threshold: float | None = None, fast: bool = False
-    ) -> Localization: ...
-
-    def localize_many(self, prompts: Sequence, **kw) -> list[Localization]: ...  # one batched pass
-    def relevance(self, prompt) -> float: ...  # object-level matching only: a small matrix product
-    def segment(self, classes: Sequence[str | Prompt], mode: str = "panoptic") -> PanopticSegmentation: ...
-    def ground(self, phrases: Sequence[str], *, threshold: float | None = None) -> Localization: ...
-    def interact(self, *regions: Region | Sequence[Region], previous=None) -> InteractiveSegmentation: ...
-
-    def semantic_map(self) -> tuple[np.ndarray, np.ndarray]: ...
-    # -> probabilities (Q, h, w) float32: softmax over the object masks (sums to 1 over Q);
-    #    object_embeddings (Q, D). e(x) = sum_q p_q(x) s_q (design section 5), not normalised.
-    def pixel_features(self) -> np.ndarray: ...  # (P, h, w) float32: mask features at 1/4, padding cropped
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise FindError(f"Unknown device {device!r}: use 'auto', 'cpu' or 'cuda'.") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise FindError(
+            f"Device {device!r} is not available: this torch ({torch.__version__}) sees no GPU; "
+            "use device='cpu', or install a CUDA build of torch."
+        )
+    return chosen
 
 
-def load(name: str = "find-tabletop", device: str = "auto") -> Find: ...
+def load(name: str = "find-tabletop", device: str = "auto", **options: Any) -> Find:
+    """Load a model: the packaged default, a directory, a hub id, or an imported checkpoint.
+
+    Args:
+        name: "find-tabletop"; a directory written by `find-core import` or by training;
+            "xueyanz/FIND:focalt"; or a published .pt file.
+        device: "auto", "cpu", "cuda", ...
+        options: of `Find` (dtype, compile).
+
+    Raises:
+        CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
+    """
+    from find_core.checkpoint import load_find
+
+    return load_find(name, device=device, **options)
