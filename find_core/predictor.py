@@ -181,18 +181,26 @@ class Find:
         return batch.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def _compile(self, prompt: Prompt) -> CompiledPrompt:
+    def legend(self, prompt: Prompt) -> Legend:
+        """The prompt as the sampler takes it: projected tokens, and regions of encoded references."""
         text, spans = prompt.sentence()
         tokens = self.language.encode([text])[0]
-        visual = torch.tensor([e.is_visual for e in prompt.entities])
         prompts = [
             self._visual_prompt(e.reference, i)
             for i, e in enumerate(prompt.entities)
             if e.reference is not None
         ]
-        index = entity_of_tokens(tokens, spans).to(self.device)
+        return Legend(
+            self._project(tokens),
+            entity_of_tokens(tokens, spans).to(self.device),
+            torch.tensor([e.is_visual for e in prompt.entities]),
+            prompts,
+        )
+
+    @torch.inference_mode()
+    def _compile(self, prompt: Prompt) -> CompiledPrompt:
         with self.autocast():
-            legend = Legend(self._project(tokens), index, visual, prompts)
+            legend = self.legend(prompt)
             groups = self.model.sampler.interleave([legend], self.generator())
             outputs, states = self.model.record(groups, [Var.LEGEND_TOKENS])
             rows = outputs.embeddings
@@ -204,7 +212,7 @@ class Find:
             embedding=to_unit(whole),
             entity_embeddings=to_unit(semantic),
             entity_pixel_embeddings=pixel.float().cpu().numpy(),
-            entity_is_visual=visual.numpy(),
+            entity_is_visual=legend.is_visual.numpy(),
             fingerprint=self.fingerprint,
             semantic=semantic,
             pixel=pixel,

@@ -1,0 +1,51 @@
+# make demo   sets up .venv and plays a camera into the node over DDS; results in out/demo
+# make test   sets up .venv and runs the whole test suite
+# make check  ruff, mypy, formatting
+# Options:    VIDEO=path PROMPT="the <red cup>" for demo; ARGS="-k name" for test
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+
+# One thread per process: small models on small machines lose more to contention than they gain.
+export OMP_NUM_THREADS ?= 1
+export MUJOCO_GL ?= osmesa
+
+PROMPT ?=
+VIDEO  ?=
+ARGS   ?=
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m find_ros.demo --out out/demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(PROMPT),--prompt "$(PROMPT)")
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: setup.py constraints.txt | $(BIN)/python
+	$(PIP) torch
+	$(PIP) -e ".[tabletop,ros]"
+	touch $@
+
+$(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
+	sh tools/system_packages.sh
+	$(PIP) torch
+	$(PIP) -e ".[tabletop,ros,train,dev]"
+	touch $@ $(VENV)/.demo

