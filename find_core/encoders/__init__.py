@@ -3,7 +3,7 @@
 A module here imports its heavy packages (transformers, ...) only when an encoder is built.
 """
 
-from find_core.encoders import davit, efficientnet, focalnet, minilm, tiny
+from find_core.encoders import davit, efficientnet, focalnet, minilm, tiny, unicl
 from find_core.encoders.base import (
     LanguageConfig,
     LanguageEncoder,
@@ -31,4 +31,5 @@ __all__ = [
     "register_language",
     "register_vision",
     "tiny",
+    "unicl",
 ]

@@ -77,11 +77,6 @@ class LanguageEncoder(Protocol):
 
     width: int
 
-    @property
-    def fingerprint(self) -> str:
-        """Names the token states: equal fingerprints give equal states for equal texts."""
-        ...
-
     def encode(self, texts: Sequence[str]) -> list[TextTokens]:
         """One `TextTokens` per text; the result for a text does not depend on its batch.
 
@@ -101,17 +96,33 @@ class FrozenModule(nn.Module):
 
 _VISION: dict[str, Callable[..., VisionEncoder]] = {}
 _LANGUAGE: dict[str, Callable[..., LanguageEncoder]] = {}
+_WEIGHTS_IN_CHECKPOINT: set[str] = set()
 _Factory = TypeVar("_Factory", bound=Callable[..., Any])
 
 
-def register_vision(name: str) -> Callable[[_Factory], _Factory]:
-    """Decorator: make a factory (options as keyword arguments) known by `name`."""
-    return lambda factory: _register(_VISION, name, factory)
+def register_vision(
+    name: str, weights_in_checkpoint: bool = False
+) -> Callable[[_Factory], _Factory]:
+    """Decorator: make a factory (options as keyword arguments) known by `name`.
+
+    Args:
+        weights_in_checkpoint: it is built without weights; FIND's checkpoint brings them.
+    """
+    return _register(_VISION, name, weights_in_checkpoint)
 
 
-def register_language(name: str) -> Callable[[_Factory], _Factory]:
+def register_language(
+    name: str, weights_in_checkpoint: bool = False
+) -> Callable[[_Factory], _Factory]:
     """Decorator: make a factory (max_tokens and options as keyword arguments) known by `name`."""
-    return lambda factory: _register(_LANGUAGE, name, factory)
+    return _register(_LANGUAGE, name, weights_in_checkpoint)
+
+
+def weights_in_checkpoint(config: VisionConfig | LanguageConfig) -> bool:
+    """Whether FIND's checkpoint is the only source of this encoder's weights."""
+    import find_core.encoders  # noqa: F401  (registers the built-in ones)
+
+    return config.name in _WEIGHTS_IN_CHECKPOINT
 
 
 def build_vision(config: VisionConfig) -> VisionEncoder:
@@ -152,9 +163,16 @@ def device_of(module: nn.Module) -> torch.device:
     return next(tensor.device for tensor in (*module.parameters(), *module.buffers()))
 
 
-def _register(table: dict[str, Callable[..., Any]], name: str, factory: _Factory) -> _Factory:
-    table[name] = factory
-    return factory
+def _register(
+    table: dict[str, Callable[..., Any]], name: str, in_checkpoint: bool
+) -> Callable[[_Factory], _Factory]:
+    def remember(factory: _Factory) -> _Factory:
+        table[name] = factory
+        if in_checkpoint:
+            _WEIGHTS_IN_CHECKPOINT.add(name)
+        return factory
+
+    return remember
 
 
 def _build(table: dict[str, Callable[..., Any]], kind: str, name: str, options: dict) -> Any:

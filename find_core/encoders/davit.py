@@ -29,8 +29,6 @@ class DaViT(FrozenModule):
         down_kernel: of the stride-2 convolutions between stages, 2 (d3) or 3 (d5).
     """
 
-    weights_in_checkpoint = True
-
     def __init__(self, embed_dim: int, depths: Sequence[int], down_kernel: int) -> None:
         super().__init__()
         dims = [embed_dim * 2**i for i in range(4)]
@@ -133,13 +131,13 @@ def _pair(dim: int) -> nn.Sequential:
     return nn.Sequential(_Block(dim, WindowAttention(dim)), _Block(dim, ChannelAttention(dim)))
 
 
-@register_vision("davit_d3")
+@register_vision("davit_d3", weights_in_checkpoint=True)
 def davit_d3(embed_dim: int = 128, depths: Sequence[int] = (1, 1, 9, 1)) -> DaViT:
     """DaViT-d3 (86.9 M parameters)."""
     return DaViT(embed_dim, depths, down_kernel=2)
 
 
-@register_vision("davit_d5")
+@register_vision("davit_d5", weights_in_checkpoint=True)
 def davit_d5(embed_dim: int = 256, depths: Sequence[int] = (1, 1, 9, 1)) -> DaViT:
     """DaViT-d5 (360.6 M parameters)."""
     return DaViT(embed_dim, depths, down_kernel=3)

@@ -44,8 +44,6 @@ class FocalNet(FrozenModule):
         focal_levels: F, of every stage.
     """
 
-    weights_in_checkpoint = True
-
     def __init__(
         self, variant: Variant, embed_dim: int, depths: Sequence[int], focal_levels: int
     ) -> None:
@@ -152,7 +150,7 @@ class FocalModulation(nn.Module):
         return self.proj((query * self.h(total)).permute(0, 2, 3, 1))
 
 
-@register_vision("focal_dw")
+@register_vision("focal_dw", weights_in_checkpoint=True)
 def focal_dw(
     embed_dim: int = 96, depths: Sequence[int] = (2, 2, 6, 2), focal_levels: int = 3
 ) -> FocalNet:
@@ -160,7 +158,7 @@ def focal_dw(
     return FocalNet(FOCAL_DW, embed_dim, depths, focal_levels)
 
 
-@register_vision("focal")
+@register_vision("focal", weights_in_checkpoint=True)
 def focal(
     embed_dim: int = 192, depths: Sequence[int] = (2, 2, 18, 2), focal_levels: int = 4
 ) -> FocalNet:

