@@ -7,7 +7,6 @@ labels in other alphabets stay readable; everything else is OpenCV on copies of 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +22,7 @@ from find_core.results import Instance, Localization
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL.ImageFont import FreeTypeFont
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
     from find_core.timeline import Interval
 
@@ -127,17 +126,17 @@ def _draw_box(canvas: np.ndarray, box_xyxy: np.ndarray, color: Sequence[int]) ->
 
 
 @lru_cache(maxsize=8)
-def _font(size_px: int) -> FreeTypeFont:
+def _font(size_px: int) -> FreeTypeFont | ImageFont:
     """DejaVu Sans where matplotlib brings it (many alphabets), else Pillow's own font."""
-    from PIL import ImageFont
+    from PIL import ImageFont as fonts
 
     try:
         import matplotlib
 
         path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-        return ImageFont.truetype(str(path), size_px)
+        return fonts.truetype(str(path), size_px)
     except (ImportError, OSError):
-        return ImageFont.load_default(size_px)
+        return fonts.load_default(size_px)
 
 
 @lru_cache(maxsize=256)
@@ -184,11 +183,11 @@ def _place_label(
     color: Sequence[int],
     taken: list[tuple[int, int, int, int]],
 ) -> tuple[int, int, int, int]:
-    """Label above the box, else inside, else below: the first place nothing else is written."""
+    """Label above the box, else below, else inside: the first place nothing else is written."""
     height, width = canvas.shape[:2]
     h, w = _text_alpha(text, _text_size_px(canvas)).shape
     x1, y1, _, y2 = np.round(box_xyxy).astype(int)
-    places = [(x1, y1 - h), (x1, y1), (x1, y2 - h), (x1, y2)] + [
+    places = [(x1, y1 - h), (x1, y2), (x1, y1), (x1, y2 - h)] + [
         (x1, y1 + k * h) for k in (2, 3, 4)
     ]
     for x, y in places:
@@ -254,7 +253,7 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
         raise ImageError(f"Cannot write {path.name}: give a name that ends in .png or .jpg.")
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    part.replace(path)
     return path
 
 
@@ -289,7 +288,7 @@ def timeline_png(
     part = path.with_name(f".{path.name}.part")
     FigureCanvasAgg(figure)
     figure.savefig(part, format="png", dpi=100)
-    os.replace(part, path)
+    part.replace(path)
     return path
 
 
@@ -315,19 +314,17 @@ def _thumbnail_row(
 
     ax.set_axis_off()
     span = max(float(times_s[-1] - times_s[0]), 1e-6) if len(times_s) else 1.0
-    width_px = min(150, int(1050 / max(len(thumbnails), 1)))
+    width_px = min(110, int(690 / max(len(thumbnails), 1)))  # units of 1/72 inch
     for n, (time_s, image) in enumerate(sorted(thumbnails, key=lambda item: item[0])):
         # Evenly spread, each joined to its own time: crowded moments stay apart.
         x = times_s[0] + span * (n + 0.5) / len(thumbnails)
-        box = OffsetImage(resize_to_width(image, width_px))
-        ax.add_artist(
-            AnnotationBbox(
-                box,
-                (time_s, 0),
-                xybox=(x, 0.55),
-                frameon=False,
-                annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "lw": 0.7, "color": "0.4"},
-            )  # fmt: skip
+        box = AnnotationBbox(
+            OffsetImage(resize_to_width(image, 2 * width_px), zoom=0.5),
+            (time_s, 0),
+            xybox=(x, 0.55),
+            frameon=False,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.7, "color": "0.4"},
         )
+        ax.add_artist(box)
     ax.set_ylim(0, 1)

@@ -7,6 +7,7 @@ and backwards over the whole curve, then the same cutter.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -164,7 +165,7 @@ def smooth_both_ways(
     times = np.asarray(times_s, np.float64)
     out = np.empty_like(values)
     edges = [0, *sorted({int(b) for b in breaks if 0 < b < len(values)}), len(values)]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         forward, backward = Smoother(smooth_s), Smoother(smooth_s)
         ahead = [forward.update(times[i], values[i]) for i in range(start, stop)]
         behind = [backward.update(-times[i], values[i]) for i in reversed(range(start, stop))]

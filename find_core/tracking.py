@@ -50,6 +50,7 @@ class Track:
         embedding: (D,) unit, moving average. diagonal_px: of its box; shrinks only slowly, so that
         a half hidden thing can still be met where it comes out. id: 0 until confirmed.
         score: moving average of its scores. seen_s: when it was last seen. hits: how often.
+        votes: how often, of late, it was its entity's best candidate, 0 to 1 (kept by the caller).
         live: confirmed and not lost. anchored: False after a cut, when its place means nothing.
     """
 
@@ -62,6 +63,7 @@ class Track:
     hits: int = 1
     live: bool = False
     anchored: bool = True
+    votes: float = 0.0
 
     @property
     def center_size(self) -> np.ndarray:
@@ -285,7 +287,7 @@ def box_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
     return inside / np.maximum(area_a[:, None] + area_b[None] - inside, 1e-9)
 
 
-_PLAIN = ("diagonal_px", "score", "seen_s", "id", "hits", "live", "anchored")
+_PLAIN = ("diagonal_px", "score", "seen_s", "id", "hits", "live", "anchored", "votes")
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:

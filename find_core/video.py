@@ -21,14 +21,11 @@ from find_core.errors import FindError, PromptError
 from find_core.images import check_image
 from find_core.results import Entity, Instance, Localization
 from find_core.timeline import Interval, IntervalCutter, Smoother, TimelineConfig
-from find_core.tracking import IdSource, Track, Tracker, TrackerConfig, stack
+from find_core.tracking import IdSource, Track, TrackChange, Tracker, TrackerConfig, stack
 
 if TYPE_CHECKING:
     from find_core.predictor import CompiledPrompt, Find, Scene
     from find_core.prompts import Prompt
-
-# Where the model does not say at which score a thing counts as found.
-DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,9 @@ class PromptFrame:
     """One prompt's answer in one frame.
 
     Attributes:
-        localization: entities and instances with `track_id`; instances are ordered by their
-            track's score over time, so that the first does not flicker between look-alikes.
+        localization: entities and instances with `track_id`. An entity is the instance whose
+            track was the best candidate in most of the last frames, so that it does not flicker
+            between look-alikes; the other instances follow by score.
         relevance_raw: of this frame alone, [0, 1]. relevance: smoothed with the past.
         interval: the relevant stretch that lasts now, None outside.
         closed: the stretch that ended with this frame, None mostly.
@@ -164,7 +162,7 @@ class StreamLocalizer:
         self.threshold = threshold
         level = threshold if threshold is not None else _threshold_of(self.find)
         self._level = level
-        self._timeline = self.config.timeline or TimelineConfig(enter=level, leave=0.7 * level)
+        self.timeline = self.config.timeline or TimelineConfig(enter=level, leave=0.7 * level)
 
     def set_prompts(self, prompts: Any) -> None:
         """Look for something else from the next frame on; starts the stream anew."""
@@ -183,10 +181,12 @@ class StreamLocalizer:
         ids = getattr(self, "_ids", None) or IdSource()
         self._ids = ids
         self._followers = [
-            _Follower(n, prompt, self._timeline, self.config, self._level, ids)
+            _Follower(n, prompt, self.timeline, self.config, self._level, ids)
             for n, prompt in enumerate(self.prompts)
         ]
-        self._index, self._first_ns, self._last_ns = 0, None, None
+        self._index = 0
+        self._first_ns: int | None = None
+        self._last_ns: int | None = None
         self._thumbnail: np.ndarray | None = None
 
     def update(
@@ -204,8 +204,7 @@ class StreamLocalizer:
             ImageError: not (H, W, 3) uint8.
         """
         image_rgb = check_image(image_rgb, "Frame")
-        cut = self._begin_frame(image_rgb, int(stamp_ns))
-        time_s = (int(stamp_ns) - self._first_ns) * 1e-9
+        cut, time_s = self._begin_frame(image_rgb, int(stamp_ns))
         scene = scene if scene is not None else self.find.encode(image_rgb)
         found = scene.localize_many(self.prompts, threshold=self.threshold, fast=self.fast)
         answers, events = [], []
@@ -219,20 +218,20 @@ class StreamLocalizer:
         self._index += 1
         return frame
 
-    def _begin_frame(self, image_rgb: np.ndarray, stamp_ns: int) -> bool:
-        """Keep the clock; True where a new shot begins."""
+    def _begin_frame(self, image_rgb: np.ndarray, stamp_ns: int) -> tuple[bool, float]:
+        """Keep the clock: does a new shot begin, and seconds since the first frame."""
         last, self._last_ns = self._last_ns, stamp_ns
         if last is not None and stamp_ns < last:  # time ran backwards: another recording
             index = self._index
             self.reset()
             self._index, self._last_ns = index, stamp_ns
-        if self._first_ns is None:
-            self._first_ns = stamp_ns
+        first = self._first_ns = stamp_ns if self._first_ns is None else self._first_ns
+        time_s = (stamp_ns - first) * 1e-9
         before, self._thumbnail = self._thumbnail, thumbnail(image_rgb)
-        stalled = last is not None and stamp_ns - last > self._timeline.break_s * 1e9
+        stalled = last is not None and stamp_ns - last > self.timeline.break_s * 1e9
         if stalled or before is None or self.config.cut is None:
-            return stalled
-        return difference(before, self._thumbnail) > self.config.cut
+            return stalled, time_s
+        return difference(before, self._thumbnail) > self.config.cut, time_s
 
     def state(self) -> dict[str, Any]:
         """Plain JSON with which `restore` continues as if the stream had never stopped."""
@@ -265,6 +264,7 @@ class _Follower:
         self.prompt_index, self.config, self.level = prompt_index, config, level
         self.smoother, self.cutter = Smoother(timeline.smooth_s), IntervalCutter(timeline)
         self.trackers = [Tracker(config.tracker, ids) for _ in prompt.entity_embeddings]
+        self.targets: list[int | None] = [None] * len(self.trackers)
 
     def update(
         self, localization: Localization, time_s: float, stamp_ns: int, cut: bool
@@ -277,7 +277,7 @@ class _Follower:
         for k, (entity, tracker) in enumerate(zip(localization, self.trackers, strict=True)):
             if cut:
                 tracker.cut()
-            entity, changes = self._follow(entity, tracker, time_s)
+            entity, changes = self._follow(k, entity, tracker, time_s)
             entities.append(entity)
             events += [
                 Event(c.kind, self.prompt_index, k, entity.label, c.track_id, time_s, stamp_ns, n)
@@ -289,8 +289,10 @@ class _Follower:
         localization = replace(localization, entities=tuple(entities))
         return PromptFrame(localization, raw, smooth, self.cutter.open, closed), events
 
-    def _follow(self, entity: Entity, tracker: Tracker, time_s: float) -> tuple[Entity, list]:
-        """Give the entity's instances their track ids, the steadiest one first."""
+    def _follow(
+        self, k: int, entity: Entity, tracker: Tracker, time_s: float
+    ) -> tuple[Entity, list[TrackChange]]:
+        """Give the instances of entity `k` their track ids; the entity is the steadiest of them."""
         found = list(entity.instances) if entity.found else []
         weak = not found and entity.score >= self.config.weak * self.level and entity.mask.any()
         candidates: list[Instance] = [entity] if weak else found
@@ -306,32 +308,53 @@ class _Follower:
             return replace(entity, track_id=_id_of(owners[0])), changes
         if not found:
             return entity, changes
-        order = sorted(range(len(found)), key=lambda n: -_steady_score(found[n], owners[n]))
+        _vote(owners, chosen=_index_of(entity, found))
+        order = sorted(range(len(found)), key=lambda n: -found[n].score)
+        first = max(order, key=lambda n: self._claim(k, owners[n]))
+        self.targets[k] = _id_of(owners[first])
+        order.sort(key=lambda n: n != first)
         instances = tuple(replace(found[n], track_id=_id_of(owners[n])) for n in order)
         best = {k: getattr(instances[0], k) for k in ("score", "mask", "box_xyxy", "embedding")}
         return replace(entity, track_id=instances[0].track_id, instances=instances, **best), changes
 
+    def _claim(self, k: int, owner: Track | None) -> float:
+        """How strongly a track claims to be entity `k`; the one that is it now has an advantage."""
+        if owner is None:
+            return 0.0
+        return owner.votes + (0.25 if owner.id and owner.id == self.targets[k] else 0.0)
+
     def state(self) -> dict[str, Any]:
         smoother = [self.smoother.time_s, self.smoother.value]
         trackers = [tracker.state() for tracker in self.trackers]
-        return {"smoother": smoother, "cutter": self.cutter.state(), "trackers": trackers}
+        saved = {"smoother": smoother, "cutter": self.cutter.state()}
+        return saved | {"trackers": trackers, "targets": self.targets}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.smoother.time_s, self.smoother.value = state["smoother"]
         self.cutter.restore(state["cutter"])
+        self.targets = list(state["targets"])
         for tracker, saved in zip(self.trackers, state["trackers"], strict=True):
             tracker.restore(saved)
 
 
-def _steady_score(instance: Instance, owner: Track | None) -> float:
-    return owner.score if owner is not None else instance.score
+def _index_of(entity: Entity, found: Sequence[Instance]) -> int:
+    """Which of the instances is the frame's own best candidate."""
+    same = [n for n, i in enumerate(found) if np.array_equal(i.box_xyxy, entity.box_xyxy)]
+    return same[0] if same else 0
+
+
+def _vote(owners: Sequence[Track | None], chosen: int) -> None:
+    """Each frame's best candidate is a vote for its track; old votes fade."""
+    for n, owner in enumerate(owners):
+        if owner is not None:
+            owner.votes += 0.3 * (float(n == chosen) - owner.votes)
 
 
 def _id_of(owner: Track | None) -> int | None:
     return owner.id if owner is not None and owner.id else None
 
 
-def _counted(changes: list, live_after: int) -> list[tuple[int, Any]]:
+def _counted(changes: Sequence[TrackChange], live_after: int) -> list[tuple[int, TrackChange]]:
     """Each change with the number followed right after it."""
     steps = [1 if change.kind == "appear" else -1 for change in changes]
     live = live_after - sum(steps)
@@ -339,8 +362,7 @@ def _counted(changes: list, live_after: int) -> list[tuple[int, Any]]:
 
 
 def _threshold_of(find: Find) -> float:
-    level = getattr(find, "threshold", None)
-    return DEFAULT_THRESHOLD if level is None else float(level)
+    return float(find.config.threshold)
 
 
 def _is_plain(prompt: Any) -> bool:

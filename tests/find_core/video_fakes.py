@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ class ColorPrompt:
 class ColorFind:
     """Finds '<red>', '<green>', '<blue>' rectangles; score = area / full_area, at most 1."""
 
-    fingerprint, threshold = "color-find", 0.5
+    fingerprint, config = "color-find", SimpleNamespace(threshold=0.5)
 
     def __init__(self, full_area: int = 200) -> None:
         self.full_area, self.encoded = full_area, 0
@@ -47,7 +48,7 @@ class ColorScene:
         return [self.localize(p, threshold=threshold) for p in prompts]
 
     def localize(self, compiled, *, threshold=None, fast=False):
-        level = self.find.threshold if threshold is None else threshold
+        level = self.find.config.threshold if threshold is None else threshold
         entities = tuple(self._entity(e.label, level) for e in compiled.prompt.entities)
         return Localization(min(e.score for e in entities), entities, self.height, self.width)
 

@@ -1,0 +1,79 @@
+"""Annotated videos: (H, W, 3) frames with their own times into an .mp4, atomically."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+TICKS_PER_S = 90_000
+
+
+class VideoWriter:
+    """Encodes H.264 (MPEG-4 where FFmpeg lacks it); the file appears under its name on `close`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._part = self.path.with_name(f".{self.path.name}.part")
+        self._container: Any = None
+        self._stream: Any = None
+        self._last_tick = -1
+
+    def write(self, image: np.ndarray, time_s: float) -> None:
+        """Add (H, W, 3) uint8 RGB shown from `time_s` on; all frames take the first one's size."""
+        import av
+
+        if self._container is None:
+            self._open(image.shape[0], image.shape[1])
+        height, width = self._stream.height, self._stream.width
+        if image.shape[0] < height or image.shape[1] < width:
+            pad = (
+                (0, max(height - image.shape[0], 0)),
+                (0, max(width - image.shape[1], 0)),
+                (0, 0),
+            )
+            image = np.pad(image, pad)
+        image = np.ascontiguousarray(image[:height, :width])
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        self._last_tick = max(round(time_s * TICKS_PER_S), self._last_tick + 1)
+        frame.pts, frame.time_base = self._last_tick, Fraction(1, TICKS_PER_S)
+        self._container.mux(self._stream.encode(frame))
+
+    def _open(self, height: int, width: int) -> None:
+        import av
+
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
+        self._container = av.open(str(self._part), "w", format="mp4")
+        self._stream = self._container.add_stream(codec, rate=30, options=options)
+        self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        self._stream.height, self._stream.width = max(height // 2 * 2, 2), max(width // 2 * 2, 2)
+        self._stream.pix_fmt = "yuv420p"  # what every player shows; needs even sides
+
+    def close(self) -> None:
+        """Finish the file and give it its name; without frames there is none."""
+        if self._container is None:
+            return
+        self._container.mux(self._stream.encode())
+        self._container.close()
+        self._container = None
+        self._part.replace(self.path)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        if self._container is not None:
+            self._container.close()
+            self._part.unlink(missing_ok=True)
