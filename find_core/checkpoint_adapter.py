@@ -22,10 +22,10 @@ LANG_PROJ = _PREDICTOR + "lang_encoder.lang_proj"
 
 # Ours, published. {i} and {j} are numbers, {rest} is anything; the first rule that fits counts.
 RENAMES: tuple[tuple[str, str], ...] = (
-    ("pixel_decoder.adapters.{i}.conv.{rest}", _DECODER + "adapter_{i}.{rest}"),
     ("pixel_decoder.adapters.{i}.norm.{rest}", _DECODER + "adapter_{i}.norm.{rest}"),
-    ("pixel_decoder.layers.{i}.conv.{rest}", _DECODER + "layer_{i}.{rest}"),
+    ("pixel_decoder.adapters.{i}.conv.{rest}", _DECODER + "adapter_{i}.{rest}"),
     ("pixel_decoder.layers.{i}.norm.{rest}", _DECODER + "layer_{i}.norm.{rest}"),
+    ("pixel_decoder.layers.{i}.conv.{rest}", _DECODER + "layer_{i}.{rest}"),
     ("pixel_decoder.encoder.{rest}", _DECODER + "transformer.encoder.layers.{rest}"),
     ("pixel_decoder.{rest}", _DECODER + "{rest}"),
     (
