@@ -7,6 +7,7 @@ Nothing here ever unpickles code.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ from find_core.model.find import FindModel
 
 FORMAT, VERSION = "find_core", 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+_MAX_SIZE = 100_000  # of any one dimension
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -108,7 +110,7 @@ def write(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         _replace(directory / WEIGHTS_FILE, lambda path: save_file(tensors, path, metadata))
-        _replace(directory / CONFIG_FILE, lambda path: Path(path).write_text(text))
+        _replace(directory / CONFIG_FILE, lambda path: path.write_text(text))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"The checkpoint cannot be written to {directory}: {error}."
@@ -158,7 +160,11 @@ def read_config(directory: str | Path) -> tuple[FindConfig, dict[str, Any]]:
         )
     if not isinstance(header.get("notes", {}), dict):
         raise CheckpointError(f"{path}: notes must be an object.")
-    return FindConfig.from_dict(header.get("model")), header
+    if not isinstance(header.get("model"), dict):
+        raise CheckpointError(f'{path} has no object "model": copy it again.')
+    config = FindConfig.from_dict(header["model"])
+    _check_sizes(config)
+    return config, header
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,6 +260,23 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> 
     module.load_state_dict(dict(tensors), strict=True, assign=True)
 
 
+def _check_sizes(config: FindConfig) -> None:
+    """Sizes that no model has; a config is as little trusted as the rest of the file."""
+    sizes = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if isinstance(getattr(config, field.name), int)
+    }
+    for name, size in sizes.items():
+        if not (0 if name == "encoder_layers" else 1) <= size <= _MAX_SIZE:
+            raise CheckpointError(f"Config key {name} = {size} does not describe a model.")
+    if config.hidden_dim % config.num_heads or config.num_layers + config.encoder_layers > 1000:
+        raise CheckpointError(
+            f"The config does not describe a model: hidden_dim {config.hidden_dim} in "
+            f"{config.num_heads} heads, {config.num_layers} + {config.encoder_layers} layers."
+        )
+
+
 def _filled(kind: str, builder: Callable[[], Any], tensors: Mapping[str, Tensor]) -> Any:
     """An encoder with the weights of the checkpoint if it has any, else with its own."""
     if not tensors:
@@ -337,14 +360,14 @@ def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _replace(path: Path, write_to: Callable[[str], Any]) -> None:
+def _replace(path: Path, write_to: Callable[[Path], Any]) -> None:
     """Write a temporary file beside `path`, then put it in its place in one step."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
+    temporary = Path(name)
     try:
         write_to(temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        temporary.chmod(0o644)  # mkstemp's own mode shuts other users out
+        temporary.replace(path)
     finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)

@@ -210,8 +210,11 @@ def _release_of(file_name: str) -> Release | None:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _download(repo: str, files: tuple[str, ...]) -> Path:

@@ -85,7 +85,7 @@ def test_minilm_batch_independence(minilm):
 
 
 def test_minilm_over_long_text(minilm):
-    with pytest.raises(PromptError, match="at most|reads 1 to 77"):
+    with pytest.raises(PromptError, match="reads 1 to 77"):
         minilm.encode(["mug " * 76])
     assert len(minilm.encode(["mug " * 75])[0].offsets) == 77
 
