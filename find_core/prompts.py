@@ -252,7 +252,7 @@ class Prompt:
             raise PromptError('A prompt in JSON is {"version": 1, "prompt": "the <mug>"}.')
         if data.get("version", JSON_VERSION) != JSON_VERSION:
             raise PromptError(f"Prompt version {data['version']!r} is not {JSON_VERSION}.")
-        references = data.get("references") or {}
+        references = {} if data.get("references") is None else data["references"]
         if not isinstance(references, Mapping):
             raise PromptError('"references" is an object: {"name": {"image", "region"}}.')
         bound = {}

@@ -1,0 +1,95 @@
+"""The house stands as drawn: imports point one way, rooms are small, importing is cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("find_core", "find_field", "find_ros", "training")
+MAY_IMPORT = {
+    "find_core": {"find_core"},
+    "find_field": {"find_field", "find_core"},
+    "find_ros": {"find_ros", "find_field", "find_core"},
+    "training": {"training", "find_core", "find_field"},
+}
+MAX_LINES = 400
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_arrows(package):
+    assert sources(package), f"{package} is empty"
+    for path in sources(package):
+        ours = {n.split(".")[0] for n in imported(path)} & set(PACKAGES)
+        assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {ours}"
+
+
+def test_only_the_plugin_imports_nerfstudio():
+    for package in PACKAGES:
+        for path in sources(package):
+            if any(n.split(".")[0] == "nerfstudio" for n in imported(path)):
+                assert path.parent.name == "find_field", path
+                assert path.name.startswith("find_field_"), path
+
+
+def test_only_find_ros_imports_rclpy():
+    for package in ("find_core", "find_field", "training"):
+        for path in sources(package):
+            assert not any(n.split(".")[0] == "rclpy" for n in imported(path)), path
+
+
+def test_files_stay_small():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for package in PACKAGES
+        for path in sources(package)
+        if (lines := len(path.read_text().splitlines())) > MAX_LINES
+    }
+    assert not long, f"more than one idea? {long}"
+
+
+def test_import_find_core_loads_nothing_heavy():
+    code = (
+        "import sys, find_core; "
+        "heavy = {'torch', 'transformers', 'rclpy', 'nerfstudio', 'matplotlib', 'av'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_of_one_machine_is_committed():
+    for package in PACKAGES:
+        for path in sources(package):
+            text = path.read_text()
+            assert "/work/" not in text, path
+            assert "pickle.load" not in text or "cache" in text, path
+
+
+def test_weights_are_never_unpickled():
+    for package in PACKAGES:
+        for path in sources(package):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                    given = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                    assert given.get("weights_only") == "True", f"{path}:{node.lineno}"
