@@ -35,7 +35,9 @@ def check_image(image: Any, what: str = "Image") -> np.ndarray:
         )
     height, width = image.shape[:2]
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
-        raise ImageError(f"{what} is {width}x{height} pixels: each side must be 1 to {MAX_SIDE_PX}.")
+        raise ImageError(
+            f"{what} is {width}x{height} pixels: each side must be 1 to {MAX_SIDE_PX}."
+        )
     return np.ascontiguousarray(image)
 
 

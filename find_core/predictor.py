@@ -65,7 +65,7 @@ class Find:
         self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
         self._fingerprint: str | None = None
         if self.device.type == "cuda" and isinstance(self.vision, torch.nn.Module):
-            self.vision = self.vision.to(memory_format=torch.channels_last)
+            torch.nn.Module.to(self.vision, memory_format=torch.channels_last)
         if compile:
             self.vision = torch.compile(self.vision)
             self.model.pixel_decoder = torch.compile(self.model.pixel_decoder)  # type: ignore[assignment]
@@ -162,7 +162,7 @@ class Find:
 
     @torch.inference_mode()
     def _encode_many(self, images: list[np.ndarray]) -> list[Scene]:
-        plans = [plan(*image.shape[:2], self.config.vision) for image in images]
+        plans = [plan(i.shape[0], i.shape[1], self.config.vision) for i in images]
         scenes: list[Scene | None] = [None] * len(images)
         for padded in dict.fromkeys(p.padded for p in plans):
             members = [i for i, p in enumerate(plans) if p.padded == padded]

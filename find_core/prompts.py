@@ -29,7 +29,7 @@ JSON_VERSION = 1
 
 
 class Reference:
-    """"This one": one region of another image.
+    """ "This one": one region of another image.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -55,14 +55,18 @@ class Region:
     def circle(x: float, y: float, radius: float, positive: bool = True) -> Region:
         data = _floats("circle", (x, y, radius), (3,))
         if data[2] <= 0:
-            raise PromptError(f"Circle radius {radius} is not positive: give a radius in pixels > 0.")
+            raise PromptError(
+                f"Circle radius {radius} is not positive: give a radius in pixels > 0."
+            )
         return Region("circle", data, positive)
 
     @staticmethod
     def polygon(points_xy: Any, positive: bool = True) -> Region:
         data = _floats("polygon", points_xy, (-1, 2))
         if len(data) < 3:
-            raise PromptError(f"Polygon has {len(data)} points: give at least three (x, y) corners.")
+            raise PromptError(
+                f"Polygon has {len(data)} points: give at least three (x, y) corners."
+            )
         return Region("polygon", data, positive)
 
     @staticmethod

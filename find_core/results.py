@@ -106,7 +106,9 @@ class Localization:
     def label_image(self) -> np.ndarray:
         """(H, W) uint16: 0 background, k+1 where entity k was found; better scores on top."""
         labels = np.zeros((self.height, self.width), np.uint16)
-        found = [(i.score, k, i) for k, e in enumerate(self.entities) if e.found for i in e.instances]
+        found = [
+            (i.score, k, i) for k, e in enumerate(self.entities) if e.found for i in e.instances
+        ]
         for _, k, instance in sorted(found, key=lambda item: item[0]):
             labels[instance.mask] = k + 1
         return labels

@@ -31,15 +31,16 @@ from find_core.results import (
     InteractiveSegmentation,
     Localization,
     PanopticSegmentation,
-    Segment,
     SemanticSegmentation,
     box_of_mask,
 )
+from find_core.segmentation import segment
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
 
 AnyPrompt = Prompt | str | CompiledPrompt
+Classes = Sequence[str | Prompt]
 MAX_INSTANCES = 20
 
 
@@ -83,12 +84,12 @@ class Scene:
     @property
     def object_embeddings(self) -> np.ndarray:
         """(Q, D) float32 unit vectors of the object proposals, semantic space."""
-        return to_unit(self._object_rows())
+        return to_unit(self.object_rows())
 
     @property
     def object_mask_logits(self) -> np.ndarray:
         """(Q, h, w) float32 mask logits at 1/4 of the resized image, padding cropped."""
-        return self._cropped(self._object_logits())
+        return self._cropped(self.object_logits())
 
     def localize(
         self, prompt: AnyPrompt, *, threshold: float | None = None, fast: bool = False
@@ -129,7 +130,7 @@ class Scene:
     def relevance(self, prompt: AnyPrompt) -> float:
         """In [0, 1]: does this image show every entity of the prompt? Object-level match only."""
         compiled = self._compiled(prompt)
-        best = (unit(compiled.semantic) @ unit(self._object_rows()).T).max(-1).values
+        best = (unit(compiled.semantic) @ unit(self.object_rows()).T).max(-1).values
         return float(self._calibrated(best).min())
 
     @torch.inference_mode()
@@ -152,21 +153,27 @@ class Scene:
         return self._localization(entities)
 
     @overload
-    def segment(
-        self, classes: Sequence[str | Prompt], mode: Literal["panoptic"] = ..., **kw: object
-    ) -> PanopticSegmentation: ...
+    def segment(self, classes: Classes, mode: Literal["panoptic"] = ..., *,
+                stuff: Sequence[str] = ..., score_threshold: float | None = ...,
+                overlap_threshold: float = ...) -> PanopticSegmentation: ...  # fmt: skip
     @overload
-    def segment(
-        self, classes: Sequence[str | Prompt], mode: Literal["instance"], **kw: object
-    ) -> InstanceSegmentation: ...
+    def segment(self, classes: Classes, mode: Literal["instance"], *,
+                stuff: Sequence[str] = ..., score_threshold: float | None = ...,
+                overlap_threshold: float = ...) -> InstanceSegmentation: ...  # fmt: skip
     @overload
-    def segment(
-        self, classes: Sequence[str | Prompt], mode: Literal["semantic"], **kw: object
-    ) -> SemanticSegmentation: ...
+    def segment(self, classes: Classes, mode: Literal["semantic"], *,
+                stuff: Sequence[str] = ..., score_threshold: float | None = ...,
+                overlap_threshold: float = ...) -> SemanticSegmentation: ...  # fmt: skip
 
-    @torch.inference_mode()
-    def segment(self, classes, mode="panoptic", *, stuff=(), score_threshold=None,
-                overlap_threshold=0.8):  # fmt: skip
+    def segment(
+        self,
+        classes: Classes,
+        mode: str = "panoptic",
+        *,
+        stuff: Sequence[str] = (),
+        score_threshold: float | None = None,
+        overlap_threshold: float = 0.8,
+    ) -> PanopticSegmentation | InstanceSegmentation | SemanticSegmentation:
         """Generic segmentation into `classes`.
 
         Args:
@@ -178,31 +185,7 @@ class Scene:
                 instance: least score kept (default 0.05).
             overlap_threshold: panoptic: least part of its own area a segment must win.
         """
-        if isinstance(classes, str) or not len(classes):
-            raise PromptError('Give a list of class names: e.g. ["mug", "table", "wall"].')
-        if mode not in ("panoptic", "instance", "semantic"):
-            raise FindError(f"Unknown mode {mode!r}: use 'panoptic', 'instance' or 'semantic'.")
-        names = tuple(c if isinstance(c, str) else c.text for c in classes)
-        with self.find.autocast():
-            bank = self.find.classes([*classes, "background"])
-            d = self.objects.embeddings[Var.OBJECT]
-            logits = self.find.model.heads.class_logits(d, bank)[0].float()
-        masks = logits_to_original(self._object_logits(), self.geometry)
-        things = [name not in stuff for name in names]
-        if mode == "semantic":
-            scores = postprocess.semantic_scores(logits, masks)
-            return SemanticSegmentation(scores.argmax(0).int().cpu().numpy(), names)
-        if mode == "panoptic":
-            least = 0.8 if score_threshold is None else score_threshold
-            ids, raw = postprocess.panoptic(logits, masks, things, least, overlap_threshold)
-            id_map = ids.cpu().numpy()
-            found = [
-                _segment(r.id, r.class_index, names, r.is_thing, r.score, id_map == r.id)
-                for r in raw
-            ]
-            return PanopticSegmentation(id_map, tuple(found))
-        least = 0.05 if score_threshold is None else score_threshold
-        return self._instances(logits, masks, names, things, least)
+        return segment(self, classes, mode, stuff, score_threshold, overlap_threshold)
 
     def interact(
         self,
@@ -225,7 +208,7 @@ class Scene:
             probabilities (Q, h, w) float32, the softmax over object masks (sums to 1 over Q), and
             object embeddings (Q, D) float32 unit vectors. e(x) is not normalised.
         """
-        logits = self._object_logits().float().softmax(0)
+        logits = self.object_logits().float().softmax(0)
         return self._cropped(logits), self.object_embeddings
 
     def pixel_features(self) -> np.ndarray:
@@ -236,18 +219,21 @@ class Scene:
     def object_row_at(self, mask: np.ndarray) -> Tensor:
         """(D,) raw semantic row of the object proposal that fits a (H, W) bool mask best."""
         target = mask_to_input(mask, self.geometry).to(self.find.device).float()
-        logits = self._object_logits().float()
-        target = resize(target[None, None], logits.shape[-2:])[0, 0]
+        logits = self.object_logits().float()
+        quarter = (logits.shape[-2], logits.shape[-1])
+        target = resize(target[None, None], quarter)[0, 0]
         probability = logits.sigmoid()
         shared = (probability * target).sum((1, 2))
         either = (probability + target - probability * target).sum((1, 2))
-        return self._object_rows()[(shared / (either + 1e-6)).argmax()]
+        return self.object_rows()[(shared / (either + 1e-6)).argmax()]
 
-    def _object_rows(self) -> Tensor:
+    def object_rows(self) -> Tensor:
+        """(Q, D) raw semantic rows of the object proposals, on the model's device."""
         with torch.inference_mode():
             return self.find.model.heads.semantic(self.objects.embeddings[Var.OBJECT])[0]
 
-    def _object_logits(self) -> Tensor:
+    def object_logits(self) -> Tensor:
+        """(Q, h, w) mask logits of the object proposals at 1/4 of the padded input, on the device."""
         with torch.inference_mode():
             return self.find.model.masks(self.objects.pixel[Var.OBJECT], self.state)[0]
 
@@ -297,8 +283,15 @@ class Scene:
             found = bool(first.score >= least and first.mask.any())
             passed = sorted(found_all, key=lambda i: -i.score) if found else []
             entities.append(
-                Entity(first.score, first.mask, first.box_xyxy, first.embedding,
-                       label=label, found=found, instances=tuple(passed))  # fmt: skip
+                Entity(
+                    first.score,
+                    first.mask,
+                    first.box_xyxy,
+                    first.embedding,
+                    label=label,
+                    found=found,
+                    instances=tuple(passed),
+                )
             )
         return entities
 
@@ -310,23 +303,6 @@ class Scene:
         config = self.find.config
         return (config.relevance_scale * (cosines.float() - config.relevance_bias)).sigmoid()
 
-    def _instances(self, logits: Tensor, masks: Tensor, names: Sequence[str],
-                   things: Sequence[bool], least: float) -> InstanceSegmentation:  # fmt: skip
-        scores, classes, proposals = postprocess.instances(logits, masks, things)
-        found = []
-        for i in scores.argsort(descending=True).tolist():
-            mask = (masks[proposals[i]] > 0).cpu().numpy()
-            if scores[i] >= least and mask.any():
-                n = len(found) + 1
-                found.append(_segment(n, int(classes[i]), names, True, float(scores[i]), mask))
-        return InstanceSegmentation(tuple(found))
-
     def _cropped(self, maps: Tensor) -> np.ndarray:
         height, width = self.geometry.cropped_quarter
         return np.ascontiguousarray(maps[..., :height, :width].float().cpu().numpy())
-
-
-def _segment(
-    segment_id: int, index: int, names: Sequence[str], thing: bool, score: float, mask: np.ndarray
-) -> Segment:
-    return Segment(segment_id, index, names[index], thing, score, mask, box_of_mask(mask))

@@ -71,7 +71,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
 def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
     kind = str(spec.type)
     if kind in ("int", "float", "str"):
-        want = {"int": int, "float": (int, float), "str": str}[kind]
+        want: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
         if not isinstance(value, want) or isinstance(value, bool):
             raise CheckpointError(f"Config key {where} must be {kind}, got {value!r}.")
         if kind == "int" and value < 0:

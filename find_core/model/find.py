@@ -66,11 +66,13 @@ class FindModel(nn.Module):
 
         Groups may be those of several tasks merged (`a | b`): tasks do not disturb one another.
         """
-        return self.interface(
-            self.heads, image, groups, previous_BNhw=previous_BNhw, rules=rules
-        )[0]
+        return self.interface(self.heads, image, groups, previous_BNhw=previous_BNhw, rules=rules)[
+            0
+        ]
 
-    def record(self, groups: Groups, which: Iterable[Var]) -> tuple[Outputs, dict[Var, LayerStates]]:
+    def record(
+        self, groups: Groups, which: Iterable[Var]
+    ) -> tuple[Outputs, dict[Var, LayerStates]]:
         """Run image-independent groups once; final outputs and per-layer states of `which`."""
         outputs, states = self.interface(self.heads, None, groups, record=which)
         return outputs[-1], states

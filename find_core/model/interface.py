@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from find_core.model.attention import Attention, KeysValues
+from find_core.model.attention import Attention, KeysValues, attend
 from find_core.model.heads import Heads, Outputs
 from find_core.model.image_state import ImageState, resize
 from find_core.model.tasks import (
@@ -159,7 +160,8 @@ class Interface(nn.Module):
         rows = {v: at_level(groups[v], 0).content for v in carried}
         recorded = {v: LayerStates(at_level(groups[v], 0)) for v in record}
         outputs = [heads(rows)]
-        for n, layer in enumerate(self.layers):
+        for n, module in enumerate(self.layers):
+            layer = cast(InterfaceLayer, module)
             level = n % 3
             here = {v: at_level(g, level) for v, g in groups.items()}
             here |= {v: s.group for v, s in supplied.items()}
@@ -191,11 +193,11 @@ def _take_in(
     cache: dict[Var, KeysValues] = {}
     for v, x in rows.items():
         token_source = rules[v].content
-        if token_source is None or token_source == IMAGE_SOURCE:
+        if not isinstance(token_source, Var):  # the image, already read, or nothing
             continue
-        source = groups.get(token_source)  # type: ignore[call-overload]
+        source = groups.get(token_source)
         if source is not None and token_source not in cache:
-            content = rows.get(token_source, source.content)  # type: ignore[call-overload]
+            content = rows.get(token_source, source.content)
             cache[token_source] = layer.content.keys_values(content + source.position, content)
         updated[v] = layer.read_tokens(v, x, groups[v], rules[v], source, cache.get(token_source))
     return updated
@@ -245,8 +247,6 @@ def _valid(
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
-    from find_core.model.attention import attend
-
     return attend(q, k, v, allowed).transpose(1, 2).flatten(2)
 
 

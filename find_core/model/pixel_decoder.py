@@ -123,6 +123,8 @@ class PixelDecoder(nn.Module):
         for i in (3, 2, 1):
             lateral = self.adapters[str(i)](features[i - 1])
             top = self.bridge(x) if i == 1 else x
-            x = self.layers[str(i)](lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest"))
+            x = self.layers[str(i)](
+                lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest")
+            )
             levels.append(x)
         return self.mask_features(x), levels[:3]

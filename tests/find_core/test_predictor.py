@@ -11,8 +11,8 @@ import torch
 
 import find_core as fc
 from find_core import retrieval
-from find_core.results import box_of_mask, rle_to_mask
 from find_core.predictor import Find
+from find_core.results import box_of_mask, rle_to_mask
 from find_core.testing import tiny_find
 
 RNG = np.random.default_rng(0)

@@ -84,9 +84,7 @@ def test_json_round_trip(region):
     assert np.array_equal(theirs.image, ours.image)
 
 
-@given(
-    x=st.integers(0, 290), y=st.integers(0, 190), w=st.integers(1, 10), h=st.integers(1, 10)
-)
+@given(x=st.integers(0, 290), y=st.integers(0, 190), w=st.integers(1, 10), h=st.integers(1, 10))
 def test_box_covers_its_pixels(x, y, w, h):
     mask = fc.Region.box(x, y, x + w, y + h).to_mask(200, 300)
     assert mask.sum() == w * h
@@ -105,7 +103,7 @@ def test_negative_region_survives_json():
 
 
 def test_image_by_name_and_path(tmp_path):
-    import cv2  # noqa: PLC0415
+    import cv2
 
     cv2.imwrite(str(tmp_path / "mug.png"), PHOTO + 7)
     region = {"kind": "point", "data": [3, 4]}

@@ -143,7 +143,11 @@ READERS["second_click"] = READERS["spatial1/out"]
 
 
 def worst(
-    task: str, m: FindModel, image: ImageState, outputs: list[Outputs], layers: Iterable[int] = LAYERS
+    task: str,
+    m: FindModel,
+    image: ImageState,
+    outputs: list[Outputs],
+    layers: Iterable[int] = LAYERS,
 ) -> tuple[float, str, int]:
     """Largest relative error over every recorded output of a task, where it is, how many were read."""
     largest, where, count = 0.0, "", 0
@@ -165,7 +169,10 @@ def strokes(image: ImageState, masks: Tensor, positive: bool = True, row: int = 
 
 def phrases(task: str) -> list[list[Tensor]]:
     """Per image, the token rows of each phrase."""
-    tokens, index = get(f"{task}/extra/grounding_tokens"), get(f"{task}/extra/grounding_token_indices")
+    tokens, index = (
+        get(f"{task}/extra/grounding_tokens"),
+        get(f"{task}/extra/grounding_token_indices"),
+    )
     return [
         [tokens[index[:, b] == p, b] for p in range(int(index[:, b].max()) + 1)]
         for b in range(tokens.shape[1])
@@ -182,7 +189,9 @@ def legend(image: ImageState) -> Legend:
     )
 
 
-def run(task: str, m: FindModel, image: ImageState | None = None) -> tuple[ImageState, list[Outputs]]:
+def run(
+    task: str, m: FindModel, image: ImageState | None = None
+) -> tuple[ImageState, list[Outputs]]:
     """Run a recorded task on its recorded inputs."""
     with torch.no_grad():
         image = image or m.image_state(features())

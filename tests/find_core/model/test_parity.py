@@ -63,7 +63,9 @@ def test_task_and_every_auxiliary_output(model, image, task):
 
 @pytest.mark.parametrize("task", ["grounding_b2/out", "retrieval/out"])
 def test_batches(model, task):
-    pixels = golden.get("grounding_b2/X") if "b2" in task else golden.get("padded").repeat(2, 1, 1, 1)
+    pixels = (
+        golden.get("grounding_b2/X") if "b2" in task else golden.get("padded").repeat(2, 1, 1, 1)
+    )
     state = encode(model, pixels)
     error, where, count = golden.worst(task, model, *golden.run(task, model, state))
     assert count >= 8

@@ -148,9 +148,7 @@ def test_points_have_no_half_pixel_offset(monkeypatch, shift_px):
     original = sampler.draw_points
 
     def shifted(masks, *args):
-        return [
-            p + shift_px / torch.tensor(m.shape) for p, m in zip(original(masks, *args), masks)
-        ]
+        return [p + shift_px / torch.tensor(m.shape) for p, m in zip(original(masks, *args), masks)]
 
     monkeypatch.setattr(sampler, "draw_points", shifted)
     assert error_of("spatial1/out") > CLEARLY_WRONG
