@@ -1,0 +1,275 @@
+"""The localizer node: camera frames and a prompt in, masks, boxes, scores and places out.
+
+    ros2 run find_ros localizer --ros-args -r image:=/camera/color/image_raw -p prompt:="the <mug>"
+
+A lifecycle node (REP-2002 states); with `autostart` it configures and activates itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from find_core.errors import FindError
+from find_ros import detections, qos
+from find_ros.cameras import CameraConfig, CameraInput
+from find_ros.complaints import Complaints
+from find_ros.conversions import MessageError, image_to_rgb
+from find_ros.frames import FrameStore
+from find_ros.health import Health, lane_values, memory_mb
+from find_ros.localizer_parameters import TABLE
+from find_ros.model import load_aside
+from find_ros.outputs import Outputs
+from find_ros.parameters import ParameterTable
+from find_ros.poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
+from find_ros.prompt_desk import PromptDesk
+from find_ros.run import GRACE_S, run_node
+from find_ros.worker import Lane, Worker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+# A deactivation waits this long for the frame in work.
+STOP_S = 10.0
+
+
+class Localizer(LifecycleNode):
+    """See the package page for topics, parameters and diagnostics."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("localizer", **node_options)
+        self._state = "unconfigured"
+        self._trouble = ""
+        self.find: Any = None
+        self.desk: PromptDesk | None = None
+        self.store: FrameStore | None = None
+        self.worker: Worker | None = None
+        self.lanes: dict[str, Lane] = {}
+        self.parameters = ParameterTable(
+            self,
+            TABLE,
+            is_configured=lambda: self._state != "unconfigured",
+            on_change=self._on_live_change,
+        )
+        self.complaints = Complaints(self._complain)
+        self._inputs: list[Any] = []
+        self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.LATCHED)
+        self._health = Health(self, self._status, self._waiting)
+        if self.parameters.autostart:
+            self._autostart = self.create_timer(0.0, self._start_itself)
+
+    # Transitions. rclpy swallows what they raise, so each says its own trouble.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        p = self.parameters
+        self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
+        try:
+            self.find = load_aside(p.model, p.device, self.context.ok)
+        except FindError as error:
+            self._trouble = f"the model: {error}"
+            if self.context.ok():
+                self.get_logger().error(f"Not configured: {error}")
+            return FAILURE
+        self._trouble = ""
+        self.desk = PromptDesk(self.find.compile, self._on_prompt_tried)
+        self._subscribe_commands()
+        if p.prompt:
+            self.desk.submit(p.prompt)
+        self._state = "inactive"
+        self.get_logger().info(
+            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')}."
+        )
+        if not detections.AVAILABLE:
+            self.get_logger().info(detections.MISSING)
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        p, names = self.parameters, list(self.parameters.cameras) or [""]
+        if p.target_frame and p.use_depth and p.pose_source == "tf" and not TF_AVAILABLE:
+            self.get_logger().warning(TF_MISSING)
+        self.store = FrameStore(
+            names,
+            pair_depth=p.use_depth,
+            tolerance_s=p.depth_tolerance_s,
+            wait_s=p.depth_wait_s,
+            rate_hz=p.max_rate_hz,
+        )
+        config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
+        self.lanes = {
+            name: Lane(
+                CameraInput(self, name, config, self.store),
+                Outputs(self, name, with_3d=p.use_depth),
+                self._pose_source(name),
+            )
+            for name in names
+        }
+        assert self.desk is not None
+        self.worker = Worker(
+            self.find, self.lanes, self.store, self.desk, p, self._now_ns, self.complaints
+        )
+        self._state = "active"
+        self.get_logger().info("Active.")
+        return SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_working(STOP_S)
+        self._state = "inactive"
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        self._state = "unconfigured"
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_working(STOP_S)
+        self._release()
+        self._state = "finalized"
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def close(self) -> bool:
+        """At the end of the process; False when the model is still at work."""
+        return self._stop_working(GRACE_S)
+
+    def _start_itself(self) -> None:
+        self._autostart.cancel()
+        if self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def _stop_working(self, timeout_s: float) -> bool:
+        finished = True
+        if self.worker is not None:
+            for lane in self.lanes.values():
+                lane.camera.destroy()
+            finished = self.worker.stop(timeout_s)
+            for lane in self.lanes.values():
+                lane.outputs.destroy()
+                if lane.poses is not None:
+                    lane.poses.destroy()
+        self.worker, self.lanes = None, {}
+        return finished
+
+    def _release(self) -> None:
+        """Give back the model and everything that came with it."""
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self.desk is not None:
+            self.desk.close()
+        self.find = self.desk = self.store = None
+        gc.collect()
+        if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+            sys.modules["torch"].cuda.empty_cache()
+
+    def _subscribe_commands(self) -> None:
+        """Latched publishers reach late nodes; a volatile one cannot match a latched subscription.
+        Two subscriptions serve both; what comes twice is recognised."""
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        for kind, topic, callback in (
+            (String, "~/prompt", self._on_prompt),
+            (Image, "~/reference", self._on_reference),
+        ):
+            for profile in (qos.COMMAND, qos.LATCHED_COMMAND):
+                self._inputs.append(
+                    self.create_subscription(kind, topic, callback, profile, event_callbacks=quiet)
+                )
+
+    def _pose_source(self, camera: str) -> PoseSource | None:
+        p = self.parameters
+        if not (p.use_depth and p.target_frame):
+            return None
+        if p.pose_source == "tf" and TF_AVAILABLE:
+            return TfPoses(self, p.tf_wait_s)
+        return TopicPoses(self, f"{camera}/camera_pose" if camera else "camera_pose")
+
+    def _on_prompt(self, msg: String) -> None:
+        if self.desk is not None:
+            self.desk.submit(msg.data)
+
+    def _on_reference(self, msg: Image) -> None:
+        name = msg.header.frame_id
+        try:
+            if not name:
+                raise MessageError(
+                    "malformed", "its header.frame_id, the name in prompts, is empty."
+                )
+            image_rgb = image_to_rgb(msg).copy()
+        except MessageError as error:
+            self.complaints.say("reference", f"A reference was refused: {error}")
+            return
+        if self.desk is not None:
+            self.desk.add_reference(name, image_rgb)
+
+    def _on_prompt_tried(self, text: str, error: str) -> None:
+        shown = text if len(text) <= 200 else text[:197] + "..."
+        active = self.desk.active if self.desk is not None else None
+        markup = active.compiled.prompt.markup if active else ""
+        status = {"prompt": shown, "error": error, "active": markup}
+        self._prompt_status.publish(String(data=json.dumps(status)))
+        if error:
+            kept = f"still looking for {markup!r}" if active else "no prompt is active"
+            self.get_logger().error(f"Prompt {shown!r} refused ({kept}): {error}")
+        else:
+            self.get_logger().info(f"Looking for {shown!r}.")
+
+    def _on_live_change(self, changed: dict[str, Any]) -> None:
+        if "prompt" in changed and self.desk is not None and changed["prompt"]:
+            self.desk.submit(changed["prompt"])
+        if "max_rate_hz" in changed and self.store is not None:
+            self.store.rate_hz = changed["max_rate_hz"]
+
+    def _complain(self, sentence: str) -> None:
+        if self.context.ok():  # a frame caught in the middle of a shutdown is no news
+            self.get_logger().warning(sentence)
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _status(self) -> tuple[bytes, str, dict[str, Any]]:
+        desk, store = self.desk, self.store
+        active = desk.active if desk is not None else None
+        values: dict[str, Any] = {
+            "state": self._state,
+            "model": self.parameters.model,
+            "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
+            "active_prompt": active.compiled.prompt.markup if active else "",
+            "prompt_error": desk.error if desk is not None else "",
+            "memory_mb": f"{memory_mb():.1f}",
+        }
+        if store is not None:
+            for name, lane in self.lanes.items():
+                values |= lane_values(name, lane, store)
+        level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.OK
+        return level, self._trouble or self._state, values
+
+    def _waiting(self) -> list[str]:
+        """What the node lacks to do its work, as sentences."""
+        if self._trouble:
+            return [f"{self._trouble} (then configure again: ros2 lifecycle set <node> configure)"]
+        if self._state != "active":
+            return []
+        out = []
+        if self.get_parameter("use_sim_time").value and self._now_ns() == 0:
+            out.append("use_sim_time is set but no time has come on /clock")
+        if self.desk is not None and self.desk.active is None:
+            out.append(f"no prompt yet (parameter prompt or topic {self.get_name()}/prompt)")
+        for lane in self.lanes.values():
+            out += lane.camera.waits_for()
+        return out
+
+
+def main(args: list[str] | None = None) -> int:
+    return run_node(Localizer, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Models for the nodes under test, loaded by `model:=tests.find_ros.fakes:...`: no weights, real masks."""
+
+from __future__ import annotations
+
+import time
+
+from tests.find_core.video_fakes import ColorFind
+
+
+def color_find(device: str) -> ColorFind:
+    """Finds <red>, <green>, <blue> rectangles of 200 pixels and more."""
+    return ColorFind()
+
+
+def slow_find(device: str) -> ColorFind:
+    """As `color_find`, but a frame takes 0.2 s."""
+    find = ColorFind()
+    encode = find.encode
+
+    def slowly(image):
+        time.sleep(0.2)
+        return encode(image)
+
+    find.encode = slowly  # type: ignore[method-assign]
+    return find
