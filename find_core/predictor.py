@@ -57,15 +57,18 @@ class Find:
         self.config: FindConfig = model.config
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
-        self.vision: Any = vision.to(self.device) if isinstance(vision, torch.nn.Module) else vision
+        self.vision: Any = vision
+        frozen: Any = vision
+        if isinstance(frozen, torch.nn.Module):
+            frozen.to(self.device)
+            if self.device.type == "cuda":
+                torch.nn.Module.to(frozen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._language = language
         self._dtype = dtype if self.device.type == "cuda" else None
         self._lock = threading.RLock()
         self._compiled: OrderedDict[str, CompiledPrompt] = OrderedDict()
         self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
         self._fingerprint: str | None = None
-        if self.device.type == "cuda" and isinstance(self.vision, torch.nn.Module):
-            torch.nn.Module.to(self.vision, memory_format=torch.channels_last)
         if compile:
             self.vision = torch.compile(self.vision)
             self.model.pixel_decoder = torch.compile(self.model.pixel_decoder)  # type: ignore[assignment]

@@ -74,7 +74,7 @@ def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
         want: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
         if not isinstance(value, want) or isinstance(value, bool):
             raise CheckpointError(f"Config key {where} must be {kind}, got {value!r}.")
-        if kind == "int" and value < 0:
+        if isinstance(value, int) and value < 0:
             raise CheckpointError(f"Config key {where} must not be negative, got {value}.")
     if kind.startswith("tuple"):
         return tuple(value)
