@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -22,7 +22,6 @@ from find_core.results import Instance, Localization
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from PIL.ImageFont import FreeTypeFont, ImageFont
 
     from find_core.timeline import Interval
 
@@ -126,17 +125,17 @@ def _draw_box(canvas: np.ndarray, box_xyxy: np.ndarray, color: Sequence[int]) ->
 
 
 @lru_cache(maxsize=8)
-def _font(size_px: int) -> FreeTypeFont | ImageFont:
+def _font(size_px: int) -> Any:
     """DejaVu Sans where matplotlib brings it (many alphabets), else Pillow's own font."""
-    from PIL import ImageFont as fonts
+    from PIL import ImageFont
 
     try:
         import matplotlib
 
         path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-        return fonts.truetype(str(path), size_px)
+        return ImageFont.truetype(str(path), size_px)
     except (ImportError, OSError):
-        return fonts.load_default(size_px)
+        return ImageFont.load_default(size_px)
 
 
 @lru_cache(maxsize=256)
@@ -145,6 +144,7 @@ def _text_alpha(text: str, size_px: int) -> np.ndarray:
     from PIL import Image, ImageDraw
 
     font, pad = _font(size_px), max(2, size_px // 5)
+    text = "".join(c if c.isprintable() else " " for c in text)  # line breaks, control characters
     left, _, right, _ = font.getbbox(text)
     ascent, descent = font.getmetrics()
     size = (int(right - left) + 2 * pad, ascent + descent + pad)

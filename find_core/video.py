@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from find_core.errors import FindError, PromptError
@@ -22,6 +21,7 @@ from find_core.images import check_image
 from find_core.results import Entity, Instance, Localization
 from find_core.timeline import Interval, IntervalCutter, Smoother, TimelineConfig
 from find_core.tracking import IdSource, Track, TrackChange, Tracker, TrackerConfig, stack
+from find_core.video_shots import difference, thumbnail
 
 if TYPE_CHECKING:
     from find_core.predictor import CompiledPrompt, Find, Scene
@@ -367,21 +367,3 @@ def _threshold_of(find: Find) -> float:
 
 def _is_plain(prompt: Any) -> bool:
     return isinstance(prompt, str) or not hasattr(prompt, "entity_embeddings")
-
-
-def thumbnail(image_rgb: np.ndarray) -> np.ndarray:
-    """(18, 32, 3) float32 in [0, 1], contrast kept: enough to notice a new shot."""
-    # Every few pixels first: averaging a whole 4K frame would cost more than all the tracking.
-    step = max(1, min(image_rgb.shape[0] // 72, image_rgb.shape[1] // 128))
-    small = cv2.resize(image_rgb[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) / 255
-
-
-def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """How unlike two thumbnails are, 0 to 1, blind to brightness: 1 minus their correlation, halved
-    where they are opposite; two flat frames differ by their colour alone."""
-    a_c, b_c = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a_c**2).sum() * (b_c**2).sum()))
-    if scale < 1e-3:
-        return float(abs(a.mean() - b.mean()))
-    return float(np.clip(1 - (a_c * b_c).sum() / scale, 0, 1))

@@ -142,8 +142,10 @@ class VideoSource:
         self.identity = f"{self.name}" if self.is_live else _identity(Path(path))
 
     def _open(self) -> Any:
-        import av
-
+        try:
+            import av
+        except ImportError:
+            raise SourceError("Reading videos needs PyAV: pip install av.") from None
         try:
             return av.open(self.path, timeout=(10.0, STALL_S) if self.is_live else None)
         except (av.FFmpegError, OSError) as error:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from find_core.errors import FindError, ImageError, PromptError
-from find_core.video import StreamConfig, StreamLocalizer, difference, thumbnail
+from find_core.video import StreamConfig, StreamLocalizer
+from find_core.video_shots import difference, thumbnail
 from tests.find_core.video_fakes import ColorFind, paint
 
 STEP_NS = 100_000_000

@@ -48,6 +48,7 @@ class ColorScene:
         return [self.localize(p, threshold=threshold) for p in prompts]
 
     def localize(self, compiled, *, threshold=None, fast=False):
+        compiled = compiled if isinstance(compiled, ColorPrompt) else self.find.compile(compiled)
         level = self.find.config.threshold if threshold is None else threshold
         entities = tuple(self._entity(e.label, level) for e in compiled.prompt.entities)
         return Localization(min(e.score for e in entities), entities, self.height, self.width)
