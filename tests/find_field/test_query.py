@@ -97,7 +97,7 @@ def test_exception_other_embedding_space(room, oracle):
     class Other:
         name, fingerprint, compile = "other", "elsewhere", oracle.compile
 
-    with pytest.raises(FieldError, match="'oracle'.*'other'.*lift the frames again"):
+    with pytest.raises(FieldError, match=r"'oracle'.*'other'.*lift the frames again"):
         room.query("red box", Other())
     with pytest.raises(FieldError, match="QueryConfig"):
         room.query("red box", oracle, treshold=0.1)

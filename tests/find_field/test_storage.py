@@ -47,7 +47,7 @@ def test_layout_can_be_read_without_the_library(room, saved):
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
 def test_truncated(saved, keep):
     saved.write_bytes(saved.read_bytes()[:keep])
-    with pytest.raises(FieldError, match="truncated|damaged"):
+    with pytest.raises(FieldError, match=r"truncated|damaged"):
         ff.load(saved)
 
 

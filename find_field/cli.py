@@ -1,0 +1,277 @@
+"""find-field: lift posed RGB-D folders into fields, ask them, export them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from find_core.errors import FindError, PromptError
+
+_EXAMPLES = """examples:
+  find-field lift rgbd_folder --out room.field --voxel 0.02
+  find-field query room.field "the <white mug> next to the <book>" --picture hits.png
+  find-field query room.field "<this>" --ref this=mug.jpg@box:40,30,180,170 --json
+  find-field export room.field room.ply --colors pca
+  find-field info room.field
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `find-field`; returns the exit status (2: the sentence on stderr says why)."""
+    options = _parser().parse_args(args)
+    try:
+        return options.run(options) or 0
+    except FindError as error:
+        print(f"find-field: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="find-field", description=__doc__, epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_lift(commands)
+    _add_query(commands)
+    _add_export(commands)
+    info = _command(commands, "info", run_info, "what a field holds", "find-field info room.field")
+    info.add_argument("field", type=Path, help="a .field file")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str, example: str) -> Any:
+    parser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_model(parser: Any) -> None:
+    parser.add_argument("--model", default="find-tabletop", help="name, directory or .pt (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+
+
+def _add_lift(commands: Any) -> None:
+    parser = _command(commands, "lift", run_lift, "posed RGB-D folder into a field, no training",
+                      "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2")  # fmt: skip
+    parser.add_argument("folder", type=Path, help="meta.json sequence, 7-Scenes or transforms.json")
+    parser.add_argument("--out", type=Path, required=True, help="file to write, e.g. room.field")
+    parser.add_argument("--voxel", type=float, default=0.01, metavar="M", help="metres (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--rank", type=int, default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use every n-th frame")
+    parser.add_argument("--limit", type=int, metavar="N", help="use at most this many frames")
+    parser.add_argument("--max-depth", type=float, default=6.0, metavar="M", help="leave out farther surface (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--frame", help="name of the world frame (default: what the folder says)")
+    parser.add_argument("--up", type=float, nargs=3, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in it (default: 0 0 1)")  # fmt: skip
+    parser.add_argument("--pixel", action="store_true", help="also keep pixel features")
+    parser.add_argument("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a JSON summary")
+    _add_model(parser)
+
+
+def _add_query(commands: Any) -> None:
+    parser = _command(commands, "query", run_query, "where are the things that a prompt speaks of",
+                      'find-field query room.field "the <mug> left of <this>" '
+                      "--ref this=photo.jpg@box:40,30,180,170 --json")  # fmt: skip
+    parser.add_argument("field", type=Path, help="a .field file")
+    parser.add_argument("prompt", nargs="?", help='text with <entities>, e.g. "the <mug>"')
+    parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
+    parser.add_argument("--ref", action="append", default=[], metavar="NAME=IMAGE@KIND:NUMBERS", help="bind <NAME> to a region: box, point, circle or polygon")  # fmt: skip
+    parser.add_argument("--threshold", type=float, default=0.5, help="least score (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--max-hits", type=int, default=10, help="per entity (default: %(default)s)"
+    )
+    parser.add_argument("--picture", type=Path, help="write a top view with relevancy and boxes")
+    parser.add_argument("--ply", type=Path, help="write points with relevancy of the first entity")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    _add_model(parser)
+
+
+def _add_export(commands: Any) -> None:
+    parser = _command(commands, "export", run_export, "a field as a point cloud or plain arrays",
+                      "find-field export room.field room.ply --colors pca")  # fmt: skip
+    parser.add_argument("field", type=Path, help="a .field file")
+    parser.add_argument("out", type=Path, help="a .ply or .npz file")
+    parser.add_argument("--colors", choices=("rgb", "pca"), default="rgb", help="of a .ply")
+    parser.add_argument("--json", action="store_true", help="print a JSON summary")
+
+
+def run_lift(options: argparse.Namespace) -> int:
+    from find_field.lift import LiftConfig, Lifter
+    from find_field.readers import open_folder
+
+    folder = open_folder(options.folder, options.registered).take(options.every, options.limit)
+    for sentence in folder.skipped[:3]:
+        print(f"left out: {sentence}", file=sys.stderr)
+    find = _load_model(options)
+    config = LiftConfig(
+        voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
+        max_depth_m=options.max_depth, frame=options.frame or folder.frame,
+        up_world=tuple(options.up),
+    )  # fmt: skip
+    lifter = Lifter(find, config)
+    seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
+    for files in _progress(folder.files, "lifting"):
+        marks = [time.perf_counter()]
+        frame = files.read()
+        marks.append(time.perf_counter())
+        scene = find.encode(frame.rgb)
+        scene.semantic_map()
+        marks.append(time.perf_counter())
+        lifter.add(frame, scene)
+        marks.append(time.perf_counter())
+        for part, start, end in zip(seconds, marks, marks[1:], strict=False):
+            seconds[part] += end - start
+    field = lifter.field()
+    field.save(options.out)
+    summary = {**_summary(field), "out": str(options.out), "skipped": len(folder.skipped)}
+    summary["ms_per_frame"] = {k: round(1e3 * v / len(folder), 1) for k, v in seconds.items()}
+    _print(summary, options.json)
+    return 0
+
+
+def run_query(options: argparse.Namespace) -> int:
+    from find_field.storage import load
+
+    prompt = _prompt(options)
+    field = load(options.field)
+    find = _load_model(options)
+    settings = {"threshold": options.threshold}
+    hits = field.query(prompt, find, max_hits=options.max_hits, **settings)
+    if options.picture or options.ply:
+        relevancy = field.relevancy(prompt, find, **settings)
+        if options.ply:
+            field.to_ply(options.ply, relevancy=relevancy[0])
+        if options.picture:
+            _write_top_view(field, relevancy.max(axis=0), hits, options.picture)
+    if options.json:
+        print(json.dumps(hits.to_json(), indent=2))
+    else:
+        _print_hits(hits)
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    from find_core.errors import FieldError
+    from find_field.storage import load
+
+    if options.out.suffix not in (".ply", ".npz"):
+        raise FieldError(f"Export to .ply or .npz, not {options.out.suffix or options.out.name!r}.")
+    field = load(options.field)
+    if options.out.suffix == ".ply":
+        field.to_ply(options.out, colors=options.colors)
+    else:
+        field.to_npz(options.out)
+    _print({"out": str(options.out), "voxels": len(field)}, options.json)
+    return 0
+
+
+def run_info(options: argparse.Namespace) -> int:
+    from find_field.storage import load
+
+    _print(_summary(load(options.field)), options.json)
+    return 0
+
+
+def _summary(field: Any) -> dict[str, Any]:
+    low, high = field.points_world_m.min(axis=0), field.points_world_m.max(axis=0)
+    return {
+        "voxels": len(field),
+        "voxel_size_m": field.voxel_size_m,
+        "low_world_m": [round(float(v), 3) for v in low],
+        "high_world_m": [round(float(v), 3) for v in high],
+        "channels": {n: list(c.basis.shape) for n, c in field.channels.items()},
+        "bytes_per_voxel": field.bytes_per_voxel(),
+        **field.provenance,
+    }
+
+
+def _load_model(options: argparse.Namespace) -> Any:
+    import find_core
+
+    return find_core.load(options.model, device=options.device)
+
+
+def _prompt(options: argparse.Namespace) -> Any:
+    from find_core.prompts import Prompt
+
+    if (options.prompt is None) == (options.prompt_json is None):
+        raise PromptError("Give either a prompt or --prompt-json FILE.")
+    if options.prompt_json is not None:
+        try:
+            data = json.loads(options.prompt_json.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise PromptError(f"{options.prompt_json} is no prompt in JSON: {error}.") from None
+        return Prompt.from_json(data, options.prompt_json.parent)
+    return Prompt.bind(options.prompt, dict(parse_reference(text) for text in options.ref))
+
+
+def parse_reference(text: str) -> tuple[str, Any]:
+    """("this", Reference) of "this=photo.jpg@box:40,30,180,170".
+
+    Raises:
+        PromptError: another form. ImageError: no such picture.
+    """
+    from find_core.images import read_image
+    from find_core.prompts import Reference
+
+    name, _, rest = text.partition("=")
+    path, _, region = rest.rpartition("@")
+    kind, _, numbers = region.partition(":")
+    try:
+        values = [float(number) for number in numbers.split(",")]
+    except ValueError:
+        values = []
+    if not (name and path and values) or kind not in ("box", "point", "circle", "polygon"):
+        raise PromptError(f"--ref is NAME=IMAGE@KIND:NUMBERS, e.g. this=mug.jpg@box:40,30,180,170, not {text!r}.")  # fmt: skip
+    data: Any = list(zip(values[::2], values[1::2], strict=False)) if kind == "polygon" else values
+    return name, Reference(read_image(path), **{kind: data})
+
+
+def _progress(items: Any, text: str) -> Any:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, text, console=Console(stderr=True))
+
+
+def _print(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        for key, value in summary.items():
+            print(f"{key:>18}  {value}")
+
+
+def _print_hits(hits: Any) -> None:
+    for hit in hits:
+        x, y, z = hit.centroid_world_m
+        size = " x ".join(f"{100 * e:.1f}" for e in hit.extent_m)
+        print(f"{hit.label:<24} score {hit.score:.2f}  at ({x:.3f}, {y:.3f}, {z:.3f}) m  {size} cm")
+    for entity in hits.entities:
+        if not entity.found:
+            print(f"{entity.label:<24} not here (best score {entity.best_score:.2f})")
+
+
+def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
+    import cv2
+
+    from find_field.export import heat_colors
+    from find_field.pictures import top_view
+    from find_field.storage import write_atomically
+
+    picture = top_view(field, heat_colors(relevancy, field.colors), hits)
+    write_atomically(path, lambda temporary: cv2.imwrite(str(temporary), picture[..., ::-1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

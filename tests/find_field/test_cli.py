@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from jsonschema import validate
+
+import find_core
+import find_field as ff
+from find_field.cli import main, parse_reference
+from find_field.schemas import answer_schema
+from tests.find_field.folders import write_sequence
+
+
+@pytest.fixture
+def model(oracle, monkeypatch):
+    """The command line's model is the oracle: what it prints can be checked."""
+    monkeypatch.setattr(find_core, "load", lambda name, device: oracle, raising=False)
+    return oracle
+
+
+@pytest.fixture
+def lifted(frames, model, tmp_path, capsys):
+    folder = tmp_path / "seq"
+    out = tmp_path / "room.field"
+    write_sequence(folder, frames)
+    assert main(["lift", str(folder), "--out", str(out), "--json"]) == 0
+    return out, json.loads(capsys.readouterr().out)
+
+
+def test_lift_and_info(lifted, capsys):
+    out, summary = lifted
+    assert summary["frames"] == 10 and summary["frame"] == "map" and summary["voxels"] > 1000
+    assert set(summary["ms_per_frame"]) == {"read", "encode", "lift"}
+    assert main(["info", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["voxels"] == summary["voxels"] == len(ff.load(out))
+    assert main(["info", str(out)]) == 0
+    assert "oracle" in capsys.readouterr().out
+
+
+def test_query_prints_draws_and_exports(lifted, world, tmp_path, capsys):
+    picture, ply = tmp_path / "top.png", tmp_path / "hits.ply"
+    args = ["query", str(lifted[0]), "the <red box> by the <violin>"]
+    assert main([*args, "--json", "--picture", str(picture), "--ply", str(ply)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    validate(answer, answer_schema())
+    first, second = answer["entities"]
+    assert first["found"] and not second["found"]
+    centre = np.array(first["hits"][0]["centroid_world_m"])
+    assert np.linalg.norm(centre - world.things[0].centre_m) < 0.02
+    assert cv2.imread(str(picture)).std() > 5 and ply.stat().st_size > 1000
+    assert main(args) == 0
+    text = capsys.readouterr().out
+    assert "red box" in text and "not here" in text
+
+
+def test_query_with_references(lifted, frames, world, tmp_path, capsys):
+    view = frames[0]
+    labels = world.render(view.K, view.T_world_camera, view.rgb.shape[:2])[2]
+    y, x = np.argwhere(labels == 3).mean(0).round().astype(int)
+    cv2.imwrite(str(tmp_path / "photo.png"), view.rgb[..., ::-1])
+    reference = f"this={tmp_path}/photo.png@point:{x},{y}"
+    assert main(["query", str(lifted[0]), "<this>", "--ref", reference, "--json"]) == 0
+    by_flag = json.loads(capsys.readouterr().out)
+    prompt = {"prompt": "<this>", "references": {"this": {
+        "image": {"path": "photo.png"},
+        "region": {"kind": "point", "data": [int(x), int(y)]}}}}  # fmt: skip
+    (tmp_path / "prompt.json").write_text(json.dumps(prompt))
+    file = str(tmp_path / "prompt.json")
+    assert main(["query", str(lifted[0]), "--prompt-json", file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == by_flag
+    centre = by_flag["entities"][0]["hits"][0]["centroid_world_m"]
+    assert np.linalg.norm(np.array(centre) - world.things[1].centre_m) < 0.02
+
+
+def test_export(lifted, tmp_path, capsys):
+    for name in ("a.ply", "a.npz"):
+        assert main(["export", str(lifted[0]), str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 1000
+    assert main(["export", str(lifted[0]), str(tmp_path / "a.obj")]) == 2
+    assert ".ply or .npz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args, says",
+    [
+        (["info", "nowhere.field"], "No field at"),
+        (["lift", "nowhere", "--out", "x.field"], "No folder"),
+        (["query", "x.field"], "either a prompt"),
+        (["query", "x.field", "<a", "--threshold", "0.1"], "never closed"),
+        (["query", "x.field", "<a>", "--ref", "a=b"], "NAME=IMAGE@KIND"),
+        (["query", "x.field", "--prompt-json", "no.json"], "no prompt in JSON"),
+    ],
+)
+def test_exception_is_one_sentence(args, says, capsys):
+    assert main(args) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [[], ["lift"], ["query"], ["export"], ["info"]])
+def test_help_has_an_example(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    assert f"find-field {' '.join(command)}" in capsys.readouterr().out.split("example", 1)[1]
+
+
+def test_references_on_the_command_line(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((50, 60, 3), np.uint8))
+    name, box = parse_reference(f"x={tmp_path}/a.png@box:1,2,30,40")
+    assert name == "x" and box.mask.sum() == 29 * 38
+    polygon = parse_reference(f"x={tmp_path}/a.png@polygon:0,0,20,0,20,20")[1]
+    assert polygon.region.kind == "polygon" and polygon.region.data.shape == (3, 2)
