@@ -73,16 +73,13 @@ def find_moments(
     report = progress or (lambda *_: None)
     stream = StreamLocalizer(find, list(prompts), threshold=threshold)
     times_s, coarse = _coarse(source, stream, period_s, report)
-    moments, encoded, cache = [], len(times_s), {}
+    moments, encoded = [], len(times_s)
     for n, row in enumerate(coarse):
         found: list[Moment] = []
         runs = candidate_runs(times_s, row, 2 * count)
         for done, (start_s, stop_s) in enumerate(runs, 1):
-            looked = cache.get((start_s, stop_s))
-            if looked is None:
-                looked = _look(source, stream, start_s, stop_s, period_s, fine_fps)
-                encoded += len(looked)
-                cache = {(start_s, stop_s): looked}
+            looked = _look(source, stream, start_s, stop_s, period_s, fine_fps)
+            encoded += len(looked)
             found += _moments_in(looked, n, stream.timeline, period_s, 1 / fine_fps)
             report(f"fine, prompt {n + 1}", done, len(runs))
         moments.append(_best(found, count))

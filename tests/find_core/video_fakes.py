@@ -25,7 +25,7 @@ class ColorPrompt:
 class ColorFind:
     """Finds '<red>', '<green>', '<blue>' rectangles; score = area / full_area, at most 1."""
 
-    fingerprint, config = "color-find", SimpleNamespace(threshold=0.5)
+    name, fingerprint, config = "color", "color-find", SimpleNamespace(threshold=0.5)
 
     def __init__(self, full_area: int = 200) -> None:
         self.full_area, self.encoded = full_area, 0
