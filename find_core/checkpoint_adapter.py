@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -166,7 +167,7 @@ def _infer_vision(state: Mapping[str, torch.Tensor]) -> VisionConfig:
     if "backbone.convs.0.proj.weight" in state:
         name = "davit_d3" if state["backbone.convs.1.proj.weight"].shape[-1] == 2 else "davit_d5"
         stem, unit = "convs.0", "backbone.blocks.{}.{{}}.spatial_block.conv1.fn.dw.weight"
-        options = {}
+        options: dict[str, Any] = {}
     else:
         block = "backbone.layers.0.blocks.0."
         name = "focal_dw" if block + "dw1.weight" in state else "focal"
@@ -189,7 +190,7 @@ def _infer_language(state: Mapping[str, torch.Tensor]) -> LanguageConfig:
     if _LANGUAGE + "token_embedding.weight" in state:
         layers = _count(state, _LANGUAGE + "resblocks.{}.ln_1.weight")
         vocabulary = state[_LANGUAGE + "token_embedding.weight"].shape[0]
-        options = {"width": width, "layers": layers, "vocabulary": vocabulary}
+        options: dict[str, Any] = {"width": width, "layers": layers, "vocabulary": vocabulary}
         return LanguageConfig("unicl", options, max_tokens=77)
     options = {"model": "huggyllama/llama-7b", "layer": -12}
     return LanguageConfig("causal_lm", options, max_tokens=77)

@@ -3,7 +3,18 @@
 A module here imports its heavy packages (transformers, ...) only when an encoder is built.
 """
 
-from find_core.encoders import davit, efficientnet, focalnet, minilm, tiny, unicl
+from find_core.encoders import (
+    cache,
+    causal_lm,
+    davit,
+    efficientnet,
+    focalnet,
+    hf_language,
+    hf_vision,
+    minilm,
+    tiny,
+    unicl,
+)
 from find_core.encoders.base import (
     LanguageConfig,
     LanguageEncoder,
@@ -24,9 +35,13 @@ __all__ = [
     "VisionEncoder",
     "build_language",
     "build_vision",
+    "cache",
+    "causal_lm",
     "davit",
     "efficientnet",
     "focalnet",
+    "hf_language",
+    "hf_vision",
     "minilm",
     "register_language",
     "register_vision",

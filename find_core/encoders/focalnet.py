@@ -61,13 +61,11 @@ class FocalNet(FrozenModule):
     @torch.no_grad()
     def forward(self, image_BCHW: Tensor) -> list[Tensor]:
         """(B, 3, H, W), H and W divisible by 32 -> [res2, res3, res4, res5], each (B, C, h, w)."""
-        x_BHWC, maps = self.patch_embed(image_BCHW), []
+        next_BHWC, maps = self.patch_embed(image_BCHW), []
         for i, stage in enumerate(self.layers):
-            x_BHWC = stage(x_BHWC)
+            x_BHWC, next_BHWC = stage(next_BHWC)
             # Only the returned map is normed; the next stage reads the raw one.
             maps.append(getattr(self, f"norm{i}")(x_BHWC).permute(0, 3, 1, 2))
-            if stage.downsample is not None:
-                x_BHWC = stage.downsample(x_BHWC.permute(0, 3, 1, 2))
         return maps
 
 
@@ -91,8 +89,10 @@ class _Stage(nn.Module):
         self.blocks = nn.Sequential(*(_Block(variant, dim, focal_levels) for _ in range(depth)))
         self.downsample = None if is_last else _Embed(dim, 2 * dim, kernel=3, stride=2, padding=1)
 
-    def forward(self, x_BHWC: Tensor) -> Tensor:
-        return self.blocks(x_BHWC)
+    def forward(self, x_BHWC: Tensor) -> tuple[Tensor, Tensor]:
+        """The stage's map, and what the next stage reads (of half the size)."""
+        x = self.blocks(x_BHWC)
+        return x, x if self.downsample is None else self.downsample(x.permute(0, 3, 1, 2))
 
 
 class _Block(nn.Module):

