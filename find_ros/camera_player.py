@@ -44,6 +44,8 @@ try:
 except ImportError:
     TFMessage = None
 
+SETTLE_S = 0.5
+
 TABLE = (
     Param("source", "", "Video file or URL, folder, RGB-D folder, bag, or V4L device (0, /dev/video0)."),
     Param("rate_hz", 0.0, "Frames a second; 0: as recorded.", 0.0, 1000.0, live=True),
@@ -158,14 +160,23 @@ class CameraPlayer(Node):
                 due_s = max(due_s + (1 / rate_hz if rate_hz else 0.0), time.monotonic() - 1.0)
             self._publish(frame)
             count += 1
-            if self.parameters.lockstep_topic:
-                self._answered.wait(self.parameters.lockstep_timeout_s)
+            if self.parameters.lockstep_topic and not self._await_answer():
+                self._publish(frame)  # it, or its answer, may have been lost while nodes met
+                self._await_answer()
         return count
+
+    def _await_answer(self) -> bool:
+        return self._answered.wait(self.parameters.lockstep_timeout_s)
 
     def _wait_for_subscriber(self) -> None:
         end_s = time.monotonic() + self.parameters.wait_for_subscriber_s
+        lockstep = self.parameters.lockstep_topic
         while time.monotonic() < end_s and not self._stopping.wait(0.05):
-            if self._image.get_subscription_count():
+            if self._image.get_subscription_count() and (
+                not lockstep or self.count_publishers(lockstep)
+            ):
+                # We see them; they may need a moment longer to see us.
+                self._stopping.wait(SETTLE_S)
                 return
 
     def _publish(self, frame: PlayedFrame) -> None:

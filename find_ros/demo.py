@@ -46,7 +46,9 @@ class Received:
     last_s: float = field(default_factory=time.monotonic)
 
     def on_answer(self, msg: Any) -> None:
-        self.lines.append(json.loads(msg.data))
+        line = json.loads(msg.data)
+        if not self.lines or line["stamp_ns"] > self.lines[-1]["stamp_ns"]:  # not a repetition
+            self.lines.append(line)
         self.last_s = time.monotonic()
 
     def on_overlay(self, msg: Any) -> None:
@@ -64,7 +66,7 @@ class Processes:
     def __init__(self, out: Path) -> None:
         self.out, self._running = out, []  # type: ignore[var-annotated]
 
-    def start(self, module: str, parameters: dict[str, str]) -> subprocess.Popen[bytes]:
+    def start(self, module: str, parameters: dict[str, Any]) -> subprocess.Popen[bytes]:
         arguments = [f"{name}:={json.dumps(value)}" for name, value in parameters.items()]
         command = [sys.executable, "-m", f"find_ros.{module}", "--ros-args"]
         for argument in arguments:
@@ -151,7 +153,13 @@ def _play(options: argparse.Namespace, processes: Processes, console: Console) -
         raise RuntimeError(f"The sample is not at {DEFAULT_SAMPLE}: give VIDEO=path.")
     localizer = processes.start(
         "localizer",
-        {"model": options.model, "prompt": options.prompt} | {"max_age_s": 0.0, "jpeg_quality": 92},  # type: ignore[dict-item]
+        {
+            "model": options.model,
+            "prompt": options.prompt,
+            "image_reliability": "reliable",
+            "max_age_s": 0.0,
+            "jpeg_quality": 92,
+        },
     )
     rclpy.init(args=[])
     node = rclpy.create_node("find_ros_demo")
@@ -166,9 +174,15 @@ def _play(options: argparse.Namespace, processes: Processes, console: Console) -
             _await_localizer(node, localizer, received, processes)
         player = processes.start(
             "camera_player",
-            {"source": source, "lockstep_topic": ANSWER}
-            | {"exit_at_end": True, "wait_for_subscriber_s": 30.0, "lockstep_timeout_s": 60.0}
-            | {"max_fps": options.fps},  # type: ignore[dict-item]
+            {
+                "source": source,
+                "reliability": "reliable",
+                "lockstep_topic": ANSWER,
+                "lockstep_timeout_s": 20.0,
+                "max_fps": options.fps,
+                "exit_at_end": True,
+                "wait_for_subscriber_s": 30.0,
+            },
         )
         _collect(node, localizer, player, received, processes, _count(source, options.fps), console)
     finally:

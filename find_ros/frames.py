@@ -98,7 +98,8 @@ class FrameStore:
     Args:
         cameras: names, in turn order.
         pair_depth: hold images until their depth came.
-        tolerance_s: how far apart the stamps of an image and its depth may lie.
+        tolerance_s: how far apart the stamps of an image and its depth may lie; less than half the
+            camera's period, or a neighbour's depth could be taken.
         wait_s: how long an image waits for its depth before it goes on without.
         rate_hz: at most so many frames a second of each camera; 0: no limit.
         clock: steady seconds.
@@ -109,7 +110,7 @@ class FrameStore:
         cameras: list[str],
         *,
         pair_depth: bool = False,
-        tolerance_s: float = 0.02,
+        tolerance_s: float = 0.005,
         wait_s: float = 0.1,
         rate_hz: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
@@ -147,13 +148,12 @@ class FrameStore:
         with self._changed:
             slot = self._slots[camera]
             slot.depths.append((stamp_ns, depth))
-            for frame in reversed(slot.waiting):
-                if abs(frame.stamp_ns - stamp_ns) <= self.tolerance_s * 1e9:
-                    frame.depth = depth
-                    slot.waiting.remove(frame)
-                    slot.put(frame)
-                    self._changed.notify()
-                    return
+            frame = min(slot.waiting, key=lambda f: abs(f.stamp_ns - stamp_ns), default=None)
+            if frame is not None and abs(frame.stamp_ns - stamp_ns) <= self.tolerance_s * 1e9:
+                frame.depth = depth
+                slot.waiting.remove(frame)
+                slot.put(frame)
+                self._changed.notify()
 
     def take(self, timeout_s: float) -> Frame | None:
         """The next camera's newest frame; None after `timeout_s`, or at once when closed."""

@@ -214,12 +214,22 @@ class Localizer(LifecycleNode):
         active = self.desk.active if self.desk is not None else None
         markup = active.compiled.prompt.markup if active else ""
         status = {"prompt": shown, "error": error, "active": markup}
-        self._prompt_status.publish(String(data=json.dumps(status)))
+        if not self._publish_status(json.dumps(status)):
+            return
         if error:
             kept = f"still looking for {markup!r}" if active else "no prompt is active"
             self.get_logger().error(f"Prompt {shown!r} refused ({kept}): {error}")
         else:
             self.get_logger().info(f"Looking for {shown!r}.")
+
+    def _publish_status(self, text: str) -> bool:
+        """False when the node is going down under the desk's thread."""
+        try:
+            self._prompt_status.publish(String(data=text))
+        except Exception:
+            if self.context.ok():
+                raise
+        return bool(self.context.ok())
 
     def _on_live_change(self, changed: dict[str, Any]) -> None:
         if "prompt" in changed and self.desk is not None and changed["prompt"]:

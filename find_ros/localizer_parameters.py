@@ -41,7 +41,11 @@ TABLE = (
         choices=("best_effort", "reliable"),
     ),
     Param("use_depth", False, "Subscribe to depth and camera_info, and give 3D outputs."),
-    Param("depth_tolerance_s", 0.02, "How far apart the stamps of image and depth may lie.", 0.0, 1.0),
+    Param(
+        "depth_tolerance_s", 0.005,
+        "How far apart the stamps of image and depth may lie; less than half the camera's period.",
+        0.0, 1.0,
+    ),
     Param("depth_wait_s", 0.1, "How long an image waits for its depth.", 0.0, 2.0),
     Param(
         "rectified", True, "Images are rectified: use P of camera_info. Else K and its distortion.",
