@@ -1,0 +1,172 @@
+"""The trainer: it learns, and a killed run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import RecipeError, TrainConfig, from_dict, override
+from training.curves import read_metrics, smooth
+from training.data.batches import Batches
+from training.data.sources import open_sources
+from training.optim import learning_rate, parameter_groups
+from training.recipes import RECIPES, recipe
+from training.train import Trainer, build_module
+from training.validate import auc, validate
+
+
+def trainer(config: TrainConfig, folder: Path) -> Trainer:
+    sources = open_sources(config.data)
+    module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
+    batches = Batches(sources.records, sources.store, sources.facts, config.data.batch, config.seed)
+    return Trainer(config, folder, module, batches, [], report=lambda line: None)
+
+
+def test_overfitting_the_miniature_world(config: TrainConfig, tmp_path: Path) -> None:
+    """The short form of the learning test: words, references and strokes find their masks."""
+    run = trainer(config, tmp_path)
+    before = validate(run.state.module, [run.batches.batch(10_000)])
+    run.run()
+    after = validate(run.state.module, [run.batches.batch(10_000), run.batches.batch(10_001)])
+    metrics = read_metrics(tmp_path / "metrics.jsonl")
+    assert metrics[-1]["loss"] < 0.7 * metrics[0]["loss"]
+    assert after["val_oracle_miou"] > max(0.6, before["val_oracle_miou"] + 0.2), (before, after)
+    assert after["val_text_miou"] > 0.4, (before, after)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_resumed_run_has_the_same_losses(config: TrainConfig, tmp_path: Path) -> None:
+    config = override(config, ["optim.steps=8", "save_every=4", "optim.ema=0.9"])
+    whole = trainer(config, tmp_path / "whole")
+    whole.run()
+    first = trainer(config, tmp_path / "parts")
+    first.run(until=4)
+    second = trainer(config, tmp_path / "parts")
+    assert second.state.step == 4
+    second.run()
+    curves = [read_metrics(tmp_path / d / "metrics.jsonl") for d in ("whole", "parts")]
+    losses = [[m["loss"] for m in c] for c in curves]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for a, b in zip(*(t.state.average.values.values() for t in (whole, second)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_kill_9_loses_nothing_before_the_checkpoint(config: TrainConfig, tmp_path: Path) -> None:
+    settings = [f"data.tabletop={config.data.tabletop}", f"data.store={config.data.store}",
+                "optim.steps=9", "save_every=3"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "training.train",
+        "--recipe",
+        "tiny",
+        "--set",
+        *settings,
+        "--out",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([*command, str(killed)], cwd=root, env=environment,
+                               stdout=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (killed / "state.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    assert (killed / "state.pt").is_file()
+    subprocess.run([*command, str(killed)], cwd=root, env=environment, check=True, timeout=60,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    straight = trainer(override(config, ["optim.steps=9", "save_every=3"]), tmp_path / "straight")
+    straight.run()
+    curves = [read_metrics(d / "metrics.jsonl") for d in (killed, tmp_path / "straight")]
+    assert [m["step"] for m in curves[0]] == list(range(9))
+    assert [m["loss"] for m in curves[0]] == pytest.approx([m["loss"] for m in curves[1]], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipes_survive_json(name: str) -> None:
+    config = recipe(name)
+    assert from_dict(TrainConfig, json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_default_recipe_has_the_published_values() -> None:
+    config = recipe("find_focalt_coco640")
+    losses, optim = config.losses, config.optim
+    assert dataclasses.astuple(losses.panoptic) == (2.0, 5.0, 5.0)
+    for task in (losses.interactive, losses.grounding, losses.interleave):
+        assert dataclasses.astuple(task) == (0.4, 1.0, 1.0)
+    assert (losses.retrieval, losses.interleave_itc, losses.retrieval_tokens) == (8.0, 8.0, 0.5)
+    assert (losses.masks.num_points, losses.masks.oversample, losses.masks.importance) == (
+        12544,
+        3.0,
+        0.75,
+    )
+    assert dataclasses.astuple(losses.masks.costs) == (2.0, 5.0, 5.0)
+    assert losses.masks.no_object == 0.1 and losses.presence == 0.0 and losses.alignment == 0.0
+    assert (optim.lr, optim.weight_decay, optim.clip) == (1e-4, 0.05, 0.01)
+    assert config.frozen == ("pixel_decoder.",) and config.logit_scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("assignment", "word"),
+    [("optim.lr", "KEY=VALUE"), ("optim.speed=1", "speed"), ("optim.lr=fast", "float"),
+     ("optim.steps=1.5", "int"), ("name.x=1", "parts")],
+)  # fmt: skip
+def test_bad_overrides_say_what_is_wrong(assignment: str, word: str) -> None:
+    with pytest.raises(RecipeError, match=word):
+        override(recipe("tiny"), [assignment])
+
+
+def test_override_reaches_nested_settings() -> None:
+    changed = override(
+        recipe("tiny"), ["losses.panoptic.ce=1", "data.batch.size=4", "precision=bf16"]
+    )
+    assert (changed.losses.panoptic.ce, changed.data.batch.size, changed.precision) == (
+        1.0,
+        4,
+        "bf16",
+    )
+
+
+def test_unknown_recipe_names_the_known_ones() -> None:
+    with pytest.raises(RecipeError, match="find_tabletop"):
+        recipe("find_table")
+
+
+def test_learning_rates() -> None:
+    paper = recipe("find_focalt_coco640").optim
+    steps = paper.steps
+    assert learning_rate(0, paper) == 1.0 and learning_rate(
+        int(0.9 * steps), paper
+    ) == pytest.approx(0.1)
+    assert learning_rate(steps - 1, paper) == pytest.approx(0.01)
+    ours = recipe("find_tabletop").optim
+    assert learning_rate(0, ours) == pytest.approx(1 / ours.warmup)
+    assert learning_rate(ours.steps // 2, ours) == 1.0
+    assert learning_rate(ours.steps - 1, ours) == pytest.approx(0.02)
+
+
+def test_norms_biases_and_embeddings_are_not_decayed() -> None:
+    module = torch.nn.ModuleList(
+        [torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Embedding(2, 4)]
+    )
+    decayed, plain = parameter_groups(module, 0.05)
+    assert [p.shape for p in decayed["params"]] == [(4, 3)] and decayed["weight_decay"] == 0.05
+    assert len(plain["params"]) == 4 and plain["weight_decay"] == 0.0
+
+
+def test_auc_and_smoothing_by_hand() -> None:
+    import numpy as np
+
+    assert auc(np.array([3.0, 2.0]), np.array([1.0, 2.0])) == pytest.approx((1 + 1 + 1 + 0.5) / 4)
+    assert smooth(np.array([1.0, 3.0, 5.0]), 2).tolist() == [1.0, 2.0, 4.0]

@@ -1,0 +1,145 @@
+"""Fill a feature store: run the frozen vision encoder over views of labelled pictures, once.
+
+    python -m training.cache --tabletop DATA/tabletop --split train --store STORE --variants 2
+    python -m training.cache --coco-panoptic COCO --coco-captions COCO --store STORE --variants 8
+
+Several processes may share one store (`--shard 0/2 --part a`, `--shard 1/2 --part b`); training may
+already read it. `--follow` keeps looking for scenes that are still being rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
+from training.data import coco, tabletop
+from training.data.augment import View, ViewConfig, make_view
+from training.data.records import Record
+from training.data.store import RowShape, StoreWriter
+
+PLAIN = 0
+"""Variant 0 is the plain view; higher numbers are random ones."""
+
+
+@dataclass(frozen=True)
+class CacheJob:
+    """Attributes:
+    records: what to encode. variants: which views. view: their size and augmentation.
+    """
+
+    records: Sequence[Record]
+    variants: Sequence[int]
+    view: ViewConfig
+
+
+def view_of(record: Record, variant: int, config: ViewConfig) -> View:
+    """The variant's view; its randomness depends on the record and the variant alone."""
+    image, numbers = record.read()
+    seed = (zlib.crc32(record.key.encode()), variant)
+    rng = None if variant == PLAIN else np.random.default_rng(seed)
+    return make_view(image, numbers, config, rng)
+
+
+def fill(
+    writer: StoreWriter, encoder: VisionEncoder, vision: VisionConfig, job: CacheJob, batch: int = 8
+) -> int:
+    """Encode every view that the part does not hold yet; returns how many were added."""
+    todo = [(r, v) for v in job.variants for r in job.records if not writer.has(r.key, v)]
+    for start in range(0, len(todo), batch):
+        chunk = todo[start : start + batch]
+        views = [view_of(r, v, job.view) for r, v in chunk]
+        maps = encoder(normalise([v.image for v in views], vision))
+        for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
+            writer.append(record.key, variant, view, [m[k] for m in maps])
+    return len(todo)
+
+
+def normalise(images: Sequence[np.ndarray], vision: VisionConfig) -> torch.Tensor:
+    """(H, W, 3) uint8 pictures of one size -> (B, 3, H, W) float32 as the encoder wants them."""
+    x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (vision.mean, vision.std))
+    return (x - mean) / std
+
+
+def open_writer(
+    folder: str, part: str, encoder: VisionEncoder, vision: VisionConfig, view: ViewConfig
+) -> StoreWriter:
+    shape = RowShape(tuple(encoder.channels), view.height, view.width)
+    return StoreWriter(folder, part, shape, vision.name)
+
+
+def _records(args: argparse.Namespace) -> list[Record]:
+    records: list[Record] = []
+    if args.tabletop:
+        scenes = tabletop.read_split(args.tabletop, args.split, args.limit)
+        records += [tabletop.record_of(s) for s in scenes]
+    if args.coco_panoptic:
+        records += coco.panoptic_records(args.coco_panoptic, args.coco_split)
+    if args.coco_captions:
+        records += coco.instance_records(args.coco_captions, args.coco_split)
+    index, count = (int(x) for x in args.shard.split("/"))
+    return [r for n, r in enumerate(records) if n % count == index]
+
+
+def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
+    """The records, again and again while following, until nothing new came for a while."""
+    known, quiet = -1, 0.0
+    while True:
+        try:
+            records = _records(args)
+        except FileNotFoundError:
+            records = []
+        if len(records) != known:
+            known, quiet = len(records), 0.0
+            yield records
+        elif not args.follow or quiet > args.patience_s:
+            return
+        else:
+            time.sleep(10)
+            quiet += 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tabletop", help="folder of rendered scenes")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--limit", type=int, help="only the first scenes")
+    parser.add_argument("--coco-panoptic", help="COCO folder with panoptic annotations")
+    parser.add_argument("--coco-captions", help="COCO folder with instances and captions")
+    parser.add_argument("--coco-split", default="train2017")
+    parser.add_argument("--store", required=True, help="folder of the feature store")
+    parser.add_argument("--part", default="a", help="name of this process's part")
+    parser.add_argument("--shard", default="0/1", help="i/n: every n-th record from the i-th")
+    parser.add_argument("--variants", type=int, default=1, help="views per picture")
+    parser.add_argument("--first-variant", type=int, default=PLAIN)
+    parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
+    parser.add_argument("--follow", action="store_true", help="wait for more scenes")
+    parser.add_argument("--patience-s", type=float, default=300.0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    vision, view = VisionConfig(), ViewConfig(min_crop=args.min_crop)
+    encoder = build_vision(vision)
+    writer = open_writer(args.store, args.part, encoder, vision, view)
+    variants = range(args.first_variant, args.first_variant + args.variants)
+    start, added = time.monotonic(), 0
+    for records in _rounds(args):
+        for at in range(0, len(records), 64):
+            added += fill(writer, encoder, vision, CacheJob(records[at : at + 64], variants, view))
+            rate = added / max(1e-6, time.monotonic() - start)
+            print(f"{at + 64:6d}/{len(records)} records, {added} views, {rate:.1f}/s", flush=True)
+    writer.close()
+    print(f"{added} views in {Path(args.store)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Every number of a training run, in one dataclass. The defaults are the paper's (find-spec 3)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from find_core.errors import FindError
+from find_core.model.config import FindConfig
+from training.criterion import MaskLossConfig
+from training.data.augment import ViewConfig
+from training.data.batches import BatchConfig
+
+
+class RecipeError(FindError, ValueError):
+    """A recipe, override or training folder cannot be used as given."""
+
+
+@dataclass(frozen=True)
+class TaskWeights:
+    """Weights of one mask task; ce = 0 and masks = 0 leave it out of the forward altogether."""
+
+    ce: float
+    bce: float
+    dice: float
+
+    @property
+    def active(self) -> bool:
+        return self.ce > 0 or self.bce > 0 or self.dice > 0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Terms and weights (find-spec 3.1), and ours where the paper has none."""
+
+    masks: MaskLossConfig = field(default_factory=MaskLossConfig)
+    panoptic: TaskWeights = TaskWeights(2.0, 5.0, 5.0)
+    interactive: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
+    grounding: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
+    interleave: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
+    interleave_itc: float = 8.0
+    retrieval: float = 8.0
+    retrieval_tokens: float = 0.5
+    """Share of the token term within the retrieval loss."""
+    referring: float = 2.0
+    class_text: float = 0.5
+    """Factors of the grounding cross-entropy: referring sentences, class names."""
+    grounding_chance: float = 1.0
+    interactive_chance: float = 1.0
+    """Share of the steps that a task takes part in (the paper: all); saves time on small machines."""
+    segment_sees_queries: float = 0.3
+    """Chance that segments see what prompts became instead of their tokens (find-spec 2.7)."""
+    refine: float = 0.5
+    """Chance of one more interactive round, with a corrective click and the memory."""
+    presence: float = 0.0
+    """Ours: is an entity there at all, and which proposals are it (absolute, calibrated)."""
+    alignment: float = 0.0
+    """Ours: an entity's semantic embedding against the objects of the whole batch."""
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """The class bank of panoptic training."""
+
+    max_names: int = 134
+    fresh: int = 0
+    """Names recomputed with gradient each step, besides those of the batch's pictures."""
+    fresh_present: bool = False
+    """Recompute every name that is in the batch; the paper takes one random class a picture."""
+    max_age: int = 1_000_000
+    """Steps after which a remembered name is too old to serve."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-4
+    weight_decay: float = 0.05
+    """0 for norms, biases and embeddings."""
+    clip: float = 0.01
+    warmup: int = 10
+    schedule: str = "steps"
+    """"steps": x0.1 at 88.889 % and 96.296 %; "linear": flat, then down to 2 % from `decay_from`."""
+    decay_from: float = 0.6
+    steps: int = 100_000
+    ema: float = 0.0
+    """Decay of the weights' moving average that is exported; 0 = none."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where pictures come from."""
+
+    tabletop: str = ""
+    """Folder of rendered scenes (training.tabletop)."""
+    coco_panoptic: str = ""
+    coco_captions: str = ""
+    coco_split: str = "train2017"
+    store: str = ""
+    """Feature store folder (training.cache fills it)."""
+    view: ViewConfig = field(default_factory=ViewConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    name: str
+    model: FindConfig = field(default_factory=FindConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    frozen: tuple[str, ...] = ("pixel_decoder.",)
+    """Prefixes of interface parameters that stay as they are (backbones always do)."""
+    init: str = ""
+    """Checkpoint to start from."""
+    logit_scale: float = 1.0
+    """Start of the shared temperature (its logarithm)."""
+    precision: str = "fp32"
+    """fp32, bf16 or fp16 (autocast)."""
+    seed: int = 0
+    log_every: int = 20
+    save_every: int = 200
+    refresh_every: int = 200
+    """Steps between looks at whether the feature store has grown."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def override(config: TrainConfig, assignments: list[str]) -> TrainConfig:
+    """Apply `--set optim.lr=5e-4 losses.panoptic.ce=1` style overrides.
+
+    Raises:
+        RecipeError: unknown key, or a value of the wrong type.
+    """
+    for assignment in assignments:
+        key, sign, value = assignment.partition("=")
+        if not sign:
+            raise RecipeError(f"Override {assignment!r} is not KEY=VALUE: e.g. optim.lr=5e-4.")
+        config = _replace(config, key.strip().split("."), value.strip(), key.strip())
+    return config
+
+
+def _replace(node: Any, path: list[str], value: str, key: str) -> Any:
+    names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    if path[0] not in names:
+        known = f"choose one of {', '.join(names)}" if names else "it has no parts"
+        raise RecipeError(f"No setting {key!r} ({path[0]!r} is unknown): {known}.")
+    old = getattr(node, path[0])
+    if len(path) > 1:
+        return dataclasses.replace(node, **{path[0]: _replace(old, path[1:], value, key)})
+    return dataclasses.replace(node, **{path[0]: _parse(value, old, key)})
+
+
+def _parse(value: str, old: Any, key: str) -> Any:
+    if isinstance(old, str):
+        return value
+    try:
+        parsed = json.loads(value.lower() if value in ("True", "False") else value)
+    except json.JSONDecodeError:
+        raise RecipeError(
+            f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}."
+        ) from None
+    if isinstance(old, bool) != isinstance(parsed, bool):
+        raise RecipeError(f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}.")
+    if isinstance(old, float) and isinstance(parsed, int):
+        return float(parsed)
+    if isinstance(old, tuple) and isinstance(parsed, list):
+        return tuple(tuple(x) if isinstance(x, list) else x for x in parsed)
+    if not isinstance(parsed, type(old)):
+        raise RecipeError(f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}.")
+    return parsed
+
+
+def from_dict(cls: type, data: dict[str, Any]) -> Any:
+    """Rebuild a config dataclass from `dataclasses.asdict`."""
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for name, value in data.items():
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind):
+            value = from_dict(kind, value)
+        elif isinstance(value, list):
+            value = tuple(tuple(x) if isinstance(x, list) else x for x in value)
+        values[name] = value
+    return cls(**values)

@@ -1,0 +1,85 @@
+"""What a run leaves to look at: metrics.jsonl, TensorBoard events, curves.png."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class MetricLog:
+    """Appends one JSON line per report; lines after a resumed step are dropped first."""
+
+    def __init__(self, folder: Path, resume_step: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        kept = [m for m in read_metrics(self.path) if m["step"] < resume_step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(m) + "\n" for m in kept))
+        temporary.replace(self.path)
+        self._board = _tensorboard(folder)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        with self.path.open("a") as file:
+            file.write(
+                json.dumps({"step": step, **{k: _short(v) for k, v in values.items()}}) + "\n"
+            )
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Finished lines of a metrics file."""
+    if not path.is_file():
+        return []
+    text = path.read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def draw_curves(metrics: list[dict[str, Any]], path: Path) -> None:
+    """One small panel per quantity, smoothed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    names = sorted({k for m in metrics for k in m if k not in ("step", "seconds")})
+    columns = 5
+    rows = max(1, -(-len(names) // columns))
+    figure, axes = plt.subplots(rows, columns, figsize=(3.2 * columns, 2.1 * rows), squeeze=False)
+    for axis in axes.ravel()[len(names) :]:
+        axis.axis("off")
+    for axis, name in zip(axes.ravel(), names, strict=False):
+        points = np.array([(m["step"], m[name]) for m in metrics if name in m], float)
+        axis.plot(points[:, 0], points[:, 1], lw=0.4, alpha=0.4)
+        axis.plot(points[:, 0], smooth(points[:, 1]), lw=1.2)
+        axis.set_title(name, fontsize=8)
+        axis.tick_params(labelsize=6)
+    figure.tight_layout()
+    temporary = path.with_suffix(".tmp.png")
+    figure.savefig(temporary, dpi=90)
+    plt.close(figure)
+    temporary.replace(path)
+
+
+def smooth(values: np.ndarray, window: int = 9) -> np.ndarray:
+    """Running mean over the last `window` values."""
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None  # curves.png and metrics.jsonl say the same
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -1,0 +1,289 @@
+"""What the tasks ask about a picture: phrases, strokes, an interleaved sentence, a caption.
+
+Entities of the interleaved sentence become references with p = 0.5, shown in *another* picture of
+the batch where one holds the same object. Some entities are of things that are not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from find_core.prompts import PLACEHOLDER, Prompt, PromptEntity
+from training.data.facts import FALSE, TRUE, Facts, same_object
+from training.data.records import InstanceLabel, Record, mirror_text
+from training.data.strokes import draw_stroke
+
+if TYPE_CHECKING:
+    from training.data.batches import Picture
+
+
+@dataclass(frozen=True)
+class AskConfig:
+    """How much is asked, and how often what."""
+
+    max_phrases: int = 4
+    max_prompts: int = 4
+    max_entities: int = 5
+    visual: float = 0.5
+    absent: float = 0.4
+    written: float = 0.6
+    """Share of interleaved sentences taken from the record; the rest is put together here."""
+    reference_min_px: int = 120
+    reference_kinds: tuple[tuple[str, float], ...] = (
+        ("mask", 0.4), ("box", 0.25), ("circle", 0.1), ("scribble", 0.15), ("point", 0.1)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class PhraseAsk:
+    """Words and the visible instances (mask indices) they mean; `referring` weighs more."""
+
+    text: str
+    targets: tuple[int, ...]
+    referring: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PromptAsk:
+    """(H, W) bool stroke and the instance it was drawn on."""
+
+    stroke: np.ndarray
+    target: int
+
+
+@dataclass(frozen=True, eq=False)
+class EntityAsk:
+    """One entity: its words, or which instance of which picture shows it.
+
+    Attributes:
+        targets: visible instances it means here; empty when it is not there.
+        picture, region, shown: for visual entities: picture index in the batch, (H, W) bool, label.
+    """
+
+    text: str
+    targets: tuple[int, ...]
+    picture: int | None = None
+    region: np.ndarray | None = None
+    shown: InstanceLabel | None = None
+
+    @property
+    def is_visual(self) -> bool:
+        return self.region is not None
+
+    def truth(self, instance: InstanceLabel, facts: Facts) -> int:
+        """1, 0 or -1: is this entity true of an instance of any picture."""
+        if self.shown is not None:
+            return same_object(self.shown, instance)
+        return facts.truth(self.text, instance)
+
+
+@dataclass(eq=False)
+class Ask:
+    """Everything asked about one picture.
+
+    Attributes:
+        prompt: the interleaved sentence as the language model reads it (placeholders in place).
+        spans: each entity's (start, end) characters in it.
+        caption: None where nothing is known to describe the picture.
+    """
+
+    phrases: list[PhraseAsk] = field(default_factory=list)
+    prompts: list[PromptAsk] = field(default_factory=list)
+    entities: list[EntityAsk] = field(default_factory=list)
+    sentence: str = ""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    caption: str | None = None
+
+
+def ask_everything(
+    pictures: Sequence[Picture], facts: Facts, config: AskConfig, rng: np.random.Generator
+) -> list[Ask]:
+    """One `Ask` per picture."""
+    asks = []
+    for b, picture in enumerate(pictures):
+        ask = Ask(caption=_caption(picture, rng))
+        phrases = visible_phrases(picture)
+        picks = rng.permutation(len(phrases))[: config.max_phrases]
+        ask.phrases = [phrases[i] for i in picks]
+        ask.prompts = _prompts(picture, config, rng)
+        _interleave(ask, b, pictures, phrases, facts, config, rng)
+        asks.append(ask)
+    return asks
+
+
+def visible_phrases(picture: Picture) -> list[PhraseAsk]:
+    """The record's phrases that still hold in this view, once per text."""
+    place = {k: m for m, k in enumerate(picture.visible)}
+    phrases: dict[str, PhraseAsk] = {}
+    for phrase in picture.record.phrases:
+        targets = tuple(place[k] for k in phrase.instances if k in place)
+        spatial = phrase.kind in ("relation", "instruction")
+        if not targets or (spatial and not picture.complete):
+            continue  # what a relation leans on may be outside the crop
+        text = _as_seen(phrase.text, picture)
+        phrases.setdefault(text, PhraseAsk(text, targets, referring=spatial))
+    return list(phrases.values())
+
+
+def _as_seen(text: str, picture: Picture) -> str:
+    return mirror_text(text) if picture.view.mirrored else text
+
+
+def _caption(picture: Picture, rng: np.random.Generator) -> str | None:
+    captions = picture.record.captions
+    if not captions or not (picture.complete or picture.record.source == "coco"):
+        return None
+    return _as_seen(captions[int(rng.integers(len(captions)))], picture)
+
+
+def _prompts(picture: Picture, config: AskConfig, rng: np.random.Generator) -> list[PromptAsk]:
+    count = min(len(picture.visible), int(rng.integers(1, config.max_prompts + 1)))
+    chosen = rng.permutation(len(picture.visible))[:count]
+    return [PromptAsk(draw_stroke(picture.mask(int(m)), rng), int(m)) for m in chosen]
+
+
+def _interleave(
+    ask: Ask, b: int, pictures: Sequence[Picture], phrases: list[PhraseAsk], facts: Facts,
+    config: AskConfig, rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Fill in the sentence, its entities and their spans."""
+    parts = _written(pictures[b], rng) if rng.random() < config.written else None
+    parts = parts or _composed(phrases, config, rng)
+    if rng.random() < config.absent or not parts:
+        absent = _absent(b, pictures, facts, config, rng)
+        if absent is not None:
+            parts = _insert(parts, absent, rng)
+    count = 0
+    for part in parts:
+        if isinstance(part, str):
+            ask.sentence += part
+            continue
+        count += 1
+        if count <= config.max_entities and part.targets and rng.random() < config.visual:
+            part = _shown(part, b, pictures, config, rng) or part
+        words = PLACEHOLDER if part.is_visual else part.text
+        if count <= config.max_entities:
+            ask.spans.append((len(ask.sentence), len(ask.sentence) + len(words)))
+            ask.entities.append(part)
+        ask.sentence += words
+
+
+def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk] | None:
+    """A sentence of the record whose entities are all in view."""
+    place = {k: m for m, k in enumerate(picture.visible)}
+    fit = [s for s in picture.record.sentences if all(k in place for e in s.entities for k in e)]
+    if not fit:
+        return None
+    chosen = fit[int(rng.integers(len(fit)))]
+    targets = iter(chosen.entities)
+    parts: list[str | EntityAsk] = []
+    for part in Prompt.parse(_as_seen(chosen.markup, picture)).parts:
+        if isinstance(part, PromptEntity):
+            parts.append(EntityAsk(part.label, tuple(place[k] for k in next(targets))))
+        else:
+            parts.append(part)
+    return parts
+
+
+def _composed(
+    phrases: list[PhraseAsk], config: AskConfig, rng: np.random.Generator
+) -> list[str | EntityAsk]:
+    """Some phrases side by side, or one alone, as people type them."""
+    count = min(len(phrases), int(rng.choice([1, 1, 2, 3, 4])), config.max_entities)
+    start = str(rng.choice(["", "the ", "pick up the ", "find the ", "a ", "where is the "]))
+    parts: list[str | EntityAsk] = []
+    for n, i in enumerate(rng.permutation(len(phrases))[:count]):
+        joint = str(rng.choice([" and the ", ", the ", ", ", " and ", " with the "]))
+        parts.append(start if n == 0 else joint)
+        words = phrases[i].text
+        if rng.random() < 0.15:
+            words = f"the {words}"
+        parts.append(EntityAsk(words, phrases[i].targets))
+    return [p for p in parts if not isinstance(p, str) or p]
+
+
+def _insert(
+    parts: list[str | EntityAsk], absent: EntityAsk, rng: np.random.Generator
+) -> list[str | EntityAsk]:
+    """An absent thing alone, before or after the others."""
+    draw = rng.random()
+    if not parts or draw < 0.35:
+        return [str(rng.choice(["the ", "a ", "find the "])), absent]
+    if draw < 0.7:
+        return [*parts, str(rng.choice([" and the ", ", "])), absent]
+    return ["the ", absent, str(rng.choice([" and ", ", "])), *parts]
+
+
+def _absent(
+    b: int, pictures: Sequence[Picture], facts: Facts, config: AskConfig, rng: np.random.Generator
+) -> EntityAsk | None:
+    """Something known not to be in picture `b`: words, or a reference into another picture."""
+    here = pictures[b].record
+    if rng.random() < config.visual:
+        return _absent_reference(b, pictures, config, rng)
+    texts = list(here.absent) if rng.random() < 0.7 else []
+    texts = texts or [
+        t.text for other in pictures for t in other.record.phrases if t.kind != "relation"
+    ]
+    for i in rng.permutation(len(texts))[:8]:
+        text = _as_seen(texts[i], pictures[b])
+        if here.absent and texts[i] in here.absent:
+            return EntityAsk(text, ())
+        if here.exhaustive and all(facts.truth(text, x) == FALSE for x in here.instances):
+            return EntityAsk(text, ())
+    return None
+
+
+def _absent_reference(
+    b: int, pictures: Sequence[Picture], config: AskConfig, rng: np.random.Generator
+) -> EntityAsk | None:
+    here: Record = pictures[b].record
+    if not here.exhaustive:
+        return None
+    for other in rng.permutation(len(pictures)):
+        for m in rng.permutation(len(pictures[other].visible))[:4]:
+            shown = pictures[other].instances[m]
+            if shown.stuff or any(same_object(shown, x) != FALSE for x in here.instances):
+                continue
+            region = _region(pictures[other], int(m), config, rng)
+            if region is not None:
+                return EntityAsk(PLACEHOLDER, (), int(other), region, shown)
+    return None
+
+
+def _shown(
+    entity: EntityAsk, b: int, pictures: Sequence[Picture], config: AskConfig,
+    rng: np.random.Generator,
+) -> EntityAsk | None:  # fmt: skip
+    """The same entity by reference: into another picture with the object, else into this one."""
+    meant = pictures[b].instances[entity.targets[0]]
+    if meant.stuff:
+        return None
+    places = [
+        (o, m)
+        for o in range(len(pictures))
+        if o != b
+        for m, x in enumerate(pictures[o].instances)
+        if same_object(meant, x) == TRUE or (meant.asset is None and meant.name == x.name)
+    ]
+    if not places or rng.random() < 0.1:
+        places = [(b, m) for m in entity.targets]
+    o, m = places[int(rng.integers(len(places)))]
+    region = _region(pictures[o], m, config, rng)
+    if region is None:
+        return None
+    return EntityAsk(entity.text, entity.targets, o, region, pictures[o].instances[m])
+
+
+def _region(
+    picture: Picture, m: int, config: AskConfig, rng: np.random.Generator
+) -> np.ndarray | None:
+    mask = picture.mask(m)
+    if mask.sum() < config.reference_min_px:
+        return None
+    kinds, chances = zip(*config.reference_kinds, strict=True)
+    return draw_stroke(mask, rng, str(rng.choice(kinds, p=np.array(chances) / sum(chances))))

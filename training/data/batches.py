@@ -1,0 +1,193 @@
+"""Batches: views from the feature store, and what each task asks about them.
+
+Dimension letters: B pictures, M instances, H/W view pixels, h/w = H/4, W/4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.asks import Ask, AskConfig, ask_everything
+from training.data.facts import Facts
+from training.data.records import InstanceLabel, Record
+from training.data.store import FeatureStore, StoredView
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """What is in a batch."""
+
+    size: int = 8
+    partners: int = 3
+    """How many of the rendered pictures are chosen for sharing an object with another one."""
+    real: int = 2
+    """How many are real photographs (0 where there are none)."""
+    min_view_px: int = 40
+    """Instances smaller than this in the view are left out."""
+    asks: AskConfig = field(default_factory=AskConfig)
+
+
+@dataclass(eq=False)
+class Picture:
+    """One view with its visible instances.
+
+    Attributes:
+        numbers: (H, W) uint8 record instance numbers (from 1), 0 elsewhere.
+        visible: record indices of the instances that count, in mask order.
+        masks: (M, h, w) float32, share of each 1/4-scale cell that the instance covers.
+    """
+
+    record: Record
+    view: StoredView
+    numbers: np.ndarray
+    visible: tuple[int, ...]
+    masks: Tensor
+
+    @property
+    def instances(self) -> list[InstanceLabel]:
+        return [self.record.instances[k] for k in self.visible]
+
+    def mask(self, m: int) -> np.ndarray:
+        """(H, W) bool of the m-th visible instance."""
+        return self.numbers == self.visible[m] + 1
+
+    @property
+    def complete(self) -> bool:
+        """Every instance of the record is still there."""
+        return len(self.visible) == len(self.record.instances)
+
+
+@dataclass(eq=False)
+class Batch:
+    """Attributes:
+    features: four (B, C, h, w) float32 maps. pictures, asks: one per image.
+    masks: (B, M, h, w) float32, zero-padded. valid: (B, M) bool.
+    """
+
+    features: list[Tensor]
+    pictures: list[Picture]
+    asks: list[Ask]
+    masks: Tensor
+    valid: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def load_picture(store: FeatureStore, record: Record, view: StoredView,
+                 min_px: int) -> tuple[Picture, list[Tensor]]:  # fmt: skip
+    """One stored view and its four feature maps (C, h, w)."""
+    maps, numbers = store.load(view)
+    counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
+    visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
+    masks = [coverage(numbers == k + 1) for k in visible]
+    height, width = numbers.shape
+    empty = np.zeros((0, height // 4, width // 4), np.float32)
+    stacked = torch.from_numpy(np.stack(masks) if masks else empty)
+    tensors = [torch.from_numpy(np.array(m)).float() for m in maps]
+    return Picture(record, view, np.array(numbers), visible, stacked), tensors
+
+
+def coverage(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> (H/4, W/4) float32 share of covered pixels."""
+    height, width = mask.shape
+    size = (width // 4, height // 4)
+    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+
+
+def collate(items: Sequence[tuple[Picture, list[Tensor]]], asks: list[Ask]) -> Batch:
+    """Stack pictures; masks are padded to the largest count."""
+    pictures = [p for p, _ in items]
+    features = [torch.stack(level) for level in zip(*(maps for _, maps in items), strict=True)]
+    count = max(1, max(len(p.visible) for p in pictures))
+    masks = torch.zeros(len(pictures), count, *pictures[0].masks.shape[1:])
+    valid = torch.zeros(len(pictures), count, dtype=torch.bool)
+    for b, picture in enumerate(pictures):
+        masks[b, : len(picture.visible)] = picture.masks
+        valid[b, : len(picture.visible)] = True
+    return Batch(features, pictures, asks, masks, valid)
+
+
+class Batches:
+    """An endless, seeded stream of batches; step n is the same batch whatever came before.
+
+    Args:
+        records: by key. store: views of (some of) them, refreshed as it grows.
+        reload: reads records and facts again, for label files that are still growing.
+    """
+
+    def __init__(
+        self, records: Mapping[str, Record], store: FeatureStore, facts: Facts,
+        config: BatchConfig, seed: int = 0,
+        reload: Callable[[], tuple[Mapping[str, Record], Facts]] | None = None,
+    ) -> None:  # fmt: skip
+        self.records, self.store, self.facts = records, store, facts
+        self.config, self.seed, self.reload = config, seed, reload
+        self._index()
+
+    def refresh(self) -> int:
+        """Take in views that were added to the store; returns how many pictures there are."""
+        before = sum(map(len, self.store.views.values()))
+        if self.store.refresh() == before:
+            return len(self._rendered) + len(self._real)
+        if self.reload is not None:
+            self.records, self.facts = self.reload()
+        return self._index()
+
+    def _index(self) -> int:
+        keys = sorted(k for k in self.store.views if k in self.records)
+        self._rendered = [k for k in keys if self.records[k].source != "coco"]
+        self._real = [k for k in keys if self.records[k].source == "coco"]
+        self._holders: dict[str, list[str]] = {}
+        for key in keys:
+            for instance in self.records[key].instances:
+                if not instance.stuff:
+                    self._holders.setdefault(shared_name(instance), []).append(key)
+        return len(keys)
+
+    def batch(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.seed, step))
+        items = []
+        for key in self._choose(rng):
+            views = self.store.views[key]
+            view = views[int(rng.integers(len(views)))]
+            items.append(load_picture(self.store, self.records[key], view, self.config.min_view_px))
+        asks = ask_everything([p for p, _ in items], self.facts, self.config.asks, rng)
+        return collate(items, asks)
+
+    def __iter__(self) -> Iterator[Batch]:
+        step = 0
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def _choose(self, rng: np.random.Generator) -> list[str]:
+        real = min(self.config.real, len(self._real)) if self._rendered else self.config.size
+        rendered = self.config.size - real if self._rendered else 0
+        partners = min(self.config.partners, rendered // 2)
+        chosen = (
+            [str(k) for k in rng.choice(self._rendered, rendered - partners)] if rendered else []
+        )
+        chosen += [self._partner(key, rng) for key in chosen[:partners]]
+        return chosen + [str(k) for k in rng.choice(self._real, real)] if real else chosen
+
+    def _partner(self, key: str, rng: np.random.Generator) -> str:
+        """Another picture with one of this one's objects (itself when there is none)."""
+        names = [shared_name(i) for i in self.records[key].instances if not i.stuff]
+        rng.shuffle(names)
+        for name in names:
+            others = [k for k in self._holders[name] if k != key]
+            if others:
+                return others[int(rng.integers(len(others)))]
+        return key
+
+
+def shared_name(instance: InstanceLabel) -> str:
+    """What makes two instances partners: the asset, or the class where assets are unknown."""
+    return instance.asset if instance.asset is not None else f"class {instance.name}"

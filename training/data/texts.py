@@ -1,0 +1,32 @@
+"""Token states of texts, computed once per text and process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from find_core.encoders.base import LanguageEncoder, TextTokens
+
+
+class TextCache:
+    """A `LanguageEncoder` that remembers; the least recently used texts are forgotten first."""
+
+    def __init__(self, encoder: LanguageEncoder, capacity: int = 60_000) -> None:
+        self.encoder, self.capacity = encoder, capacity
+        self.width = encoder.width
+        self._known: OrderedDict[str, TextTokens] = OrderedDict()
+
+    def encode(self, texts: Sequence[str]) -> list[TextTokens]:
+        """One `TextTokens` per text."""
+        missing = list(dict.fromkeys(t for t in texts if t not in self._known))
+        if missing:
+            for text, tokens in zip(missing, self.encoder.encode(missing), strict=True):
+                self._known[text] = TextTokens(tokens.states.half(), tokens.offsets)
+        out = []
+        for text in texts:
+            self._known.move_to_end(text)
+            tokens = self._known[text]
+            out.append(TextTokens(tokens.states.float(), tokens.offsets))
+        while len(self._known) > self.capacity:
+            self._known.popitem(last=False)
+        return out

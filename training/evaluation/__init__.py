@@ -1,0 +1,1 @@
+"""Evaluation through the public API: what users get is what is measured."""

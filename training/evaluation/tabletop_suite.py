@@ -1,0 +1,302 @@
+"""The rendered world's questions, asked of a `Find` through its public methods.
+
+Known kinds are asked in ROOT/val, held-out kinds in ROOT/held; intervals resample scenes for known
+kinds and kinds for held-out ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from find_core.images import read_image
+from find_core.predictor import Find
+from find_core.prompts import Prompt, PromptEntity, Reference
+from find_core.regions import Region
+from find_core.scene import Scene
+from training.data.strokes import click
+from training.data.tabletop import read_split
+from training.evaluation.metrics import Answers, Overlaps, Separation, mask_iou
+
+MIN_TARGET_PX = 100
+MIN_REFERENCE_PX = 400
+MAX_ABSENT = 12
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Labelled:
+    """A scene on disk. `ids`: (H, W) uint16 instance ids."""
+
+    data: dict[str, Any]
+    image: np.ndarray
+    ids: np.ndarray
+
+    @staticmethod
+    def read(data: dict[str, Any]) -> Labelled:
+        stem = Path(data["folder"]) / f"{data['index']:06d}"
+        ids = cv2.imread(str(stem.with_suffix(".png")), cv2.IMREAD_UNCHANGED)
+        return Labelled(data, read_image(stem.with_suffix(".jpg")), ids)
+
+    def mask(self, ids: Sequence[int]) -> np.ndarray:
+        return np.isin(self.ids, list(ids))
+
+    def instance(self, number: int) -> dict[str, Any]:
+        return next(i for i in self.data["instances"] if i["id"] == number)
+
+
+@dataclass
+class Board:
+    """All questions' answers, known and held-out kinds apart."""
+
+    overlaps: dict[tuple[str, str], Overlaps] = field(default_factory=lambda: defaultdict(Overlaps))
+    presence: dict[str, Separation] = field(default_factory=lambda: defaultdict(Separation))
+    right: dict[str, Answers] = field(default_factory=lambda: defaultdict(Answers))
+    by_kind: dict[tuple[str, str], Answers] = field(default_factory=lambda: defaultdict(Answers))
+
+    def add(self, question: str, instance: dict[str, Any], scene: Labelled, mask: np.ndarray,
+            truth: np.ndarray, oracle: float) -> None:  # fmt: skip
+        side = side_of(instance)
+        self.overlaps[question, side].add(mask, truth, oracle, group_of(instance, scene))
+        if side == "held_out":
+            self.by_kind[instance["kind"], question].add(mask_iou(mask, truth), "")
+
+    def figures(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"known": {}, "held_out": {}}
+        for (question, side), overlaps in sorted(self.overlaps.items()):
+            out[side][question] = overlaps.figures()
+        for side, separation in self.presence.items():
+            out[side]["presence"] = separation.figures()
+        for name, answers in self.right.items():
+            out["known"][name] = answers.figure()
+        kinds: dict[str, dict[str, float]] = defaultdict(dict)
+        for (kind, question), answers in sorted(self.by_kind.items()):
+            kinds[kind][question] = round(float(np.mean(answers.values)), 3)
+        out["held_out_miou_by_kind"] = kinds
+        return out
+
+
+def side_of(instance: dict[str, Any]) -> str:
+    return "held_out" if instance["held_out"] else "known"
+
+
+def group_of(instance: dict[str, Any], scene: Labelled) -> str:
+    """What is resampled: the kind of a held-out object, else the scene."""
+    return (
+        instance["kind"]
+        if instance["held_out"]
+        else f"{scene.data['folder']}/{scene.data['index']}"
+    )
+
+
+def run_suite(
+    find: Find, root: str | Path, limit: int | None, progress: Progress, seed: int = 0
+) -> dict:
+    """All questions on ROOT/val and ROOT/held."""
+    board, retrieval = Board(), {}
+    for split in ("val", "held"):
+        scenes = read_split(root, split, limit)
+        holders = asset_index(scenes)
+        encoded: list[tuple[Labelled, Scene]] = []
+        for n, data in enumerate(scenes):
+            labelled = Labelled.read(data)
+            scene = find.encode(labelled.image)
+            rng = np.random.default_rng((seed, n))
+            oracle = upsampled_objects(scene)
+            ask_phrases(board, split, labelled, scene, oracle)
+            ask_references(board, split, labelled, scene, oracle, scenes, holders, rng)
+            ask_sentences(board, split, labelled, scene, oracle, scenes, holders, rng)
+            ask_absent(board, split, labelled, scene, scenes, rng)
+            ask_clicks(board, split, labelled, scene, oracle)
+            encoded.append((labelled, scene))
+            progress(n + 1, len(scenes))
+        if split == "val":
+            retrieval = ask_retrieval(find, encoded)
+    figures = board.figures()
+    figures["known"]["retrieval"] = retrieval
+    return figures
+
+
+def upsampled_objects(scene: Scene) -> np.ndarray:
+    """(Q, H, W) bool masks of all object proposals at the picture's size: the oracle's choice."""
+    size = (scene.width, scene.height)
+    return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) > 0
+                     for m in scene.object_mask_logits])  # fmt: skip
+
+
+def best_of(masks: np.ndarray, truth: np.ndarray) -> float:
+    both = (masks & truth).sum((1, 2))
+    return float((both / np.maximum((masks | truth).sum((1, 2)), 1)).max())
+
+
+def asset_index(scenes: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, int]]]:
+    """asset -> (scene number, instance id) where it is large enough to be a reference."""
+    table: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for n, scene in enumerate(scenes):
+        for i in scene["instances"]:
+            if not i["stuff"] and i["visible_px"] >= MIN_REFERENCE_PX:
+                table[str(i["asset"])].append((n, i["id"]))
+    return table
+
+
+def counts(split: str, instance: dict[str, Any]) -> bool:
+    """val answers for known kinds, held for held-out ones."""
+    return bool(instance["held_out"]) == (split == "held") and not instance["stuff"]
+
+
+def ask_phrases(
+    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray
+) -> None:
+    """Names, attributes, categories, relations: those that mean exactly one large enough thing."""
+    asked = []
+    for phrase in labelled.data["phrases"]:
+        if len(phrase["instance_ids"]) != 1:
+            continue
+        instance = labelled.instance(phrase["instance_ids"][0])
+        if counts(split, instance) and instance["visible_px"] >= MIN_TARGET_PX:
+            asked.append((phrase, instance))
+    prompts = [Prompt((PromptEntity(p["text"]),)) for p, _ in asked]
+    for (phrase, instance), answer in zip(asked, scene.localize_many(prompts), strict=True):
+        entity, truth = answer.entities[0], labelled.mask([instance["id"]])
+        board.add(
+            f"text_{phrase['type']}", instance, labelled, entity.mask, truth, best_of(oracle, truth)
+        )
+        side = side_of(instance)
+        board.presence[side].present.add(entity.score, group_of(instance, labelled))
+        if phrase["type"] == "relation" and side == "known" and has_lookalike(labelled, instance):
+            hit = mask_iou(entity.mask, truth) > 0.5
+            board.right["relation_right_instance"].add(hit, group_of(instance, labelled))
+
+
+def has_lookalike(labelled: Labelled, instance: dict[str, Any]) -> bool:
+    """Another instance of the same kind is in view."""
+    return any(
+        i["kind"] == instance["kind"] and i["id"] != instance["id"]
+        for i in labelled.data["instances"]
+    )
+
+
+def reference_to(
+    instance: dict[str, Any], here: int, scenes: Sequence[dict[str, Any]],
+    holders: dict[str, list[tuple[int, int]]], rng: np.random.Generator,
+) -> Reference | None:  # fmt: skip
+    """The same object in another picture, by its mask."""
+    others = [
+        (n, i) for n, i in holders.get(str(instance["asset"]), ()) if scenes[n]["index"] != here
+    ]
+    if not others:
+        return None
+    n, number = others[int(rng.integers(len(others)))]
+    other = Labelled.read(scenes[n])
+    return Reference(other.image, mask=other.mask([number]))
+
+
+def ask_references(
+    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray,
+    scenes: Sequence[dict[str, Any]], holders: dict[str, list[tuple[int, int]]],
+    rng: np.random.Generator, most: int = 3,
+) -> None:  # fmt: skip
+    """Objects without a twin in the scene, each shown in another picture."""
+    fit = [
+        i for i in labelled.data["instances"]
+        if counts(split, i) and i["visible_px"] >= MIN_TARGET_PX
+        and sum(o["asset"] == i["asset"] for o in labelled.data["instances"]) == 1
+    ]  # fmt: skip
+    for k in rng.permutation(len(fit))[:most]:
+        instance = fit[k]
+        reference = reference_to(instance, labelled.data["index"], scenes, holders, rng)
+        if reference is None:
+            continue
+        answer = scene.localize(Prompt.parse("the <thing>", thing=reference))
+        truth = labelled.mask([instance["id"]])
+        entity = answer.entities[0]
+        board.add("reference", instance, labelled, entity.mask, truth, best_of(oracle, truth))
+
+
+def ask_sentences(
+    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray,
+    scenes: Sequence[dict[str, Any]], holders: dict[str, list[tuple[int, int]]],
+    rng: np.random.Generator, most: int = 2,
+) -> None:  # fmt: skip
+    """Joint interleaved sentences of at least two entities, each visual with p = 0.5."""
+    fit = [
+        s for s in labelled.data["sentences"]
+        if len(s["entities"]) >= 2 and all(len(e) == 1 for e in s["entities"])
+    ]  # fmt: skip
+    for k in rng.permutation(len(fit))[:most]:
+        parts, targets, visual = [], iter(fit[k]["entities"]), 0
+        asked = []
+        for part in Prompt.parse(fit[k]["text"]).parts:
+            if isinstance(part, PromptEntity):
+                instance = labelled.instance(next(targets)[0])
+                asked.append(instance)
+                if rng.random() < 0.5 and not instance["stuff"]:
+                    shown = reference_to(instance, labelled.data["index"], scenes, holders, rng)
+                    part = PromptEntity(f"ref{visual}", shown) if shown else part
+                    visual += shown is not None
+            parts.append(part)
+        answer = scene.localize(Prompt(tuple(parts)))
+        for entity, instance in zip(answer.entities, asked, strict=True):
+            if counts(split, instance) and instance["visible_px"] >= MIN_TARGET_PX:
+                truth = labelled.mask([instance["id"]])
+                board.add(
+                    "sentence", instance, labelled, entity.mask, truth, best_of(oracle, truth)
+                )
+
+
+def ask_absent(
+    board: Board, split: str, labelled: Labelled, scene: Scene, scenes: Sequence[dict[str, Any]],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Things that are not there: their scores must lie below those of things that are."""
+    texts = [a["text"] for a in labelled.data["absent"]]
+    chosen = [texts[k] for k in rng.permutation(len(texts))[:MAX_ABSENT]]
+    side = "held_out" if split == "held" else "known"
+    for answer in scene.localize_many([Prompt((PromptEntity(t),)) for t in chosen]):
+        group = f"{labelled.data['folder']}/{labelled.data['index']}"
+        board.presence[side].absent.add(answer.entities[0].score, group)
+
+
+def ask_clicks(
+    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray
+) -> None:
+    """One click where the object is deepest; all objects of a picture in one pass."""
+    fit = [
+        i
+        for i in labelled.data["instances"]
+        if counts(split, i) and i["visible_px"] >= MIN_TARGET_PX
+    ][:8]
+    if not fit:
+        return
+    truths = [labelled.mask([i["id"]]) for i in fit]
+    answer = scene.interact(*([Region.mask(click(t))] for t in truths))
+    for instance, truth, mask in zip(fit, truths, answer.masks, strict=True):
+        board.add("click", instance, labelled, mask, truth, best_of(oracle, truth))
+
+
+def ask_retrieval(find: Find, encoded: Sequence[tuple[Labelled, Scene]]) -> dict[str, Any]:
+    """Caption -> its scene: by the caption query, and by the sentence with its entities."""
+    from find_core import retrieval
+
+    images = np.stack([scene.embedding for _, scene in encoded])
+    figures: dict[str, Any] = {"scenes": len(encoded)}
+    first, fifth, entity = Answers(), Answers(), Answers()
+    for n, (labelled, _) in enumerate(encoded):
+        for caption in labelled.data["captions"][:2]:
+            scores = images @ find.embed_caption(caption)
+            rank = int((scores > scores[n]).sum())
+            first.add(rank == 0, str(n))
+            fifth.add(rank < 5, str(n))
+        sentences = [s for s in labelled.data["sentences"] if len(s["entities"]) >= 2]
+        if sentences:
+            query = find.compile(max(sentences, key=lambda s: len(s["entities"]))["text"])
+            entity.add(retrieval.rank(query, [s for _, s in encoded])[0] == n, str(n))
+    figures["caption_r1"], figures["caption_r5"] = first.figure(), fifth.figure()
+    figures["sentence_r1"] = entity.figure()
+    return figures

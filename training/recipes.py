@@ -1,0 +1,168 @@
+"""Recipes: functions that return one `TrainConfig` (all numbers of a run in one place)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from find_core.encoders.base import LanguageConfig, VisionConfig
+from find_core.model.config import FindConfig
+from training.config import (
+    BankConfig,
+    DataConfig,
+    LossConfig,
+    OptimConfig,
+    RecipeError,
+    TaskWeights,
+    TrainConfig,
+)
+from training.criterion import MaskLossConfig
+from training.data.augment import ViewConfig
+from training.data.batches import BatchConfig
+from training.matcher import MatchCosts
+
+COCO_IMAGES = 118_287
+OFF = TaskWeights(0.0, 0.0, 0.0)
+
+
+def find_focalt_coco640() -> TrainConfig:
+    """The paper's base model on COCO at 640 px: every published value (find-spec 3).
+
+    Data layout: training/README.md. The class bank follows the paper: one random class a picture.
+    """
+    batch = 192
+    return TrainConfig(
+        name="find-focalt-coco640",
+        model=FindConfig(
+            name="find-focalt-coco640",
+            vision=VisionConfig(
+                name="focalt", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375),
+                short_side_px=640, max_side_px=1024,
+            ),
+            language=LanguageConfig(
+                name="causal_lm", options={"model": "huggyllama/llama-7b", "layer": -12}
+            ),
+        ),
+        losses=LossConfig(),
+        bank=BankConfig(),
+        optim=OptimConfig(steps=50 * COCO_IMAGES // batch),
+        data=DataConfig(
+            coco_split="train2017",
+            view=ViewConfig(height=640, width=640, min_crop=0.1, photometric=0.0),
+            batch=BatchConfig(size=batch, partners=0, real=batch),
+        ),
+        precision="fp16",
+    )  # fmt: skip
+
+
+def find_tabletop() -> TrainConfig:
+    """The packaged default: rendered tabletops and 150 COCO pictures, one CPU thread, an hour.
+
+    Sizes and step counts were chosen by measurement on two shared cores; the loss weights lean
+    towards what a robot asks (words, references, absence) rather than towards the panoptic task.
+    """
+    return TrainConfig(
+        name="find-tabletop",
+        model=FindConfig(
+            name="find-tabletop", hidden_dim=128, mask_dim=64, stride4_dim=64, num_heads=4,
+            ffn_dim=384, num_queries=30, num_layers=6, encoder_layers=1, norm_groups=16,
+            num_memories=4, max_spatial_points=64,
+        ),
+        losses=LossConfig(
+            masks=MaskLossConfig(num_points=0, aux_weight=0.5, aux_every=2, costs=MatchCosts(2.0, 5.0, 5.0)),
+            panoptic=TaskWeights(1.5, 2.0, 3.0),
+            interactive=TaskWeights(0.7, 1.0, 1.5),
+            grounding=TaskWeights(0.7, 1.0, 1.5),
+            interleave=TaskWeights(1.0, 1.5, 2.0),
+            interleave_itc=0.5,
+            retrieval=0.5,
+            retrieval_tokens=0.0,
+            referring=1.0,
+            class_text=1.0,
+            grounding_chance=0.5,
+            interactive_chance=0.6,
+            refine=0.1,
+            presence=1.0,
+            alignment=0.7,
+        ),
+        bank=BankConfig(max_names=96, fresh=12, fresh_present=True, max_age=300),
+        optim=OptimConfig(
+            lr=5e-4, clip=1.0, warmup=50, schedule="linear", decay_from=0.6, steps=2600, ema=0.998
+        ),
+        data=DataConfig(batch=BatchConfig(size=8, partners=3, real=2)),
+        frozen=(),
+        logit_scale=3.0,
+        precision="bf16",
+    )  # fmt: skip
+
+
+def tiny() -> TrainConfig:
+    """Milliseconds a step on tiny random encoders: for tests and dry runs."""
+    base = find_tabletop()
+    model = dataclasses.replace(
+        base.model, name="find-tiny", hidden_dim=32, mask_dim=16, stride4_dim=16, num_heads=2,
+        ffn_dim=64, num_queries=10, num_layers=3, norm_groups=4, max_spatial_points=24,
+        vision=VisionConfig(name="tiny_conv", short_side_px=64, max_side_px=96),
+        language=LanguageConfig(name="tiny_text"),
+    )  # fmt: skip
+    return dataclasses.replace(
+        base, name="find-tiny", model=model,
+        optim=dataclasses.replace(base.optim, lr=2e-3, warmup=10, steps=60, ema=0.0),
+        data=dataclasses.replace(base.data, view=ViewConfig(height=64, width=96)),
+        log_every=1, save_every=20,
+    )  # fmt: skip
+
+
+def without(task: str) -> Callable[[], TrainConfig]:
+    """Table 5 of the paper: the base recipe less one task."""
+    changes: dict[str, dict] = {
+        "retrieval": {"retrieval": 0.0, "retrieval_tokens": 0.0},
+        "grounding": {"grounding": OFF},
+        "interactive": {"interactive": OFF},
+        "interleave": {"interleave": OFF, "interleave_itc": 0.0},
+    }
+
+    def recipe() -> TrainConfig:
+        base = find_focalt_coco640()
+        losses = dataclasses.replace(base.losses, **changes[task])
+        return dataclasses.replace(base, name=f"{base.name}-no-{task}", losses=losses)
+
+    recipe.__doc__ = f"Ablation: find_focalt_coco640 without {task}."
+    return recipe
+
+
+def language_layer(layer: int) -> Callable[[], TrainConfig]:
+    """Table 5 of the paper: which hidden layer of the language model is read."""
+
+    def recipe() -> TrainConfig:
+        base = find_focalt_coco640()
+        options = {**base.model.language.options, "layer": layer}
+        language = dataclasses.replace(base.model.language, options=options)
+        model = dataclasses.replace(base.model, language=language)
+        return dataclasses.replace(base, name=f"{base.name}-layer{layer}", model=model)
+
+    recipe.__doc__ = f"Ablation: find_focalt_coco640 reading language layer {layer}."
+    return recipe
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "find_focalt_coco640": find_focalt_coco640,
+    "find_tabletop": find_tabletop,
+    "tiny": tiny,
+    **{
+        f"ablate_no_{t}": without(t)
+        for t in ("retrieval", "grounding", "interactive", "interleave")
+    },
+    **{f"ablate_layer_{-n}": language_layer(-n) for n in (1, 6, 12, 18, 24, 30)},
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """The recipe of that name.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"No recipe {name!r}: choose one of {', '.join(RECIPES)}.")
+    return RECIPES[name]()

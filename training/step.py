@@ -1,0 +1,346 @@
+"""One training step: a batch in, every task's weighted loss terms out.
+
+Dimension letters: L predictions, B pictures, Q proposals, N texts / prompts / entities, M masks,
+K classes, H semantic width, P mask width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from find_core.compiled import entity_of_tokens
+from find_core.model.find import FindModel
+from find_core.model.heads import Outputs
+from find_core.model.image_state import ImageState
+from find_core.model.sampler import Legend, VisualPrompt
+from find_core.model.tasks import RULES, SEGMENT_SEES_QUERIES, Groups, Var
+from training.bank import ClassBank
+from training.config import TaskWeights, TrainConfig
+from training.criterion import (
+    MaskLosses,
+    MaskTargets,
+    MatchView,
+    panoptic_losses,
+    prediction_weights,
+    proposal_losses,
+)
+from training.data.asks import Ask
+from training.data.batches import Batch
+from training.data.facts import UNKNOWN, Facts
+from training.data.texts import TextCache
+from training.distributed import gather_rows
+from training.losses import cosine_logits, itc, temperature, token_retrieval
+from training.presence import Presence, presence_losses
+
+
+@dataclass
+class StepResult:
+    """Attributes:
+    total: the weighted sum. terms: name -> weighted term (detached). matched: task -> (L, B, M).
+    outputs, image: of the main forward, for overlays.
+    """
+
+    total: Tensor
+    terms: dict[str, float]
+    matched: dict[str, Tensor]
+    outputs: list[Outputs]
+    image: ImageState
+
+
+@dataclass
+class _Terms:
+    """Collects weighted terms."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    matched: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, name: str, value: Tensor, weight: float) -> None:
+        if weight:
+            self.values[name] = self.values.get(name, 0.0) + weight * value
+
+    def add_masks(
+        self, task: str, losses: MaskLosses, weights: TaskWeights, share: float = 1.0
+    ) -> None:
+        self.add(f"{task}_ce", losses.ce, weights.ce * share)
+        self.add(f"{task}_bce", losses.bce, weights.bce * share)
+        self.add(f"{task}_dice", losses.dice, weights.dice * share)
+        self.matched.setdefault(task, losses.matched)
+
+
+class TrainStep(nn.Module):
+    """The trainable interface with everything needed to score it.
+
+    Args:
+        model: the interface. texts: the frozen language encoder, cached. facts: what is true of
+            what. names: the panoptic vocabulary.
+    """
+
+    def __init__(
+        self,
+        model: FindModel,
+        texts: TextCache,
+        facts: Facts,
+        names: list[str],
+        config: TrainConfig,
+    ) -> None:
+        super().__init__()
+        self.model, self.texts, self.facts, self.config = model, texts, facts, config
+        self.bank = ClassBank(names, config.bank)
+        self.presence = Presence(model.config.relevance_scale, model.config.relevance_bias)
+
+    def forward(self, batch: Batch, step: int) -> StepResult:
+        """Run all tasks on one batch; randomness is seeded by the step."""
+        rng = np.random.default_rng((self.config.seed, step, 1))
+        precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
+        device = self.model.device
+        features = [f.to(device) for f in batch.features]
+        with torch.autocast(
+            device.type, precision or torch.bfloat16, enabled=precision is not None
+        ):
+            image = self.model.image_state(features)
+        # On CPUs bf16 helps the convolutions only; the interface's small products lose by it.
+        mixed = precision is not None and device.type != "cpu"
+        with torch.autocast(device.type, precision or torch.bfloat16, enabled=mixed):
+            groups = self._groups(batch, image, rng)
+            outputs = self.model(image, groups, rules=self._rules(rng))
+        scored = outputs[::-1][:: self.config.losses.masks.aux_every][::-1]
+        return self._score(batch, step, rng, image, scored)
+
+    # -- building -------------------------------------------------------------------------------
+
+    def _rules(self, rng: np.random.Generator) -> dict:
+        if rng.random() < self.config.losses.segment_sees_queries:
+            return {**RULES, Var.SEGMENT: SEGMENT_SEES_QUERIES}
+        return dict(RULES)
+
+    def _groups(self, batch: Batch, image: ImageState, rng: np.random.Generator) -> Groups:
+        sampler, losses = self.model.sampler, self.config.losses
+        groups: Groups = dict(sampler.segmentation(len(batch)))
+        drawn = rng.random(2) if self.training else (0.0, 0.0)
+        if losses.grounding.active and drawn[0] < losses.grounding_chance:
+            groups |= sampler.grounding([self._tokens(phrase_texts(a)) for a in batch.asks])
+        if losses.interactive.active and drawn[1] < losses.interactive_chance:
+            strokes = [strokes_of(a, image, b) for b, a in enumerate(batch.asks)]
+            groups |= sampler.interactive(strokes, [max(1, len(s)) for s in strokes])
+        if losses.interleave.active or losses.interleave_itc:
+            groups |= sampler.interleave([self._legend(a, image) for a in batch.asks])
+            groups |= sampler.entity_proposals(len(batch))
+        if losses.retrieval:
+            groups |= sampler.sentence(self._tokens([a.caption or "nothing" for a in batch.asks]))
+        return groups
+
+    def _tokens(self, texts: list[str]) -> list[Tensor]:
+        device = self.model.device
+        return [self.model.lang_proj(t.states.to(device)) for t in self.texts.encode(texts)]
+
+    def _legend(self, ask: Ask, image: ImageState) -> Legend:
+        tokens = self.texts.encode([ask.sentence or "nothing"])[0]
+        index = entity_of_tokens(tokens, ask.spans)
+        prompts = [
+            VisualPrompt(image, e.picture, torch.from_numpy(e.region).to(self.model.device), k)
+            for k, e in enumerate(ask.entities)
+            if e.region is not None and e.picture is not None
+        ]
+        visual = [e.is_visual for e in ask.entities] or [False]
+        device = self.model.device
+        return Legend(
+            self.model.lang_proj(tokens.states.to(device)),
+            index.to(device),
+            torch.tensor(visual, device=device),
+            prompts,
+        )
+
+    # -- scoring --------------------------------------------------------------------------------
+
+    def _score(
+        self, batch: Batch, step: int, rng: np.random.Generator, image: ImageState,
+        outputs: list[Outputs],
+    ) -> StepResult:  # fmt: skip
+        terms, losses = _Terms(), self.config.losses
+        device = self.model.device
+        masks, valid = batch.masks.to(device), batch.valid.to(device)
+        features = image.mask_features.float()
+        view = MatchView(features, losses.masks)
+        semantic = {
+            v: self._stack(outputs, v, self.model.heads.semantic) for v in _semantic_vars(outputs)
+        }
+        pixel = {v: torch.stack([o.pixel[v].float() for o in outputs]) for v in outputs[0].pixel}
+        with torch.autocast(device.type, enabled=False):
+            if losses.panoptic.active:
+                self._panoptic(
+                    terms, batch, step, rng, semantic, pixel, features, masks, valid, view
+                )
+            if Var.GROUNDING in pixel:
+                self._grounding(terms, batch, semantic, pixel, features, masks, view)
+            if Var.SEGMENT in pixel:
+                self._interactive(terms, batch, outputs, pixel, features, masks, view)
+            if losses.interleave.active:
+                self._interleave(terms, batch, outputs, semantic, pixel, features, masks, view)
+            self._retrieval(terms, batch, semantic)
+            if losses.presence or losses.alignment:
+                found = presence_losses(
+                    self.presence, batch, self.facts, semantic, terms.matched, self._scale
+                )
+                terms.add("presence", found[0], losses.presence)
+                terms.add("alignment", found[1], losses.alignment)
+        total = torch.stack([v for v in terms.values.values()]).sum()
+        report = {name: float(v.detach()) for name, v in terms.values.items()}
+        return StepResult(total, report, terms.matched, outputs, image)
+
+    @property
+    def _scale(self) -> Tensor:
+        return temperature(self.model.heads.logit_scale)
+
+    def _stack(self, outputs: list[Outputs], v: Var, head: nn.Module) -> Tensor:
+        return head(torch.stack([o.embeddings[v].float() for o in outputs]))
+
+    def _panoptic(
+        self, terms, batch, step, rng, semantic, pixel, features, masks, valid, view
+    ) -> None:
+        instances = [p.instances for p in batch.pictures]
+        present = [i.name for row in instances for i in row]
+        names, banks = self.bank.build(self.model, self.texts, present, step, rng)
+        banks = banks[::-1][:: self.config.losses.masks.aux_every][::-1]
+        bank = torch.stack([b.float() for b in banks])[:, None]
+        logits = cosine_logits(semantic[Var.OBJECT], bank, self._scale)
+        column = {name: k for k, name in enumerate(names)}
+        label = torch.zeros(valid.shape, dtype=torch.long)
+        also = torch.zeros(*valid.shape, len(names), dtype=torch.bool)
+        for b, row in enumerate(instances):
+            for m, instance in enumerate(row):
+                # A picture's name may be left out of a bank with one fresh class a picture.
+                label[b, m] = column.get(instance.name, len(names) - 1)
+                for k, name in enumerate(names[:-1]):
+                    also[b, m, k] = self.facts.truth(name, instance) in (1, UNKNOWN)
+        exhaustive = torch.tensor([p.record.exhaustive for p in batch.pictures])
+        device = features.device
+        found = panoptic_losses(
+            logits, pixel[Var.OBJECT], features, MaskTargets(masks, valid, label.to(device)), view,
+            self.config.losses.masks, also.to(device), exhaustive.float().to(device),
+        )  # fmt: skip
+        terms.add_masks("panoptic", found, self.config.losses.panoptic)
+
+    def _grounding(self, terms, batch, semantic, pixel, features, masks, view) -> None:
+        losses = self.config.losses
+        logits = cosine_logits(semantic[Var.DESCRIPTION], semantic[Var.GROUNDING], self._scale)
+        pairs = [[(m, n) for n, p in enumerate(a.phrases) for m in p.targets] for a in batch.asks]
+        weight = torch.zeros(logits.shape[1:3], device=features.device)
+        for b, ask in enumerate(batch.asks):
+            for n, phrase in enumerate(ask.phrases):
+                weight[b, n] = losses.referring if phrase.referring else losses.class_text
+        found = proposal_losses(
+            logits,
+            pixel[Var.GROUNDING],
+            features,
+            pick_targets(masks, pairs),
+            weight,
+            view,
+            losses.masks,
+        )
+        terms.add_masks("grounding", found, losses.grounding)
+
+    def _interactive(self, terms, batch, outputs, pixel, features, masks, view) -> None:
+        queries = self._stack(outputs, Var.SPATIAL, self.model.heads.pixel)
+        logits = queries @ pixel[Var.SEGMENT].transpose(-1, -2)
+        pairs = [[(p.target, n) for n, p in enumerate(a.prompts)] for a in batch.asks]
+        weight = _counts_to_weights([len(a.prompts) for a in batch.asks], logits.shape[2], features)
+        found = proposal_losses(
+            logits, pixel[Var.SEGMENT], features, pick_targets(masks, pairs), weight, view,
+            self.config.losses.masks,
+        )  # fmt: skip
+        terms.add_masks("interactive", found, self.config.losses.interactive)
+
+    def _interleave(self, terms, batch, outputs, semantic, pixel, features, masks, view) -> None:
+        by_word = semantic[Var.INTERLEAVE] @ semantic[Var.ENTITY].transpose(-1, -2)
+        entity_pixel = self._stack(outputs, Var.INTERLEAVE, self.model.heads.pixel)
+        by_look = entity_pixel @ pixel[Var.ENTITY].transpose(-1, -2)
+        visual = torch.zeros(by_word.shape[1:3], dtype=torch.bool, device=features.device)
+        for b, ask in enumerate(batch.asks):
+            for n, entity in enumerate(ask.entities):
+                visual[b, n] = entity.is_visual
+        logits = torch.where(visual[None, :, :, None], by_look, by_word)
+        pairs = [[(m, n) for n, e in enumerate(a.entities) for m in e.targets] for a in batch.asks]
+        weight = _counts_to_weights(
+            [len(a.entities) for a in batch.asks], logits.shape[2], features
+        )
+        found = proposal_losses(
+            logits, pixel[Var.ENTITY], features, pick_targets(masks, pairs), weight, view,
+            self.config.losses.masks,
+        )  # fmt: skip
+        terms.add_masks("interleave", found, self.config.losses.interleave)
+
+    def _retrieval(self, terms, batch, semantic) -> None:
+        losses = self.config.losses
+        device = self.model.device
+        layers = len(semantic[Var.OBJECT])
+        weights = prediction_weights(layers, losses.masks.aux_weight, device)
+        if losses.retrieval:
+            known = torch.tensor([a.caption is not None for a in batch.asks], device=device)
+            for n, w in enumerate(weights):
+                image, text = semantic[Var.IMAGE][n, :, 0], semantic[Var.CAPTION][n, :, 0]
+                terms.add("retrieval", w * self._itc(image, text, known), losses.retrieval)
+            if losses.retrieval_tokens:
+                value = self._token_retrieval(batch, semantic[Var.OBJECT])
+                terms.add("retrieval_tokens", value, losses.retrieval * losses.retrieval_tokens)
+        if losses.interleave_itc:
+            spoken = torch.tensor(
+                [any(e.targets for e in a.entities) for a in batch.asks], device=device
+            )
+            for n, w in enumerate(weights):
+                image, text = semantic[Var.IMAGE][n, :, 0], semantic[Var.LEGEND][n, :, 0]
+                terms.add(
+                    "interleave_itc", w * self._itc(image, text, spoken), losses.interleave_itc
+                )
+
+    def _itc(self, image_BH: Tensor, text_BH: Tensor, known_B: Tensor) -> Tensor:
+        known = gather_rows(known_B.float()) > 0
+        return itc(gather_rows(image_BH), gather_rows(text_BH), self._scale, known)
+
+    def _token_retrieval(self, batch: Batch, objects_LBQH: Tensor) -> Tensor:
+        tokens = self._tokens([a.caption or "nothing" for a in batch.asks])
+        device = objects_LBQH.device
+        owner = torch.cat([torch.full((len(t),), b) for b, t in enumerate(tokens)]).to(device)
+        rank = torch.cat([torch.arange(1, len(t) + 1) for t in tokens]).to(device)
+        means = objects_LBQH.mean(2)
+        return sum(token_retrieval(m, torch.cat(tokens), owner, rank, self._scale) for m in means)
+
+
+def phrase_texts(ask: Ask) -> list[str]:
+    """A picture without a phrase still needs a row."""
+    return [p.text for p in ask.phrases] or ["nothing"]
+
+
+def strokes_of(ask: Ask, image: ImageState, b: int) -> list[VisualPrompt]:
+    device = image.mask_features.device
+    return [
+        VisualPrompt(image, b, torch.from_numpy(p.stroke).to(device), n)
+        for n, p in enumerate(ask.prompts)
+    ]
+
+
+def pick_targets(masks_BMhw: Tensor, pairs: list[list[tuple[int, int]]]) -> MaskTargets:
+    """Masks per (instance, text) pair of each picture, padded; the label is the text."""
+    count = max(1, max(len(p) for p in pairs))
+    shape = (len(pairs), count)
+    picked = masks_BMhw.new_zeros(*shape, *masks_BMhw.shape[2:])
+    valid = torch.zeros(shape, dtype=torch.bool, device=masks_BMhw.device)
+    label = torch.zeros(shape, dtype=torch.long, device=masks_BMhw.device)
+    for b, row in enumerate(pairs):
+        for k, (m, n) in enumerate(row):
+            picked[b, k], valid[b, k], label[b, k] = masks_BMhw[b, m], True, n
+    return MaskTargets(picked, valid, label)
+
+
+def _counts_to_weights(counts: list[int], width: int, like: Tensor) -> Tensor:
+    steps = torch.arange(width)[None] < torch.tensor(counts)[:, None]
+    return steps.to(like)
+
+
+def _semantic_vars(outputs: list[Outputs]) -> list[Var]:
+    wanted = (Var.OBJECT, Var.GROUNDING, Var.ENTITY, Var.IMAGE, Var.CAPTION, Var.DESCRIPTION,
+              Var.LEGEND, Var.INTERLEAVE)  # fmt: skip
+    return [v for v in wanted if v in outputs[0].embeddings]

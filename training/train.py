@@ -1,0 +1,234 @@
+"""Train FIND.
+
+    python -m training.train --recipe find_tabletop --out runs/tabletop \\
+        --set data.tabletop=DATA/tabletop data.coco_panoptic=COCO data.store=STORE
+    accelerate launch --multi_gpu -m training.train --recipe find_focalt_coco640 --out runs/focalt \\
+        --set data.coco_panoptic=COCO data.store=STORE
+
+A run that was interrupted (even by kill -9) goes on where its last checkpoint stands when the same
+command is given again. The folder holds config.json, metrics.jsonl, curves.png, TensorBoard events,
+state.pt, best.safetensors and last.safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from find_core.encoders.base import build_language
+from find_core.errors import FindError
+from find_core.model.find import FindModel
+from training.checkpoints import (
+    RunState,
+    load_state,
+    load_weights,
+    model_weights,
+    save_config,
+    save_state,
+    save_weights,
+    write_text,
+)
+from training.config import RecipeError, TrainConfig, override
+from training.curves import MetricLog, draw_curves, read_metrics
+from training.data.batches import Batch, Batches
+from training.data.facts import Facts
+from training.data.sources import Sources, open_sources
+from training.data.texts import TextCache
+from training.optim import MovingAverage, clip_gradients, learning_rate, parameter_groups
+from training.recipes import RECIPES, recipe
+from training.step import TrainStep
+from training.validate import validate
+
+Report = Callable[[str], None]
+
+
+def build_module(config: TrainConfig, facts: Facts, names: list[str], channels: Any) -> TrainStep:
+    """The interface, freshly initialised from the seed (or from `config.init`), in training form."""
+    texts = TextCache(build_language(config.model.language))
+    torch.manual_seed(config.seed)
+    model = FindModel(config.model, channels, texts.width)
+    with torch.no_grad():
+        model.heads.logit_scale.fill_(config.logit_scale)
+    if config.init:
+        model.load_state_dict(load_weights(Path(config.init)))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
+    return TrainStep(model, texts, facts, names, config)
+
+
+class Trainer:
+    """Runs a recipe in a folder.
+
+    Args:
+        batches: training stream. val: fixed batches for `validate`. report: prints a line.
+    """
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, module: TrainStep, batches: Batches,
+        val: list[Batch], report: Report = print,
+    ) -> None:  # fmt: skip
+        from accelerate import Accelerator
+
+        self.config, self.folder, self.report = config, folder, report
+        self.batches, self.val = batches, val
+        self.accelerator = Accelerator()
+        optimizer = torch.optim.AdamW(
+            parameter_groups(module, config.optim.weight_decay),
+            lr=config.optim.lr,
+            betas=(0.9, 0.999),
+        )
+        average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
+        self.state = RunState(module, optimizer, average)
+        folder.mkdir(parents=True, exist_ok=True)
+        resumed = load_state(folder, self.state)
+        if average is not None and not resumed:
+            average.values = {n: v.clone() for n, v in module.state_dict().items()}
+        self.wrapped, self.state.optimizer = self.accelerator.prepare(module, optimizer)
+        if self.main:
+            save_config(folder, config)
+            self.log = MetricLog(folder, self.state.step)
+        self.best = max(
+            (m.get("val_score", 0.0) for m in read_metrics(folder / "metrics.jsonl")), default=0.0
+        )
+
+    @property
+    def main(self) -> bool:
+        return self.accelerator.is_main_process
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the recipe's last step, or stop after step `until`."""
+        end = min(self.config.optim.steps, until or self.config.optim.steps)
+        sums: dict[str, list[float]] = defaultdict(list)
+        started = time.monotonic()
+        while self.state.step < end:
+            step = self.state.step
+            if step % self.config.refresh_every == 0:
+                self.batches.refresh()
+            for name, value in self.train_step(step).items():
+                sums[name].append(value)
+            self.state.step += 1
+            if self.state.step % self.config.log_every == 0 and self.main:
+                means = {k: float(np.mean(v)) for k, v in sums.items()}
+                means["seconds_a_step"] = (time.monotonic() - started) / self.config.log_every
+                self._log(step, means)
+                sums.clear()
+                started = time.monotonic()
+            if self.main and (
+                self.state.step % self.config.save_every == 0 or self.state.step == end
+            ):
+                self.save()
+
+    def train_step(self, step: int) -> dict[str, float]:
+        """One update; everything random about it follows from seed and step."""
+        process = self.accelerator.process_index
+        torch.manual_seed(hash_seed(self.config.seed, step, process))
+        count = self.accelerator.num_processes
+        result = self.wrapped(self.batches.batch(step * count + process), step)
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = self.config.optim.lr * learning_rate(step, self.config.optim)
+        self.state.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(result.total)
+        norm = clip_gradients(self.state.module.parameters(), self.config.optim.clip)
+        if np.isfinite(norm):
+            self.state.optimizer.step()
+            if self.state.average is not None:
+                self.state.average.update(self.state.module, step)
+        scale = self.state.module.model.heads.logit_scale.detach().exp()
+        extra = {"grad_norm": norm, "logit_scale": float(scale)}
+        return {"loss": float(result.total.detach()), **result.terms, **extra}
+
+    def save(self) -> None:
+        """Checkpoint, validate the averaged weights, keep the best, draw the curves."""
+        save_state(self.folder, self.state)
+        weights = model_weights(self.state)
+        save_weights(self.folder / "last.safetensors", weights)
+        if self.val:
+            values = self._validate_average()
+            score = [
+                values.get(f"val_{k}", 0.0) for k in ("text_miou", "visual_miou", "presence_auc")
+            ]
+            values["val_score"] = float(np.mean(score))
+            self._log(self.state.step - 1, values)
+            if values["val_score"] > self.best:
+                self.best = values["val_score"]
+                save_weights(self.folder / "best.safetensors", weights)
+        draw_curves(read_metrics(self.folder / "metrics.jsonl"), self.folder / "curves.png")
+        write_text(self.folder / "presence.txt", presence_line(self.state.module))
+
+    def _validate_average(self) -> dict[str, float]:
+        module = self.state.module
+        own = {n: v.clone() for n, v in module.state_dict().items()}
+        memory = dict(module.bank.memory)
+        if self.state.average is not None:
+            module.load_state_dict(self.state.average.values)
+        values = validate(module, self.val)
+        module.load_state_dict(own)
+        module.bank.memory = memory
+        return values
+
+    def _log(self, step: int, values: dict[str, float]) -> None:
+        self.log.write(step, values)
+        words = " ".join(f"{k} {v:.3f}" for k, v in values.items())
+        self.report(f"step {step + 1}/{self.config.optim.steps} {words}")
+
+
+def hash_seed(seed: int, step: int, process: int) -> int:
+    return int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0])
+
+
+def presence_line(module: TrainStep) -> str:
+    presence = module.presence
+    return f"scale {float(presence.log_scale.detach().exp()):.4f} bias {float(presence.bias.detach()):.4f}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipe", required=True, choices=sorted(RECIPES))
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="override settings"
+    )
+    parser.add_argument("--val-store", default="", help="feature store of pictures to validate on")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--until", type=int, help="stop after this step (go on later)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    try:
+        config = override(recipe(args.recipe), args.set)
+        sources = open_sources(config.data)
+        module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
+        batches = Batches(
+            sources.records, sources.store, sources.facts, config.data.batch, config.seed,
+            reload=sources.reload,
+        )  # fmt: skip
+        val = fixed_batches(config, sources, args.val_store) if args.val_store else []
+        size = sum(p.numel() for p in module.model.parameters()) / 1e6
+        print(f"{batches.refresh()} pictures, {len(sources.names)} names, {size:.2f} M parameters")
+        Trainer(config, args.out, module, batches, val, lambda line: print(line, flush=True)).run(
+            args.until
+        )
+    except RecipeError as error:
+        sys.exit(str(error))
+    except FindError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def fixed_batches(config: TrainConfig, sources: Sources, store: str, count: int = 6) -> list[Batch]:
+    """The same few batches of other pictures, whenever they are asked for."""
+    other = sources.validation(store)
+    stream = Batches(other.records, other.store, other.facts, config.data.batch, seed=12345)
+    return [stream.batch(n) for n in range(count)]
+
+
+if __name__ == "__main__":
+    main()
