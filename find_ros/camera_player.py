@@ -83,7 +83,7 @@ class CameraPlayer(Node):
         if not p.source:
             self.destroy_node()
             raise ValueError("camera_player needs something to play: -p source:=video.mp4")
-        self._source = open_player_source(p.source)
+        self._source = open_player_source(p.source, world_frame=p.world_frame)
         self.exit_status = 0
         self._stopping, self._answered = threading.Event(), threading.Event()
         self._stamp_ns = self._lockstep_zero_ns = 0
@@ -149,7 +149,8 @@ class CameraPlayer(Node):
         due_s, count = time.monotonic(), 0
         began_s, self._lockstep_zero_ns = due_s, self.get_clock().now().nanoseconds
         period_s = 1 / self.parameters.max_fps if self.parameters.max_fps else 0.0
-        for frame in thin(source.frames(), period_s):  # type: ignore[arg-type]
+        frames: Any = thin(source.frames(), period_s)  # type: ignore[arg-type]
+        for frame in frames:
             rate_hz = self.parameters.rate_hz
             if self._stopping.is_set():
                 break

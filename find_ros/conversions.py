@@ -175,7 +175,7 @@ def array_to_image(pixels: np.ndarray, encoding: str, header: Any) -> Any:
     msg.is_bigendian = 0
     # An array.array passes rclpy's type check in one step; bytes would be checked one by one.
     data = array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     msg.data = data
     return msg
 

@@ -151,6 +151,7 @@ def _play(options: argparse.Namespace, processes: Processes, console: Console) -
     source = options.video or str(DEFAULT_SAMPLE)
     if not options.video and not DEFAULT_SAMPLE.is_dir():
         raise RuntimeError(f"The sample is not at {DEFAULT_SAMPLE}: give VIDEO=path.")
+    total = _count(source, options.fps)  # says at once when there is nothing to play
     localizer = processes.start(
         "localizer",
         {
@@ -184,7 +185,7 @@ def _play(options: argparse.Namespace, processes: Processes, console: Console) -
                 "wait_for_subscriber_s": 30.0,
             },
         )
-        _collect(node, localizer, player, received, processes, _count(source, options.fps), console)
+        _collect(node, localizer, player, received, processes, total, console)
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -237,12 +238,11 @@ def _collect(
 
 
 def _count(source: str, fps: float) -> int | None:
-    """About how many frames will be played, for the progress bar."""
-    from find_core.video_sources import open_source
+    """About how many frames will be played, for the progress bar; None where that is not known."""
+    from find_ros.player_sources import open_player_source
 
-    folder = Path(source) / "rgb"
-    opened = open_source(folder if folder.is_dir() else source)
-    if opened.duration_s is None or opened.frame_count is None:
+    opened = open_player_source(source)
+    if not opened.frame_count or not opened.duration_s:
         return None
     return min(opened.frame_count, round(opened.duration_s * fps) + 1)
 

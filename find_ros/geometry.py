@@ -122,9 +122,10 @@ def cloud_from_points(points: np.ndarray, header: Any) -> Any:
 
     kinds = {"f4": PointField.FLOAT32, "u4": PointField.UINT32}
     msg = PointCloud2(header=header, height=1, width=len(points), is_dense=True)
+    fields: Any = POINT_DTYPE.fields
     msg.fields = [
         PointField(name=name, offset=offset, datatype=kinds[dtype.str[1:]], count=1)
-        for name, (dtype, offset) in POINT_DTYPE.fields.items()  # type: ignore[union-attr]
+        for name, (dtype, offset) in fields.items()
     ]
     msg.point_step, msg.row_step = POINT_DTYPE.itemsize, POINT_DTYPE.itemsize * len(points)
     msg.data = array("B", np.ascontiguousarray(points, POINT_DTYPE).tobytes())

@@ -1,10 +1,5 @@
-"""What the camera player plays: anything `find_core.video_sources` opens, and posed RGB-D folders.
-
-RGB-D folders come in two layouts:
-- ours: `rgb/NNNNNN.jpg`, `depth/NNNNNN.png` (16 bit), `meta.json` with `K`, `depth_scale_m`, `fps`
-  and `T_world_camera`, one (4, 4) for each frame;
-- 7-Scenes': `frame-NNNNNN.color.jpg|png`, `.depth.png` (mm), `.pose.txt`, `camera-intrinsics.txt`.
-"""
+"""What the camera player plays: what `find_core` opens as video, and what `find_field` reads as
+posed pictures with depth."""
 
 from __future__ import annotations
 
@@ -12,16 +7,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 
-from find_core.images import read_image
-from find_core.video_sources import PICTURES, SourceError, open_source
+from find_core.video_sources import SourceError, open_source
 
 DEFAULT_FPS = 10.0
-MM = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,29 +29,46 @@ class PlayedFrame:
 
 
 class PlayerSource(Protocol):
-    """Attributes: has_depth, has_pose: what its frames carry. is_live: a camera, not a recording."""
+    """What the player needs to know before it plays."""
 
-    has_depth: bool
-    has_pose: bool
-    is_live: bool
+    @property
+    def has_depth(self) -> bool: ...
+
+    @property
+    def has_pose(self) -> bool: ...
+
+    @property
+    def is_live(self) -> bool:
+        """A camera rather than a recording."""
+        ...
+
+    @property
+    def frame_count(self) -> int | None: ...
+
+    @property
+    def duration_s(self) -> float | None: ...
 
     def frames(self) -> Iterator[PlayedFrame]: ...
 
 
-def open_player_source(what: str, fps: float = 0.0) -> PlayerSource:
-    """Open a video, a folder of pictures, an RGB-D folder, a bag or a V4L device.
+def open_player_source(what: str, fps: float = 0.0, world_frame: str = "world") -> PlayerSource:
+    """Open a video, a folder of pictures, a posed RGB-D folder, a bag or a V4L device.
 
     Args:
         fps: pictures' rate of a folder that does not say its own; 0: 10.
+        world_frame: of the poses to read from a bag's tf.
 
     Raises:
-        SourceError: nothing there, or not readable.
+        FindError: nothing there, or not readable.
     """
     path = Path(what)
-    if (path / "meta.json").is_file() and (path / "rgb").is_dir():
-        return _tabletop_folder(path, fps)
-    if path.is_dir() and any(path.glob("frame-*.color.*")):
-        return _seven_scenes_folder(path, fps)
+    if path.suffix in (".mcap", ".db3") or (path / "metadata.yaml").is_file():
+        from find_ros.bag_source import BagCamera
+
+        return BagCamera(path, world_frame)
+    posed = ("meta.json", "transforms.json", "frame-*.color.*")
+    if path.is_dir() and any(next(path.glob(pattern), None) for pattern in posed):
+        return PosedPictures(path, fps)
     return ColourSource(what, fps)
 
 
@@ -70,88 +79,46 @@ class ColourSource:
 
     def __init__(self, what: str, fps: float) -> None:
         self._source = open_source(what, fps=fps or DEFAULT_FPS)
-        self.is_live = self._source.is_live
+        self.frame_count, self.duration_s = self._source.frame_count, self._source.duration_s
+
+    @property
+    def is_live(self) -> bool:
+        return self._source.is_live
 
     def frames(self) -> Iterator[PlayedFrame]:
         for frame in self._source.frames():
             yield PlayedFrame(frame.image, frame.time_s)
 
 
-@dataclass(frozen=True, eq=False)
-class RgbdFolder:
-    """Attributes: colours, depths: files in order (depths may be empty). depth_scale_m: metres for
-    each unit. Ks, poses: one for each frame, or None."""
+class PosedPictures:
+    """A folder that `find_field.readers` knows: our own sequences, 7-Scenes, nerfstudio."""
 
-    colours: list[Path]
-    depths: list[Path]
-    depth_scale_m: float
-    fps: float
-    Ks: list[np.ndarray] | None
-    poses: list[np.ndarray] | None
-    is_live: bool = False
+    has_pose, is_live = True, False
+
+    def __init__(self, path: Path, fps: float) -> None:
+        from find_field.readers import open_folder
+
+        self._folder = open_folder(path)
+        self._fps = fps or _fps_of(path / "meta.json")
+        self.frame_count: int | None = len(self._folder)
+        self.duration_s: float | None = len(self._folder) / self._fps
 
     @property
     def has_depth(self) -> bool:
-        return bool(self.depths)
-
-    @property
-    def has_pose(self) -> bool:
-        return self.poses is not None
+        return any(files.depth is not None for files in self._folder.files)
 
     def frames(self) -> Iterator[PlayedFrame]:
-        for index, colour in enumerate(self.colours):
-            yield PlayedFrame(
-                read_image(colour),
-                index / self.fps,
-                _read_depth(self.depths[index], self.depth_scale_m) if self.depths else None,
-                self.Ks[index] if self.Ks is not None else None,
-                self.poses[index] if self.poses is not None else None,
-            )
+        for index, frame in enumerate(self._folder):
+            depth_m = None if frame.depth_m is None else np.nan_to_num(frame.depth_m)
+            time_s = index / self._fps
+            yield PlayedFrame(frame.rgb, time_s, depth_m, frame.K, frame.T_world_camera)
 
 
-def _tabletop_folder(path: Path, fps: float) -> RgbdFolder:
-    try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(f"{path / 'meta.json'} is not JSON: {error}.") from None
-    colours = sorted(p for p in (path / "rgb").iterdir() if p.suffix.lower() in PICTURES)
-    depths = sorted((path / "depth").glob("*.png")) if (path / "depth").is_dir() else []
-    poses = [np.array(T, np.float64).reshape(4, 4) for T in meta.get("T_world_camera", [])]
-    K = np.array(meta["K"], np.float64).reshape(3, 3) if "K" in meta else None
-    folder = RgbdFolder(
-        colours,
-        depths,
-        float(meta.get("depth_scale_m", MM)),
-        fps or float(meta.get("fps", DEFAULT_FPS)),
-        [K] * len(colours) if K is not None else None,
-        poses or None,
-    )
-    return _checked(path, folder)
-
-
-def _seven_scenes_folder(path: Path, fps: float) -> RgbdFolder:
-    colours = sorted(path.glob("frame-*.color.*"))
-    stems = [p.name.split(".")[0] for p in colours]
-    depths = [p for s in stems if (p := path / f"{s}.depth.png").is_file()]
-    poses = [np.loadtxt(p) for s in stems if (p := path / f"{s}.pose.txt").is_file()]
-    intrinsics = path / "camera-intrinsics.txt"
-    Ks = [np.loadtxt(intrinsics)] * len(colours) if intrinsics.is_file() else None
-    return _checked(path, RgbdFolder(colours, depths, MM, fps or DEFAULT_FPS, Ks, poses or None))
-
-
-def _checked(path: Path, folder: RgbdFolder) -> RgbdFolder:
-    count = len(folder.colours)
-    if not count:
-        raise SourceError(f"{path} holds no pictures: expected rgb/000000.jpg and so on.")
-    for name, parts in (("depth images", folder.depths), ("poses", folder.poses)):
-        if parts and len(parts) != count:
-            raise SourceError(f"{path} has {count} pictures but {len(parts)} {name}.")
-    return folder
-
-
-def _read_depth(path: Path, scale_m: float) -> np.ndarray:
-    """(H, W) float32 metres; 0 and 65535 (some recorders' 'nothing') are invalid."""
-    units: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if units is None or units.ndim != 2:
-        raise SourceError(f"{path} is not a one-channel depth picture: give a 16-bit PNG.")
-    return np.where(units == np.iinfo(np.uint16).max, 0, units).astype(np.float32) * scale_m
+def _fps_of(meta: Path) -> float:
+    """The rate a sequence's meta.json names, or ours."""
+    if not meta.is_file():
+        return DEFAULT_FPS
+    fps = json.loads(meta.read_text(encoding="utf-8")).get("fps", DEFAULT_FPS)
+    if not isinstance(fps, int | float) or not fps > 0:
+        raise SourceError(f'{meta} has "fps": {fps!r}: give a number above 0.')
+    return float(fps)

@@ -18,6 +18,27 @@ from find_core.prompts import Prompt, Reference
 MAX_REFERENCES = 32
 
 
+class Shelf:
+    """Reference pictures by name, (H, W, 3) uint8 RGB; at most `MAX_REFERENCES`."""
+
+    def __init__(self) -> None:
+        self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def put(self, name: str, image_rgb: np.ndarray) -> bool:
+        """False when the very same picture is there already: latched topics repeat themselves."""
+        known = self._pictures.get(name)
+        if known is not None and np.array_equal(known, image_rgb):
+            return False
+        self._pictures[name] = image_rgb
+        self._pictures.move_to_end(name)
+        while len(self._pictures) > MAX_REFERENCES:
+            self._pictures.popitem(last=False)
+        return True
+
+    def all(self) -> dict[str, np.ndarray]:
+        return dict(self._pictures)
+
+
 @dataclass(frozen=True, eq=False)
 class ActivePrompt:
     """Attributes: compiled: the `CompiledPrompt`. text: as it was given. version: counts up."""
@@ -44,7 +65,7 @@ class PromptDesk:
         self.active: ActivePrompt | None = None
         self.error = ""
         self._compile, self._report = compile_prompt, report
-        self._references: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._shelf = Shelf()
         self._wanted: str | None = None
         self._text = ""  # the newest prompt that was asked for, good or bad
         self._closed = False
@@ -63,13 +84,8 @@ class PromptDesk:
     def add_reference(self, name: str, image_rgb: np.ndarray) -> None:
         """Keep a picture (H, W, 3) uint8 RGB by name; recompile a prompt that speaks of it."""
         with self._changed:
-            known = self._references.get(name)
-            if known is not None and np.array_equal(known, image_rgb):
+            if not self._shelf.put(name, image_rgb):
                 return
-            self._references[name] = image_rgb
-            self._references.move_to_end(name)
-            while len(self._references) > MAX_REFERENCES:
-                self._references.popitem(last=False)
             if name in self._text:
                 self._wanted = self._text
                 self._changed.notify()
@@ -87,7 +103,7 @@ class PromptDesk:
                 if self._closed:
                     return
                 text, self._wanted = self._wanted, None
-                images = dict(self._references)
+                images = self._shelf.all()
             error = self._try(str(text), images)
             if not self._closed:
                 self.error = error

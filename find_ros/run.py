@@ -31,7 +31,7 @@ def run_node(create: Callable[[], Any], args: Sequence[str] | None = None) -> in
     )
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-    rclpy.init(args=args)
+    rclpy.init(args=list(args) if args is not None else None)
     node = None
     try:
         node = create()

@@ -23,3 +23,16 @@ def slow_find(device: str) -> ColorFind:
 
     find.encode = slowly  # type: ignore[method-assign]
     return find
+
+
+def oracle_world():
+    """(world, frames, find): a table with known things, its views, a model that knows the truth."""
+    from find_field.testing import sample_world
+
+    world = sample_world(seed=1, count=4)
+    oracle = world.oracle()
+    return world, world.frames(8, oracle=oracle), oracle
+
+
+def oracle_find(device: str):
+    return oracle_world()[2]

@@ -25,7 +25,7 @@ from tests.find_core.video_fakes import paint
 
 ROOT = Path(__file__).parents[2]
 # Two busy cores: a process may take long to come up, and this is never a measurement.
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 HEIGHT, WIDTH = 72, 96
 RED_BOX = (20, 16, 30, 20)  # x, y, w, h
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -58,7 +58,7 @@ class Process:
     def log(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
 
-    def interrupt(self, timeout_s: float = 15.0) -> int:
+    def interrupt(self, timeout_s: float = 30.0) -> int:
         """SIGINT; the exit status. Raises TimeoutExpired where it does not end."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout_s)

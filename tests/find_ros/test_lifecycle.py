@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from std_msgs.msg import String
 
-from tests.find_ros.harness import Process, answers, diagnostics
+from tests.find_ros.harness import PATIENCE_S, Process, answers, diagnostics
 
 FIND = "tests.find_ros.fakes:color_find"
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
@@ -84,7 +84,7 @@ def test_exception_of_a_wrong_start(_ros):
     ]
     started = [(Process("localizer", parameters), sentence) for parameters, sentence in wrong]
     for process, sentence in started:
-        assert process.process.wait(40) == 2, process.log
+        assert process.process.wait(PATIENCE_S) == 2, process.log
         assert sentence in process.log and "Traceback" not in process.log, process.log
 
 

@@ -201,19 +201,21 @@ def test_every_frame_is_accounted_for(status, ask):
 
 
 def test_prompts_change_live(robot, localizer, ask):
+    def say(text, profile=10):
+        robot.prompt(text, profile=profile)
+        return robot.show()
+
     try:
         for profile in (10, LATCHED):  # a plain publisher and a latched one
             for colour, box in (("blue", [60.0, 40.0, 80.0, 60.0]), ("red", RED_XYXY)):
-                robot.prompt(f"a <{colour}>", profile=profile)
-                again = lambda c=colour, p=profile: (
-                    robot.prompt(f"a <{c}>", profile=p),
-                    robot.show(),
-                )[1]  # noqa: E731
-                answer = ask(show=again, accept=lambda a, c=colour: a["prompt"] == f"a <{c}>")
+                answer = ask(
+                    show=lambda c=colour, p=profile: say(f"a <{c}>", p),
+                    accept=lambda a, c=colour: a["prompt"] == f"a <{c}>",
+                )
                 assert answer["entities"][0]["box_xyxy"] == box
         data = json.dumps({"version": 1, "prompt": "<red> and <blue>", "references": {}})
         both = ask(
-            show=lambda: (robot.prompt(data), robot.show())[1],
+            show=lambda: say(data),
             accept=lambda a: len(a["entities"]) == 2,
         )
         assert [e["label"] for e in both["entities"]] == ["red", "blue"]

@@ -10,7 +10,7 @@ import pytest
 from find_core.errors import FindError, PromptError
 from find_core.prompts import Reference
 from find_ros.complaints import REPEAT_S, Complaints
-from find_ros.prompt_desk import MAX_REFERENCES, PromptDesk, read_prompt
+from find_ros.prompt_desk import MAX_REFERENCES, PromptDesk, Shelf, read_prompt
 from find_ros.worker import Worker  # noqa: F401  (importable without a running ROS)
 
 PHOTO = np.full((8, 10, 3), 7, np.uint8)
@@ -123,10 +123,11 @@ def test_a_region_of_a_named_picture(desk):
     assert desk.active.compiled.entities[0].reference.mask.sum() == 16
 
 
-def test_references_are_bounded(desk):
+def test_references_are_bounded():
+    shelf = Shelf()
     for n in range(MAX_REFERENCES + 5):
-        desk.add_reference(f"r{n}", PHOTO)
-    assert len(desk._references) == MAX_REFERENCES and "r0" not in desk._references
+        assert shelf.put(f"r{n}", PHOTO) and not shelf.put(f"r{n}", PHOTO.copy())
+    assert len(shelf.all()) == MAX_REFERENCES and "r0" not in shelf.all()
 
 
 def test_read_prompt_takes_the_whole_picture_in_a_sentence():
