@@ -10,16 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from find_core.encoders.base import (
@@ -29,6 +25,7 @@ from find_core.encoders.base import (
     weights_in_checkpoint,
 )
 from find_core.errors import CheckpointError, EncoderError
+from find_core.files import read_tensors, replace_file, write_tensors
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 
@@ -105,16 +102,10 @@ def write(
         "model": checkpoint.config.to_dict(),
         "notes": dict(checkpoint.notes),
     }
-    metadata = {"format": FORMAT, "fingerprint": fingerprint}
+    metadata = {"fingerprint": fingerprint}  # one key: their order in the file is random
     text = json.dumps(config, indent=2) + "\n"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / WEIGHTS_FILE, lambda path: save_file(tensors, path, metadata))
-        _replace(directory / CONFIG_FILE, lambda path: path.write_text(text))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"The checkpoint cannot be written to {directory}: {error}."
-        ) from None
+    write_tensors(directory / WEIGHTS_FILE, tensors, metadata, CheckpointError)
+    replace_file(directory / CONFIG_FILE, lambda path: path.write_text(text), CheckpointError)
     return directory
 
 
@@ -130,7 +121,7 @@ def read(path: str | Path) -> Checkpoint:
 
         return read_published(path)
     config, header = read_config(path)
-    tensors, metadata = _read_tensors(path / WEIGHTS_FILE)
+    tensors, metadata = _read_weights(path / WEIGHTS_FILE)
     if metadata.get("fingerprint") != header.get("fingerprint"):
         raise CheckpointError(
             f"{CONFIG_FILE} and {WEIGHTS_FILE} in {path} are not of one save: copy both again."
@@ -335,17 +326,10 @@ def _split(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return groups
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing: copy the whole checkpoint directory.")
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is truncated or not a safetensors file ({error}): copy it again."
-        ) from None
+    tensors, metadata = read_tensors(path, CheckpointError)
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
             raise CheckpointError(f"{name} is {tensor.dtype}, not a float: the file is foreign.")
@@ -358,16 +342,3 @@ def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _replace(path: Path, write_to: Callable[[Path], Any]) -> None:
-    """Write a temporary file beside `path`, then put it in its place in one step."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write_to(temporary)
-        temporary.chmod(0o644)  # mkstemp's own mode shuts other users out
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

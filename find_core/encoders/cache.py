@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from find_core.encoders.base import (
@@ -28,6 +24,7 @@ from find_core.encoders.base import (
     register_language,
 )
 from find_core.errors import EncoderError, PromptError
+from find_core.files import read_tensors, write_tensors
 
 FORMAT, VERSION = "find_core language cache", "1"
 ADD_COMMAND = "python -m find_core.encoders.precompute MODEL --out {path} --text {text}"
@@ -88,7 +85,7 @@ class LanguageCache:
         if not path.is_file():
             return None
         try:
-            tensors, metadata = _read(path)
+            tensors, metadata = read_tensors(path, EncoderError)
             if json.loads(metadata["text"]) != text:
                 return None
             return TextTokens(tensors["states"], tensors["offsets"].numpy())
@@ -98,7 +95,7 @@ class LanguageCache:
     def _store(self, text: str, tokens: TextTokens) -> None:
         offsets = torch.from_numpy(np.ascontiguousarray(tokens.offsets))
         tensors = {"states": tokens.states.detach().cpu().contiguous(), "offsets": offsets}
-        _write(self._path(text), tensors, {"text": json.dumps(text)})
+        write_tensors(self._path(text), tensors, {"text": json.dumps(text)}, EncoderError)
 
 
 def fingerprint_of(encoder: Any) -> str:
@@ -147,7 +144,7 @@ def write_vocabulary(
         "language": json.dumps({"name": config.name, "options": config.options}),
         "fingerprint": fingerprint,
     }
-    _write(Path(path), tensors, metadata)
+    write_tensors(Path(path), tensors, metadata, EncoderError)
     return Path(path)
 
 
@@ -163,7 +160,7 @@ def read_vocabulary(path: str | Path) -> tuple[dict[str, TextTokens], dict[str, 
             f"There is no language cache {path}: make it with "
             f"`{ADD_COMMAND.format(path=path, text='...')}`."
         )
-    tensors, metadata = _read(path)
+    tensors, metadata = read_tensors(path, EncoderError)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise EncoderError(
             f"{path} is not a language cache of version {VERSION} (but "
@@ -243,31 +240,3 @@ def _check_source(path: Path, source: Mapping[str, Any], expected: LanguageConfi
             f"{path.name} holds token states of {source.get('name')!r} "
             f"{source.get('options')}, the model needs {expected.name!r} {expected.options}."
         )
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise EncoderError(f"{path} is truncated or damaged ({error}): make it anew.") from None
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Atomically: a reader sees the old file or the new one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise EncoderError(f"The language cache cannot be written to {path}: {error}.") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise EncoderError(f"The language cache cannot be written to {path}: {error}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -48,24 +48,20 @@ class CausalLM(TransformersText):
         dtype: str = "auto",
     ) -> None:
         try:
-            from transformers import AutoConfig, AutoModel, AutoTokenizer
+            from transformers import AutoTokenizer
         except ImportError:
             raise missing_package("causal_lm", "transformers accelerate") from None
         source = {"gguf_file": gguf_file} if gguf_file else {}
-        config = pretrained(AutoConfig.from_pretrained, model, **source)
-        total = config.num_hidden_layers
-        kept = _blocks_to_run(layer, total)
-        _shorten(config, kept)
-        network = pretrained_model(
-            AutoModel.from_pretrained, model, config=config, dtype=dtype, **source
-        )
+        network, kept = _load(model, layer, dtype, source)
+        config = network.config
         super().__init__(
             lambda: pretrained(AutoTokenizer.from_pretrained, model, **source),
             min(max_tokens, getattr(config, "max_position_embeddings", max_tokens)),
             config.hidden_size,
         )
-        self.layer = kept
-        self.network: Any = stop_after(network, kept, total)
+        self.layer, self.network = kept, network
+
+    network: Any
 
     @property
     def fingerprint(self) -> str:
@@ -80,6 +76,23 @@ class CausalLM(TransformersText):
             position_ids=(mask_BT.cumsum(1) - 1).clamp(min=0),
             use_cache=False,
         ).last_hidden_state
+
+
+def _load(model: str, layer: int, dtype: str, source: dict[str, str]) -> tuple[Any, int]:
+    """The network cut after the block that is read, and that block's number."""
+    from transformers import AutoConfig, AutoModel
+
+    if source:  # a .gguf file is small and slow to parse: read it once, whole
+        network = pretrained_model(AutoModel.from_pretrained, model, dtype=dtype, **source)
+        total = network.config.num_hidden_layers
+        kept = _blocks_to_run(layer, total)
+    else:
+        config = pretrained(AutoConfig.from_pretrained, model)
+        total = config.num_hidden_layers
+        kept = _blocks_to_run(layer, total)
+        _shorten(config, kept)
+        network = pretrained_model(AutoModel.from_pretrained, model, config=config, dtype=dtype)
+    return stop_after(network, kept, total), kept
 
 
 def stop_after(network: Any, kept: int, total: int) -> Any:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import find_core as fc
 from find_core import checkpoint as ck
-from find_core import checkpoint_published
+from find_core import checkpoint_published, files
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.find import FindModel
@@ -135,9 +135,9 @@ def _put(name: str, tensor: torch.Tensor):
 BROKEN = {
     "no config": (lambda f: (f / ck.CONFIG_FILE).unlink(), "has no config.json.*find-core import"),
     "no weights": (lambda f: (f / ck.WEIGHTS_FILE).unlink(), "model.safetensors is missing"),
-    "truncated": (_truncate, "truncated or not a safetensors file"),
-    "empty": (lambda f: (f / ck.WEIGHTS_FILE).write_bytes(b""), "truncated or not a safetensors"),
-    "hostile pickle": (_hostile_weights, "truncated or not a safetensors file"),
+    "truncated": (_truncate, "truncated, damaged or not a safetensors file"),
+    "empty": (lambda f: (f / ck.WEIGHTS_FILE).write_bytes(b""), "not a safetensors file"),
+    "hostile pickle": (_hostile_weights, "truncated, damaged or not a safetensors file"),
     "config not JSON": (lambda f: (f / ck.CONFIG_FILE).write_text("{"), "cannot be read"),
     "config not UTF-8": (lambda f: (f / ck.CONFIG_FILE).write_bytes(b"\xff\xfe"), "cannot be read"),
     "foreign": (lambda f: _edit_config(f, format="bert"), "not of the format 'find_core'"),
@@ -205,7 +205,7 @@ def test_a_failed_save_leaves_the_old_one(find, folder, monkeypatch):
         raise OSError("No space left on device")
 
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(ck, "save_file", fail)
+    monkeypatch.setattr(files, "save_file", fail)
     with pytest.raises(CheckpointError, match=r"cannot be written.*No space left"):
         ck.save(folder, tiny_find(seed=4).model)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +149,8 @@ def test_adding_to_a_vocabulary(vocabulary):
     ("damage", "words"),
     [
         (lambda p: p.unlink(), "There is no language cache .* make it with"),
-        (lambda p: p.write_bytes(p.read_bytes()[:-9]), "truncated or damaged"),
-        (lambda p: p.write_bytes(b"\x80\x04cos\nsystem\n"), "truncated or damaged"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-9]), "truncated, damaged or"),
+        (lambda p: p.write_bytes(b"\x80\x04cos\nsystem\n"), "truncated, damaged or"),
         (lambda p: _foreign(p), "not a language cache of version 1"),
         (lambda p: _foreign(p, format="find_core language cache", version="2"), "of version 1"),
         (
@@ -222,13 +220,10 @@ def test_texts_of():
     )
 
 
-def test_command_line(model, tmp_path):
-    help_text = subprocess.run(
-        [sys.executable, "-m", "find_core.encoders.precompute", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def test_command_line(model, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    help_text = capsys.readouterr().out
     assert "Example:" in help_text and "--texts-file" in help_text
     (tmp_path / "words.txt").write_text("a fork\n\na spoon\n")
     arguments = [

@@ -175,8 +175,9 @@ def test_smollm2():
     with torch.no_grad():
         exited = early(input_ids=ids).last_hidden_state
     assert len(states) == 31 and len(early.layers) == len(calls) == 19
-    assert (exited - states[-12]).abs().max() <= 1e-5 * states[-12].abs().max()
-    assert (states[-12] - states[-11]).abs().max() > 1e-2 * states[-12].abs().max()
+    # Element by element: a few elements reach 20,000 and would hide anything in a maximum.
+    torch.testing.assert_close(exited, states[-12], rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(states[-12], states[-11], rtol=1e-2, atol=1e-2)
 
 
 def test_clip_text(tokenizer, tmp_path):

@@ -1,0 +1,67 @@
+"""Files that are whole or not there: atomic writing, and safetensors that are never trusted."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from find_core.errors import FindError
+
+
+def replace_file(
+    path: Path, write_to: Callable[[Path], Any], error: type[FindError] = FindError
+) -> None:
+    """Have `write_to` write a temporary file beside `path`, then put it in place in one step.
+
+    Raises:
+        error: it cannot be written; what was at `path` is still there.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        write_to(temporary)
+        temporary.chmod(0o644)  # mkstemp's own mode shuts other users out
+        temporary.replace(path)
+    except (OSError, SafetensorError) as problem:
+        raise error(f"{path} cannot be written ({problem}): check the disk.") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    error: type[FindError] = FindError,
+) -> None:
+    """Write CPU tensors and strings as a safetensors file, atomically."""
+    replace_file(path, lambda file: save_file(dict(tensors), file, dict(metadata)), error)
+
+
+def read_tensors(
+    path: Path, error: type[FindError] = FindError
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors (on the CPU) and the strings of a safetensors file.
+
+    Raises:
+        error: the file is truncated, or of another format (a pickle is never opened).
+    """
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as problem:
+        raise error(
+            f"{path} is truncated, damaged or not a safetensors file ({problem}): get it again."
+        ) from None
