@@ -29,6 +29,7 @@ from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from find_core.model.tasks import Var
 from find_core.testing import tiny_config
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -284,3 +285,21 @@ def test_golden_backbone_through_the_importer():
     expected = golden["fx/backbone/res5"]
     error = (vision(golden["fx/padded"])[3] - expected).abs().max() / expected.abs().max()
     assert error < 1e-5
+
+
+def test_golden_model_from_file_to_answer(tmp_path):
+    """A .pt file of the golden weights, imported, gives the golden answers: names, sizes, all."""
+    arrays = dict(np.load(GOLDEN / "backbone.npz")) | dict(np.load(GOLDEN / "interface.npz"))
+    golden = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    torch.save({n: t for n, t in golden.items() if not n.startswith("fx/")}, tmp_path / "tiny.pt")
+    with pytest.warns(UserWarning, match="not one of the released files"):
+        folder = published.import_published(tmp_path / "tiny.pt", tmp_path / "out")
+    parts = ck.build(ck.read(folder))
+    with torch.no_grad():
+        image = parts.model.image_state(parts.vision(golden["fx/padded"]))
+        outputs = parts.model(image, parts.model.sampler.segmentation(1))[-1]
+        masks = parts.model.masks(outputs.pixel[Var.OBJECT], image)
+        semantic = parts.model.heads.semantic(outputs.embeddings[Var.OBJECT])
+    for ours, name in ((masks, "pred_masks"), (semantic, "pred_captions")):
+        expected = golden[f"fx/seg/{name}"]
+        assert float((ours - expected).abs().max() / expected.abs().max()) < 1e-5
