@@ -50,6 +50,8 @@ class LiftConfig:
     """Pictures are sampled sparsely enough to stay below this."""
     frame: str = "world"
     """Name of the world frame that the poses are in."""
+    source: str = "lift"
+    """What made the field, for its provenance."""
     up_world: tuple[float, float, float] | None = (0.0, 0.0, 1.0)
     """Direction that is up in it; None when unknown (boxes then follow the principal axes)."""
 
@@ -183,10 +185,11 @@ class Lifter:
         kept = kept_energy(maps[SEMANTIC][1], self._sums[SEMANTIC].basis)
         self.lowest_kept_energy = min(self.lowest_kept_energy, kept)
         bases = {kind: sums.basis for kind, sums in self._sums.items()}
-        self._add_sample(sample_frame(frame, maps, bases, self.config))
-        self.frames_fused += 1
+        self.add_sample(sample_frame(frame, maps, bases, self.config))
 
-    def _add_sample(self, sample: SurfaceSample) -> None:
+    def add_sample(self, sample: SurfaceSample) -> None:
+        """Fuse surface points whose coefficients are already in this lifter's basis."""
+        self.frames_fused += 1
         size = self.config.voxel_size_m
         ijk = voxel_coordinates(sample.points_world_m, size)
         keys, inverse = group(pack(ijk))
@@ -213,7 +216,7 @@ class Lifter:
             "frame": self.config.frame,
             "up_world": None if self.config.up_world is None else list(self.config.up_world),
             "frames": self.frames_fused,
-            "source": "lift",
+            "source": self.config.source,
             "lowest_kept_energy": round(self.lowest_kept_energy, 6),
         }
 

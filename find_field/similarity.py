@@ -1,0 +1,33 @@
+"""Undoing what nerfstudio does to a world: rotate, recentre, scale.
+
+nerfstudio trains in p_ns = scale * (M @ [p_world, 1]), M (3, 4). Fields and hits speak of p_world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """Attributes: M: (3, 4) float64. scale: nerfstudio units per metre."""
+
+    M: np.ndarray
+    scale: float
+
+    def to_world(self, points_ns: np.ndarray) -> np.ndarray:
+        """Points (..., 3) from nerfstudio's frame into the input's, metres, float64."""
+        R, t = self.M[:, :3], self.M[:, 3]
+        return (np.asarray(points_ns, np.float64) / self.scale - t) @ np.linalg.inv(R).T
+
+    def from_world(self, points_world_m: np.ndarray) -> np.ndarray:
+        """Points (..., 3) from metres of the input's frame into nerfstudio's."""
+        R, t = self.M[:, :3], self.M[:, 3]
+        return self.scale * (np.asarray(points_world_m, np.float64) @ R.T + t)
+
+    def direction_to_world(self, direction_ns: np.ndarray) -> np.ndarray:
+        """A unit direction (3,) of nerfstudio's frame in the input's."""
+        out = np.linalg.inv(self.M[:, :3]) @ np.asarray(direction_ns, np.float64)
+        return out / np.linalg.norm(out)
