@@ -96,6 +96,7 @@ def lane_values(name: str, lane: Lane, store: FrameStore) -> dict[str, Any]:
         ("frame_age", timing.age_s),
         ("inference", timing.inference_s),
         ("overhead", timing.overhead_s),
+        ("turnaround", timing.turnaround_s),
     ):
         for percent in (50, 99):
             out[f"{key}_p{percent}_ms"] = f"{percentile_ms(seconds, percent):.1f}"
