@@ -29,8 +29,13 @@ def sample_camera(rng: np.random.Generator, points_N3: np.ndarray, aspect: float
     radius = float(np.linalg.norm(np.ptp(points_N3, axis=0))) / 2
     fit = radius / np.sin(np.radians(fovy) / 2) / max(aspect, 1) ** 0.5
     distance = max(fit * rng.uniform(0.5, 1.05), 0.34)
-    direction = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) *
-                          np.sin(azimuth), np.sin(elevation)])
+    direction = np.array(
+        [
+            np.cos(elevation) * np.cos(azimuth),
+            np.cos(elevation) * np.sin(azimuth),
+            np.sin(elevation),
+        ]
+    )
     eye = target + distance * direction
     eye[2] = max(eye[2], 0.12)
     roll = np.radians(rng.normal(0, 2.5) if rng.random() < 0.85 else rng.uniform(-14, 14))
@@ -49,8 +54,14 @@ def sample_lights(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
         pos = np.array([reach * np.cos(angle), reach * np.sin(angle), height])
         aim = rng.normal(0, 0.1, 3) * [1, 1, 0] - pos
         power = rng.uniform(0.3, 0.6) if i == 0 else rng.uniform(0.08, 0.3)
-        lights.append(Light(pos, aim / np.linalg.norm(aim), power * tint,
-                            np.full(3, power * rng.uniform(0.1, 0.6)),
-                            directional=bool(rng.random() < 0.6),
-                            castshadow=bool(i == 0 and rng.random() < 0.85)))
+        lights.append(
+            Light(
+                pos,
+                aim / np.linalg.norm(aim),
+                power * tint,
+                np.full(3, power * rng.uniform(0.1, 0.6)),
+                directional=bool(rng.random() < 0.6),
+                castshadow=bool(i == 0 and rng.random() < 0.85),
+            )
+        )
     return lights, ambient

@@ -56,8 +56,9 @@ def sample_shade(word: str, rng: np.random.Generator) -> np.ndarray:
     return np.array(colorsys.hsv_to_rgb(hue, sat, val))
 
 
-def tinted(texture: np.ndarray, shade: np.ndarray, uvs_T2: np.ndarray | None = None,
-           strength: float = 0.55) -> np.ndarray:
+def tinted(
+    texture: np.ndarray, shade: np.ndarray, uvs_T2: np.ndarray | None = None, strength: float = 0.55
+) -> np.ndarray:
     """Repaint a texture in one shade, keeping `strength` of its light-dark detail.
 
     `texture` (H, W, 3) uint8; returns the same shape. Detail is kept as a factor around its mean
@@ -65,8 +66,11 @@ def tinted(texture: np.ndarray, shade: np.ndarray, uvs_T2: np.ndarray | None = N
     whatever the original colours were.
     """
     gray = cv2.cvtColor(texture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    used = gray if uvs_T2 is None else gray[_texels(uvs_T2[:, 1], gray.shape[0]),
-                                            _texels(uvs_T2[:, 0], gray.shape[1])]
+    used = (
+        gray
+        if uvs_T2 is None
+        else gray[_texels(uvs_T2[:, 1], gray.shape[0]), _texels(uvs_T2[:, 0], gray.shape[1])]
+    )
     detail = gray - float(used.mean())
     spread = max(float(used.std()), 0.05)
     factor = np.clip(1 + strength * 0.45 * detail / max(spread, 0.12), 0.35, 1.5)

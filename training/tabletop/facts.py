@@ -15,15 +15,25 @@ from training.tabletop.gallery import GENERIC_NOUNS, Asset
 Truth = bool | None
 
 CATEGORY_WORDS: dict[str, tuple[str, ...]] = {
-    "food": ("food item", "grocery"), "drink": ("drink", "beverage"),
-    "tableware": ("piece of tableware",), "furniture": ("piece of furniture",),
-    "appliance": ("appliance",), "toy": ("toy",), "tool": ("tool",)}
+    "food": ("food item", "grocery"),
+    "drink": ("drink", "beverage"),
+    "tableware": ("piece of tableware",),
+    "furniture": ("piece of furniture",),
+    "appliance": ("appliance",),
+    "toy": ("toy",),
+    "tool": ("tool",),
+}
 _CATEGORY_OF_WORD = {w: c for c, words in CATEGORY_WORDS.items() for w in words}
 _ARGUABLE: dict[str, set[str]] = {
-    "food": {"drink", "container", "object"}, "drink": {"food", "container", "object"},
-    "tableware": {"container", "drink", "object"}, "container": {"tableware", "object"},
-    "furniture": {"appliance", "container", "surface"}, "appliance": {"furniture", "tool"},
-    "toy": {"shape", "object", "tableware"}, "tool": {"object", "toy", "appliance", "tableware"}}
+    "food": {"drink", "container", "object"},
+    "drink": {"food", "container", "object"},
+    "tableware": {"container", "drink", "object"},
+    "container": {"tableware", "object"},
+    "furniture": {"appliance", "container", "surface"},
+    "appliance": {"furniture", "tool"},
+    "toy": {"shape", "object", "tableware"},
+    "tool": {"object", "toy", "appliance", "tableware"},
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,19 @@ class Query:
 
 def thing_of(asset: Asset, index: int = -1, salient: bool = True) -> Thing:
     """An asset as language sees it."""
-    return Thing(index, asset.id, frozenset(asset.nouns) | frozenset(asset.names),
-                 frozenset(asset.maybe_nouns), asset.name, asset.color,
-                 frozenset(asset.also_colors), asset.category, asset.material, asset.pattern,
-                 salient=salient)
+    return Thing(
+        index,
+        asset.id,
+        frozenset(asset.nouns) | frozenset(asset.names),
+        frozenset(asset.maybe_nouns),
+        asset.name,
+        asset.color,
+        frozenset(asset.also_colors),
+        asset.category,
+        asset.material,
+        asset.pattern,
+        salient=salient,
+    )
 
 
 def truth(thing: Thing, query: Query, strict: bool = False) -> Truth:

@@ -22,10 +22,34 @@ import numpy as np
 
 from training.tabletop.kinds import HELD_OUT_FOLDERS, held_out_names_in
 
-SCENE_KEYS = ("index", "seed", "K", "T_world_camera", "instances", "relations", "phrases",
-              "sentences", "captions", "absent")
-INSTANCE_KEYS = ("id", "asset", "kind", "name", "names", "color", "category", "held_out", "stuff",
-                 "center_world_m", "extent_m", "T_world_object", "visible_px", "visibility")
+SCENE_KEYS = (
+    "index",
+    "seed",
+    "K",
+    "T_world_camera",
+    "instances",
+    "relations",
+    "phrases",
+    "sentences",
+    "captions",
+    "absent",
+)
+INSTANCE_KEYS = (
+    "id",
+    "asset",
+    "kind",
+    "name",
+    "names",
+    "color",
+    "category",
+    "held_out",
+    "stuff",
+    "center_world_m",
+    "extent_m",
+    "T_world_object",
+    "visible_px",
+    "visibility",
+)
 PHRASE_TYPES = ("name", "attribute", "category", "relation", "instruction")
 
 
@@ -39,8 +63,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_image(path: Path, image: np.ndarray, quality: int = 95) -> None:
     """Write RGB uint8 (as JPEG or PNG by suffix) or single-channel uint16 (PNG)."""
     bgr = image[..., ::-1] if image.ndim == 3 else image
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else \
-        [cv2.IMWRITE_PNG_COMPRESSION, 5]
+    options = (
+        [cv2.IMWRITE_JPEG_QUALITY, quality]
+        if path.suffix == ".jpg"
+        else [cv2.IMWRITE_PNG_COMPRESSION, 5]
+    )
     done, packed = cv2.imencode(path.suffix, bgr, options)
     if not done:
         raise OSError(f"cannot encode {path.name}")

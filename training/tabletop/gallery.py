@@ -49,8 +49,18 @@ class Asset:
 
     def to_json(self) -> dict:
         """The asset's entry in gallery.json."""
-        keys = ("kind", "name", "names", "color", "category", "shape", "material", "held_out",
-                "source", "pattern")
+        keys = (
+            "kind",
+            "name",
+            "names",
+            "color",
+            "category",
+            "shape",
+            "material",
+            "held_out",
+            "source",
+            "pattern",
+        )
         return {key: getattr(self, key) for key in keys}
 
 
@@ -81,8 +91,11 @@ class Gallery:
 
     def meshes(self) -> dict[str, Part]:
         """Every mesh that a palette must hold."""
-        return {f"{name}#{i}": part for name, geometry in self.geometries.items()
-                for i, part in enumerate(geometry.parts)}
+        return {
+            f"{name}#{i}": part
+            for name, geometry in self.geometries.items()
+            for i, part in enumerate(geometry.parts)
+        }
 
 
 def paint(asset: Asset, geometry: Geometry) -> list[Part]:
@@ -101,13 +114,24 @@ def paint(asset: Asset, geometry: Geometry) -> list[Part]:
             texture = colors.tinted(texture, shade, part.uvs_T2)
         elif cover:
             rgba = (*shade, 1.0)
-        out.append(Part(part.verts_V3, part.faces_F3, part.uvs_T2, part.face_uvs_F3, rgba, texture,
-                        part.specular))
+        out.append(
+            Part(
+                part.verts_V3,
+                part.faces_F3,
+                part.uvs_T2,
+                part.face_uvs_F3,
+                rgba,
+                texture,
+                part.specular,
+            )
+        )
     return out
 
 
-def build_gallery(sources: tuple[str, ...] = ("libero", "shapes", "random", "models"),
-                  n_random: int = N_RANDOM_MESHES) -> Gallery:
+def build_gallery(
+    sources: tuple[str, ...] = ("libero", "shapes", "random", "models"),
+    n_random: int = N_RANDOM_MESHES,
+) -> Gallery:
     """The whole gallery; `sources` narrows it (tests)."""
     geometries = load_geometries(sources, n_random)
     assets: list[Asset] = []
@@ -121,19 +145,48 @@ def _libero_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     look = kinds.LIBERO[name]
     noun = look.nouns[0]
     primary = f"{look.color} {noun}" if look.color and not look.names else noun
-    names = list(dict.fromkeys([*look.names, *look.nouns])) if look.names else \
-        list(dict.fromkeys([primary, *look.nouns]))
-    shared = dict(geometry=name, kind=look.names[0] if look.names else noun,
-                  nouns=list(look.nouns), category=look.category, shape=noun,
-                  maybe_nouns=look.maybe, lies=look.lies)
-    out = [Asset(id=name, name=names[0], names=names, color=look.color, material=look.material,
-                 held_out=look.held_out, source="libero", also_colors=look.also, **shared)]
+    names = (
+        list(dict.fromkeys([*look.names, *look.nouns]))
+        if look.names
+        else list(dict.fromkeys([primary, *look.nouns]))
+    )
+    shared = dict(
+        geometry=name,
+        kind=look.names[0] if look.names else noun,
+        nouns=list(look.nouns),
+        category=look.category,
+        shape=noun,
+        maybe_nouns=look.maybe,
+        lies=look.lies,
+    )
+    out = [
+        Asset(
+            id=name,
+            name=names[0],
+            names=names,
+            color=look.color,
+            material=look.material,
+            held_out=look.held_out,
+            source="libero",
+            also_colors=look.also,
+            **shared,
+        )
+    ]
     shared["kind"] = noun
     for word in _colors_for(look, noun, rng):
-        out.append(Asset(id=f"{name}.{word}", name=f"{word} {noun}", names=list(look.nouns),
-                         color=word, material="", held_out=look.held_out,
-                         source="libero-recoloured",
-                         shade=tuple(colors.sample_shade(word, rng)), **shared))
+        out.append(
+            Asset(
+                id=f"{name}.{word}",
+                name=f"{word} {noun}",
+                names=list(look.nouns),
+                color=word,
+                material="",
+                held_out=look.held_out,
+                source="libero-recoloured",
+                shade=tuple(colors.sample_shade(word, rng)),
+                **shared,
+            )
+        )
     return out
 
 
@@ -148,17 +201,47 @@ def _shape_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     kind = kinds.SHAPES[kind_name]
     words = list(kind.colors or colors.WORDS)
     chosen = rng.choice(words, size=min(4, len(words)), replace=False)
-    return [_painted_asset(name, str(w), kind.names, kind.category, kind.maybe, kind.patterned,
-                           "procedural", loaded.painted, rng) for w in chosen]
+    return [
+        _painted_asset(
+            name,
+            str(w),
+            kind.names,
+            kind.category,
+            kind.maybe,
+            kind.patterned,
+            "procedural",
+            loaded.painted,
+            rng,
+        )
+        for w in chosen
+    ]
 
 
 def _random_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     word = str(rng.choice(colors.WORDS))
-    asset = _painted_asset(name, word, ("object",), "object", (), True, "random-mesh",
-                           loaded.painted, rng)
-    asset.maybe_nouns = ("block", "toy", "cube", "box", "cylinder", "brick", "cone", "wedge",
-                         "prism", "hexagonal prism", "triangular prism", "pyramid", "arch",
-                         "cross", "star", "lego brick", "toy brick", "shape sorter")
+    asset = _painted_asset(
+        name, word, ("object",), "object", (), True, "random-mesh", loaded.painted, rng
+    )
+    asset.maybe_nouns = (
+        "block",
+        "toy",
+        "cube",
+        "box",
+        "cylinder",
+        "brick",
+        "cone",
+        "wedge",
+        "prism",
+        "hexagonal prism",
+        "triangular prism",
+        "pyramid",
+        "arch",
+        "cross",
+        "star",
+        "lego brick",
+        "toy brick",
+        "shape sorter",
+    )
     return [asset]
 
 
@@ -166,32 +249,83 @@ def _model_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     model = loaded.model
     out = []
     if model.color is not None:
-        out.append(Asset(id=name, geometry=name, kind=model.names[0], name=model.names[0],
-                         names=list(model.names), nouns=list(model.names), color=model.color,
-                         category=model.category, shape=model.names[0], material="",
-                         held_out=False, source=model.source, also_colors=model.also,
-                         maybe_nouns=model.maybe, lies=model.lies))
+        out.append(
+            Asset(
+                id=name,
+                geometry=name,
+                kind=model.names[0],
+                name=model.names[0],
+                names=list(model.names),
+                nouns=list(model.names),
+                color=model.color,
+                category=model.category,
+                shape=model.names[0],
+                material="",
+                held_out=False,
+                source=model.source,
+                also_colors=model.also,
+                maybe_nouns=model.maybe,
+                lies=model.lies,
+            )
+        )
     for word in rng.choice(model.colors or colors.WORDS, size=model.recolor, replace=False):
-        out.append(_painted_asset(name, str(word), model.names, model.category, model.maybe,
-                                  model.color is None, model.source, loaded.painted, rng))
+        out.append(
+            _painted_asset(
+                name,
+                str(word),
+                model.names,
+                model.category,
+                model.maybe,
+                model.color is None,
+                model.source,
+                loaded.painted,
+                rng,
+            )
+        )
     return out
 
 
-def _painted_asset(geometry: str, word: str, nouns: tuple[str, ...], category: str,
-                   maybe: tuple[str, ...], patterned: bool, source: str,
-                   painted: tuple[bool, ...], rng: np.random.Generator) -> Asset:
+def _painted_asset(
+    geometry: str,
+    word: str,
+    nouns: tuple[str, ...],
+    category: str,
+    maybe: tuple[str, ...],
+    patterned: bool,
+    source: str,
+    painted: tuple[bool, ...],
+    rng: np.random.Generator,
+) -> Asset:
     pattern = str(rng.choice(textures.PATTERNS[:4])) if patterned and rng.random() < 0.3 else ""
     if pattern == "wooden" and word not in ("brown", "yellow", "orange"):
         pattern = "striped"
     looks = f"{pattern} {word}" if pattern == "wooden" else f"{word} {pattern}".strip()
     return Asset(
-        id=f"{geometry}.{word}", geometry=geometry, kind=nouns[0], name=f"{looks} {nouns[0]}",
-        names=list(nouns), nouns=list(nouns), color=word, category=category, shape=nouns[0],
-        material="wooden" if pattern == "wooden" else "", held_out=False, source=source,
-        pattern=pattern, also_colors=tuple(colors.CONFUSABLE[word]) if pattern else (),
-        maybe_nouns=maybe, shade=tuple(colors.sample_shade(word, rng)), painted=tuple(painted),
-        texture_seed=int(rng.integers(2**31)), gloss=float(rng.uniform(0.05, 0.7)))
+        id=f"{geometry}.{word}",
+        geometry=geometry,
+        kind=nouns[0],
+        name=f"{looks} {nouns[0]}",
+        names=list(nouns),
+        nouns=list(nouns),
+        color=word,
+        category=category,
+        shape=nouns[0],
+        material="wooden" if pattern == "wooden" else "",
+        held_out=False,
+        source=source,
+        pattern=pattern,
+        also_colors=tuple(colors.CONFUSABLE[word]) if pattern else (),
+        maybe_nouns=maybe,
+        shade=tuple(colors.sample_shade(word, rng)),
+        painted=tuple(painted),
+        texture_seed=int(rng.integers(2**31)),
+        gloss=float(rng.uniform(0.05, 0.7)),
+    )
 
 
-_MAKERS = {"libero": _libero_assets, "shapes": _shape_assets, "random": _random_assets,
-           "models": _model_assets}
+_MAKERS = {
+    "libero": _libero_assets,
+    "shapes": _shape_assets,
+    "random": _random_assets,
+    "models": _model_assets,
+}

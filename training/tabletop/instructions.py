@@ -17,7 +17,8 @@ from training.tabletop.sources import libero_tasks
 _WHERE_IT_STANDS = re.compile(
     r"\b(next to|beside|between|on the (left|right)|in the middle|at the (back|front)|"
     r"from (the )?table|center|middle layer|left compartment|both|not|(left|right|middle|front) "
-    r"(plate|bowl|mug|book)|(bowl|mug|pick|grab|lift).* (on|in|from) .*\b(and|place|set|put)\b)")
+    r"(plate|bowl|mug|book)|(bowl|mug|pick|grab|lift).* (on|in|from) .*\b(and|place|set|put)\b)"
+)
 """Instructions that say where a thing already stands: false in a scene of our own."""
 
 
@@ -41,7 +42,7 @@ class Instruction:
 def instruction_texts() -> tuple[str, ...]:
     """Distinct instructions of the installed task files that concern known kinds only."""
     texts, barred = set(), set()
-    for path in sorted(libero_tasks().glob("libero/**/*.bddl")):
+    for path in sorted(libero_tasks().glob("**/*.bddl")):
         content = path.read_text(errors="ignore")
         said = re.search(r"\(:language\s+([^)]+)\)", content)
         interest = re.search(r"\(:obj_of_interest([^)]*)\)", content, re.S)
@@ -63,14 +64,19 @@ def _concerns_held_out(names: str) -> bool:
 def parse_instructions(gallery: Gallery) -> list[Instruction]:
     """The instructions whose every noun phrase names something of the gallery's known part."""
     vocabulary = _vocabulary(gallery)
-    finder = re.compile(r"\b(?:" + "|".join(
-        re.escape(t) for t in sorted(vocabulary, key=len, reverse=True)) + r")\b")
+    if not vocabulary:
+        return []
+    finder = re.compile(
+        r"\b(?:"
+        + "|".join(re.escape(t) for t in sorted(vocabulary, key=len, reverse=True))
+        + r")\b"
+    )
     parsed = []
     for text in instruction_texts():
         pieces: list[str | Query] = []
         end = 0
         for hit in finder.finditer(text):
-            pieces += [text[end:hit.start()], vocabulary[hit.group()]]
+            pieces += [text[end : hit.start()], vocabulary[hit.group()]]
             end = hit.end()
         instruction = Instruction((*pieces, text[end:]))
         if instruction.queries and len(set(instruction.queries)) == len(instruction.queries):

@@ -1,8 +1,9 @@
 """What things are called: by looks, not by file name.
 
-Each LIBERO folder was looked at on a contact sheet (`python -m training.tabletop.sheets --gallery`);
-`red_bowl` is white, `white_bottle` is green, `yellow_book` is beige, and so on. Rows of `LIBERO`
-name a folder's look; `SHAPES` lists the procedural kinds; `OTHERS` the models of other packages.
+Each LIBERO folder was looked at on a contact sheet (`python -m training.tabletop.sheets
+--gallery`): `red_bowl` is white, `white_bottle` is green, `yellow_book` is beige, and so on. Rows
+of `LIBERO` name a folder's look, `SHAPES` lists the procedural kinds; the models of other packages
+stand in `models.MODELS`.
 """
 
 from __future__ import annotations
@@ -11,20 +12,39 @@ import re
 from dataclasses import dataclass
 
 from training.tabletop import shapes as S
+from training.tabletop.making import ShapeKind
 
-HELD_OUT_FOLDERS = frozenset({
-    "moka_pot", "yellow_moka_pot",
-    "wine_bottle", "white_bottle",  # the same mesh, painted green
-    "red_coffee_mug",
-    "cookies", "yellow_cookies",
-    "chefmate_8_frypan",
-    "black_book", "yellow_book", "red_yellow_book",  # the same mesh in three covers
-})
+HELD_OUT_FOLDERS = frozenset(
+    {
+        "moka_pot",
+        "yellow_moka_pot",
+        "wine_bottle",
+        "white_bottle",  # the same mesh, painted green
+        "red_coffee_mug",
+        "cookies",
+        "yellow_cookies",
+        "chefmate_8_frypan",
+        "black_book",
+        "yellow_book",
+        "red_yellow_book",  # the same mesh in three covers
+    }
+)
 """LIBERO folders of the held-out kinds and of their variants (same mesh, other paint)."""
 
 HELD_OUT_NAMES = (
-    "moka", "wine bottle", "red coffee mug", "coffee mug", "red mug", "cookie", "frypan",
-    "frying pan", "fry pan", "skillet", "chefmate", "black book", "espresso maker",
+    "moka",
+    "wine bottle",
+    "red coffee mug",
+    "coffee mug",
+    "red mug",
+    "cookie",
+    "frypan",
+    "frying pan",
+    "fry pan",
+    "skillet",
+    "chefmate",
+    "black book",
+    "espresso maker",
 )
 """Names of the held-out kinds: no text of a known split may contain one. Their single words
 (mug, bottle, red, book) may be used."""
@@ -62,6 +82,8 @@ class Look:
     held_out: bool = False
 
 
+# One row a thing reads better than one argument a line.
+# fmt: off
 _CAN = dict(category="food", turn="x90", lies=True, maybe=("cylinder", "jar", "cup"))
 _BOX = dict(category="food", maybe=("carton", "block", "package"), lies=True)
 _BOTTLE = dict(category="food", turn="x90", lies=True, maybe=("container",))
@@ -204,60 +226,61 @@ LIBERO: dict[str, Look] = {
 
 STANDING_BOOKS = ("black_book", "yellow_book", "red_yellow_book")
 
-SHAPES: dict[str, S.ShapeKind] = {
-    "ball": S.ShapeKind(S.ball, ("ball", "sphere"), "shape"),
-    "cube": S.ShapeKind(S.cube, ("cube",), "shape", maybe=("block", "box", "dice")),
-    "block": S.ShapeKind(S.block, ("block", "brick"), "shape", maybe=("box", "cuboid", "cube")),
-    "cylinder": S.ShapeKind(S.cylinder_shape, ("cylinder",), "shape", maybe=("can", "block")),
-    "cone": S.ShapeKind(S.cone_shape, ("cone",), "shape"),
-    "ring": S.ShapeKind(S.ring, ("ring", "torus"), "shape"),
-    "pyramid": S.ShapeKind(S.pyramid, ("pyramid",), "shape", maybe=("cone", "block")),
-    "hexprism": S.ShapeKind(S.hexagonal_prism, ("hexagonal prism",), "shape", shapes=3,
+SHAPES: dict[str, ShapeKind] = {
+    "ball": ShapeKind(S.ball, ("ball", "sphere"), "shape"),
+    "cube": ShapeKind(S.cube, ("cube",), "shape", maybe=("block", "box", "dice")),
+    "block": ShapeKind(S.block, ("block", "brick"), "shape", maybe=("box", "cuboid", "cube")),
+    "cylinder": ShapeKind(S.cylinder_shape, ("cylinder",), "shape", maybe=("can", "block")),
+    "cone": ShapeKind(S.cone_shape, ("cone",), "shape"),
+    "ring": ShapeKind(S.ring, ("ring", "torus"), "shape"),
+    "pyramid": ShapeKind(S.pyramid, ("pyramid",), "shape", maybe=("cone", "block")),
+    "hexprism": ShapeKind(S.hexagonal_prism, ("hexagonal prism",), "shape", shapes=3,
                             maybe=("block", "cylinder", "prism")),
-    "wedge": S.ShapeKind(S.wedge, ("wedge",), "shape", maybe=("block", "prism"), shapes=3),
-    "arch": S.ShapeKind(S.arch, ("arch", "bridge"), "shape", maybe=("block",), shapes=3),
-    "cross": S.ShapeKind(S.cross, ("cross", "plus sign"), "shape", maybe=("block",), shapes=3),
-    "star": S.ShapeKind(S.star, ("star",), "shape", shapes=3),
-    "bowl": S.ShapeKind(S.bowl, ("bowl",), "tableware", maybe=("dish", "plate"), shapes=6),
-    "plate": S.ShapeKind(S.plate, ("plate", "dish"), "tableware", maybe=("bowl",), shapes=5),
-    "cup": S.ShapeKind(S.cup, ("cup", "tumbler"), "tableware", maybe=("mug", "glass"), shapes=6),
-    "mug": S.ShapeKind(S.mug, ("mug", "cup"), "tableware", shapes=6, colors=(
+    "wedge": ShapeKind(S.wedge, ("wedge",), "shape", maybe=("block", "prism"), shapes=3),
+    "arch": ShapeKind(S.arch, ("arch", "bridge"), "shape", maybe=("block",), shapes=3),
+    "cross": ShapeKind(S.cross, ("cross", "plus sign"), "shape", maybe=("block",), shapes=3),
+    "star": ShapeKind(S.star, ("star",), "shape", shapes=3),
+    "bowl": ShapeKind(S.bowl, ("bowl",), "tableware", maybe=("dish", "plate"), shapes=6),
+    "plate": ShapeKind(S.plate, ("plate", "dish"), "tableware", maybe=("bowl",), shapes=5),
+    "cup": ShapeKind(S.cup, ("cup", "tumbler"), "tableware", maybe=("mug", "glass"), shapes=6),
+    "mug": ShapeKind(S.mug, ("mug", "cup"), "tableware", shapes=6, colors=(
         "orange", "yellow", "green", "blue", "purple", "pink", "turquoise", "brown", "black",
         "white", "gray")),  # never red: "red mug" names a held-out kind
-    "bottle": S.ShapeKind(S.bottle, ("bottle",), "container", maybe=("flask", "jar"), shapes=6),
-    "jar": S.ShapeKind(S.jar, ("jar",), "container", maybe=("can", "bottle"), shapes=4),
-    "vase": S.ShapeKind(S.vase, ("vase",), "container", maybe=("jar", "bottle", "cup"), shapes=4),
-    "pitcher": S.ShapeKind(S.pitcher, ("pitcher", "jug"), "tableware",
+    "bottle": ShapeKind(S.bottle, ("bottle",), "container", maybe=("flask", "jar"), shapes=6),
+    "jar": ShapeKind(S.jar, ("jar",), "container", maybe=("can", "bottle"), shapes=4),
+    "vase": ShapeKind(S.vase, ("vase",), "container", maybe=("jar", "bottle", "cup"), shapes=4),
+    "pitcher": ShapeKind(S.pitcher, ("pitcher", "jug"), "tableware",
                            maybe=("vase", "mug", "cup"), shapes=4),
-    "teapot": S.ShapeKind(S.teapot, ("teapot",), "tableware", maybe=("pot", "kettle"), shapes=4),
-    "pot": S.ShapeKind(S.cooking_pot, ("pot", "cooking pot", "saucepot"), "tableware",
+    "teapot": ShapeKind(S.teapot, ("teapot",), "tableware", maybe=("pot", "kettle"), shapes=4),
+    "pot": ShapeKind(S.cooking_pot, ("pot", "cooking pot", "saucepot"), "tableware",
                        maybe=("bowl",), shapes=4),
-    "candle": S.ShapeKind(S.candle, ("candle",), "tool", maybe=("cylinder",), shapes=3),
-    "spoon": S.ShapeKind(S.spoon, ("spoon",), "tableware", maybe=("ladle",), shapes=3),
-    "spatula": S.ShapeKind(S.spatula, ("spatula", "turner"), "tool", shapes=3),
-    "pen": S.ShapeKind(S.pen, ("pen", "marker"), "tool", maybe=("pencil", "stick"), shapes=3),
-    "book": S.ShapeKind(S.book, ("book",), "book", maybe=("notebook", "box"), shapes=6, colors=(
+    "candle": ShapeKind(S.candle, ("candle",), "tool", maybe=("cylinder",), shapes=3),
+    "spoon": ShapeKind(S.spoon, ("spoon",), "tableware", maybe=("ladle",), shapes=3),
+    "spatula": ShapeKind(S.spatula, ("spatula", "turner"), "tool", shapes=3),
+    "pen": ShapeKind(S.pen, ("pen", "marker"), "tool", maybe=("pencil", "stick"), shapes=3),
+    "book": ShapeKind(S.book, ("book",), "book", maybe=("notebook", "box"), shapes=6, colors=(
         "orange", "yellow", "green", "blue", "purple", "pink", "turquoise", "white", "gray",
         "red")),  # never black: "black book" names a held-out kind
-    "phone": S.ShapeKind(S.phone, ("phone", "smartphone"), "tool", maybe=("remote",), shapes=3,
+    "phone": ShapeKind(S.phone, ("phone", "smartphone"), "tool", maybe=("remote",), shapes=3,
                          patterned=False),
-    "remote": S.ShapeKind(S.remote, ("remote", "remote control"), "tool", shapes=3,
+    "remote": ShapeKind(S.remote, ("remote", "remote control"), "tool", shapes=3,
                           patterned=False, colors=("black", "gray", "blue", "red")),
-    "openbox": S.ShapeKind(S.open_box, ("open box", "bin"), "container",
+    "openbox": ShapeKind(S.open_box, ("open box", "bin"), "container",
                            maybe=("box", "tray", "basket"), shapes=4),
-    "tray": S.ShapeKind(S.tray, ("tray",), "container", maybe=("plate", "box"), shapes=4),
-    "cardbox": S.ShapeKind(S.carton_box, ("box",), "container",
+    "tray": ShapeKind(S.tray, ("tray",), "container", maybe=("plate", "box"), shapes=4),
+    "cardbox": ShapeKind(S.carton_box, ("box",), "container",
                            maybe=("block", "cube", "carton"), shapes=5),
-    "can": S.ShapeKind(S.can, ("can", "tin"), "container", maybe=("cylinder", "jar"), shapes=4),
-    "sponge": S.ShapeKind(S.sponge, ("sponge",), "tool", shapes=2, patterned=False,
+    "can": ShapeKind(S.can, ("can", "tin"), "container", maybe=("cylinder", "jar"), shapes=4),
+    "sponge": ShapeKind(S.sponge, ("sponge",), "tool", shapes=2, patterned=False,
                           maybe=("block",), colors=("yellow", "orange", "blue", "pink")),
-    "tape": S.ShapeKind(S.tape_roll, ("tape", "roll of tape", "tape roll"), "tool",
+    "tape": ShapeKind(S.tape_roll, ("tape", "roll of tape", "tape roll"), "tool",
                         maybe=("ring",), shapes=3),
-    "hammer": S.ShapeKind(S.hammer, ("hammer",), "tool", shapes=3, patterned=False),
-    "screwdriver": S.ShapeKind(S.screwdriver, ("screwdriver",), "tool", shapes=3,
+    "hammer": ShapeKind(S.hammer, ("hammer",), "tool", shapes=3, patterned=False),
+    "screwdriver": ShapeKind(S.screwdriver, ("screwdriver",), "tool", shapes=3,
                                patterned=False),
-    "apple": S.ShapeKind(S.apple, ("apple",), "food", shapes=3, patterned=False,
+    "apple": ShapeKind(S.apple, ("apple",), "food", shapes=3, patterned=False,
                          colors=("red", "green", "yellow"), maybe=("ball", "fruit")),
-    "banana": S.ShapeKind(S.banana, ("banana",), "food", shapes=2, patterned=False,
+    "banana": ShapeKind(S.banana, ("banana",), "food", shapes=2, patterned=False,
                           colors=("yellow",), maybe=("fruit",)),
 }
+# fmt: on

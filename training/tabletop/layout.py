@@ -22,8 +22,20 @@ from training.tabletop.placement import (
 
 CONTAINERS = {"bowl", "basket", "tray", "caddy", "open box", "pot"}
 """Shapes that things are put *in* when they come to rest below the rim."""
-PLATFORMS = {"plate", "book", "stove", "box", "cabinet", "microwave", "tray", "shelf", "fridge",
-             "placemat", "block", "laptop"}
+PLATFORMS = {
+    "plate",
+    "book",
+    "stove",
+    "box",
+    "cabinet",
+    "microwave",
+    "tray",
+    "shelf",
+    "fridge",
+    "placemat",
+    "block",
+    "laptop",
+}
 MAX_OBJECTS = 12
 
 
@@ -74,14 +86,16 @@ class Composer:
             self._infos[geometry] = ShapeInfo(self.gallery.geometries[geometry])
         return self._infos[geometry]
 
-    def choose(self, rng: np.random.Generator, split: str,
-               wanted: list[str] | None = None) -> list[str]:
+    def choose(
+        self, rng: np.random.Generator, split: str, wanted: list[str] | None = None
+    ) -> list[str]:
         """Asset ids for one scene: `wanted` first, look-alikes in 40 % of scenes."""
         count = int(rng.integers(3, 11))
         chosen = list(wanted or [])
         if split == "held" and self._held:
-            chosen += [str(a) for a in rng.choice(self._held, size=int(rng.integers(1, 4)),
-                                                  replace=False)]
+            chosen += [
+                str(a) for a in rng.choice(self._held, size=int(rng.integers(1, 4)), replace=False)
+            ]
         if rng.random() < 0.4:
             chosen += self._lookalikes(rng)
         pools = sorted(self._by_source)
@@ -97,24 +111,27 @@ class Composer:
     def _lookalikes(self, rng: np.random.Generator) -> list[str]:
         """Two or three of one noun: the same asset, or siblings that differ in colour or form."""
         assets = self.gallery.assets
-        everyday = [a for p in ("libero", "variant", "shapes", "models")
-                    for a in self._by_source.get(p, [])]
+        everyday = [
+            a for p in ("libero", "variant", "shapes", "models") for a in self._by_source.get(p, [])
+        ]
         first = str(everyday[rng.integers(len(everyday))])
         if rng.random() < 0.3:
             return [first, first]
         siblings = [a for a in self._by_noun[assets[first].nouns[0]] if a != first]
         if not siblings:
             return [first, first]
-        more = rng.choice(siblings, size=min(len(siblings), int(rng.integers(1, 3))),
-                          replace=False)
+        more = rng.choice(siblings, size=min(len(siblings), int(rng.integers(1, 3))), replace=False)
         return [first, *(str(m) for m in more)]
 
-    def place(self, ids: list[str], half_m: tuple[float, float],
-              rng: np.random.Generator) -> Layout:
+    def place(
+        self, ids: list[str], half_m: tuple[float, float], rng: np.random.Generator
+    ) -> Layout:
         """Set objects down one after another, large ones first; what finds no room is left out."""
         layout = Layout()
-        size = {a: self.gallery.geometries[self.gallery.assets[a].geometry].extent_m().max()
-                for a in ids}
+        size = {
+            a: self.gallery.geometries[self.gallery.assets[a].geometry].extent_m().max()
+            for a in ids
+        }
         spread = min(rng.uniform(0.16, 0.4) + 0.012 * len(ids), 0.55)
         area = (min(half_m[0], spread), min(half_m[1], spread * rng.uniform(0.6, 1.0)))
         for asset_id in sorted(ids, key=lambda a: (-size[a], a)):
@@ -125,8 +142,14 @@ class Composer:
         order = rng.permutation(len(layout.placed))
         return _reordered(layout, [int(i) for i in order])
 
-    def put(self, layout: Layout, asset_id: str, xy: tuple[float, float], yaw_rad: float,
-            on: int | None = None) -> Placed:
+    def put(
+        self,
+        layout: Layout,
+        asset_id: str,
+        xy: tuple[float, float],
+        yaw_rad: float,
+        on: int | None = None,
+    ) -> Placed:
         """Set one object down at a chosen place (world metres), on or in object `on` if given."""
         asset = self.gallery.assets[asset_id]
         info = self.info(asset.geometry)
@@ -149,46 +172,70 @@ class Composer:
         placed = _placed(asset, info, T, footprint(info, T))
         depth = base.top_m - placed.floor_m
         placed.parent = on
-        placed.inside = bool(base.asset.shape in CONTAINERS and depth > 0.012
-                             and depth > 0.3 * (base.top_m - base.floor_m))
+        placed.inside = bool(
+            base.asset.shape in CONTAINERS
+            and depth > 0.012
+            and depth > 0.3 * (base.top_m - base.floor_m)
+        )
         return placed
 
     def _rotation(self, asset: Asset, rng: np.random.Generator) -> np.ndarray:
         info = self.info(asset.geometry)
         yaw = yaw_matrix(rng.uniform(-np.pi, np.pi))
-        if asset.geometry in ("white_cabinet", "wooden_cabinet", "yellow_cabinet", "microwave",
-                              "short_cabinet", "short_fridge"):
+        if asset.geometry in (
+            "white_cabinet",
+            "wooden_cabinet",
+            "yellow_cabinet",
+            "microwave",
+            "short_cabinet",
+            "short_fridge",
+        ):
             yaw = yaw_matrix(rng.uniform(-0.9, 0.9))
         free = asset.source == "random-mesh"
         if free or (asset.lies and rng.random() < 0.2) or rng.random() < 0.02:
             rotations = info.lying_rotations()
             return yaw @ rotations[int(rng.integers(len(rotations)))]
-        if asset.geometry in ("black_book", "yellow_book", "red_yellow_book") and \
-                rng.random() < 0.6:
+        if (
+            asset.geometry in ("black_book", "yellow_book", "red_yellow_book")
+            and rng.random() < 0.6
+        ):
             return yaw @ np.array([[0, 0, 1.0], [0, 1, 0], [-1, 0, 0]])
         return yaw
 
-    def _stand(self, layout: Layout, asset: Asset, area: tuple[float, float],
-               half_m: tuple[float, float], rng: np.random.Generator) -> bool:
+    def _stand(
+        self,
+        layout: Layout,
+        asset: Asset,
+        area: tuple[float, float],
+        half_m: tuple[float, float],
+        rng: np.random.Generator,
+    ) -> bool:
         info, rotation = self.info(asset.geometry), self._rotation(asset, rng)
         margin = float(rng.choice([0.002, 0.01, 0.03]))
         for attempt in range(24):
             grow = 1 + 0.06 * attempt
-            xy = (float(rng.uniform(-1, 1) * min(area[0] * grow, half_m[0])),
-                  float(rng.uniform(-1, 1) * min(area[1] * grow, half_m[1])))
+            xy = (
+                float(rng.uniform(-1, 1) * min(area[0] * grow, half_m[0])),
+                float(rng.uniform(-1, 1) * min(area[1] * grow, half_m[1])),
+            )
             T = resting_transform(info, rotation, xy, 0.0)
             outline = footprint(info, T)
-            if all(gap_m(outline, p.outline_N2) > margin for p in layout.placed
-                   if p.parent is None):
+            if all(
+                gap_m(outline, p.outline_N2) > margin for p in layout.placed if p.parent is None
+            ):
                 layout.placed.append(_placed(asset, info, T, outline))
                 return True
         return False
 
     def _stack(self, layout: Layout, asset: Asset, rng: np.random.Generator) -> bool:
         """Try to rest the object on or in one already placed."""
-        supports = [i for i, p in enumerate(layout.placed)
-                    if p.asset.shape in CONTAINERS | PLATFORMS and p.parent is None
-                    and not any(q.parent == i for q in layout.placed)]
+        supports = [
+            i
+            for i, p in enumerate(layout.placed)
+            if p.asset.shape in CONTAINERS | PLATFORMS
+            and p.parent is None
+            and not any(q.parent == i for q in layout.placed)
+        ]
         info = self.info(asset.geometry)
         rotation = self._rotation(asset, rng)
         for i in rng.permutation(supports) if supports else []:
@@ -212,8 +259,12 @@ _POOL_WEIGHT = {"libero": 0.36, "variant": 0.2, "shapes": 0.22, "models": 0.06, 
 
 
 def _pool(asset: Asset) -> str:
-    return {"libero": "libero", "libero-recoloured": "variant", "procedural": "shapes",
-            "random-mesh": "random"}.get(asset.source, "models")
+    return {
+        "libero": "libero",
+        "libero-recoloured": "variant",
+        "procedural": "shapes",
+        "random-mesh": "random",
+    }.get(asset.source, "models")
 
 
 def _placed(asset: Asset, info: ShapeInfo, T: np.ndarray, outline: np.ndarray) -> Placed:

@@ -79,8 +79,9 @@ class Geometry:
 
 def _moved(part: Part, T: np.ndarray) -> Part:
     verts = (part.verts_V3 @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
-    return Part(verts, part.faces_F3, part.uvs_T2, part.face_uvs_F3, part.rgba, part.texture,
-                part.specular)
+    return Part(
+        verts, part.faces_F3, part.uvs_T2, part.face_uvs_F3, part.rgba, part.texture, part.specular
+    )
 
 
 def part_from_triangles(verts: np.ndarray, faces: np.ndarray, **kwargs) -> Part:
@@ -93,8 +94,9 @@ def part_from_triangles(verts: np.ndarray, faces: np.ndarray, **kwargs) -> Part:
     keep = np.array([[1, 2], [0, 2], [0, 1]])[axis]
     uvs = np.take_along_axis(unit, keep[:, None, :].repeat(3, 1), axis=2).reshape(-1, 2)
     index = np.arange(len(faces) * 3, dtype=np.int32).reshape(-1, 3)
-    return Part(verts.astype(np.float32), faces.astype(np.int32), uvs.astype(np.float32), index,
-                **kwargs)
+    return Part(
+        verts.astype(np.float32), faces.astype(np.int32), uvs.astype(np.float32), index, **kwargs
+    )
 
 
 def creased(mesh: trimesh.Trimesh, angle_rad: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
@@ -108,15 +110,24 @@ def creased(mesh: trimesh.Trimesh, angle_rad: float = 0.6) -> tuple[np.ndarray, 
     return np.asarray(mesh.vertices), np.asarray(mesh.faces)
 
 
-def load_trimesh(path: Path, rgba: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0),
-                 texture: np.ndarray | None = None) -> Geometry:
+def load_trimesh(
+    path: Path,
+    rgba: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0),
+    texture: np.ndarray | None = None,
+) -> Geometry:
     """Read an OBJ/STL/GLB file; keeps its texture coordinates when a texture is given."""
     mesh = trimesh.load(path, force="mesh", process=False)
     uv = getattr(mesh.visual, "uv", None)
     if texture is not None and uv is not None and len(uv) == len(mesh.vertices):
         faces = np.asarray(mesh.faces, np.int32)
-        part = Part(np.asarray(mesh.vertices, np.float32), faces, np.asarray(uv, np.float32),
-                    faces, rgba, texture)
+        part = Part(
+            np.asarray(mesh.vertices, np.float32),
+            faces,
+            np.asarray(uv, np.float32),
+            faces,
+            rgba,
+            texture,
+        )
     else:
         part = part_from_triangles(*creased(mesh), rgba=rgba)
     return Geometry([part])
@@ -200,7 +211,10 @@ def merge_parts(parts: list[Part]) -> Part:
         np.concatenate([p.faces_F3 + n for p, n in zip(parts, n_verts, strict=False)]),
         np.concatenate([p.uvs_T2 for p in parts]),
         np.concatenate([p.face_uvs_F3 + n for p, n in zip(parts, n_uvs, strict=False)]),
-        parts[0].rgba, parts[0].texture, parts[0].specular)
+        parts[0].rgba,
+        parts[0].texture,
+        parts[0].specular,
+    )
 
 
 def _geom_part(model, data, g: int) -> Part | None:
@@ -225,12 +239,16 @@ def _mesh_arrays(model, g: int) -> Part:
     m = model.geom_dataid[g]
     v0, nv = model.mesh_vertadr[m], model.mesh_vertnum[m]
     f0, nf = model.mesh_faceadr[m], model.mesh_facenum[m]
-    verts, faces = model.mesh_vert[v0:v0 + nv].copy(), model.mesh_face[f0:f0 + nf].copy()
+    verts, faces = model.mesh_vert[v0 : v0 + nv].copy(), model.mesh_face[f0 : f0 + nf].copy()
     t0, nt = model.mesh_texcoordadr[m], model.mesh_texcoordnum[m]
     if t0 < 0:
         return part_from_triangles(verts, faces)
-    return Part(verts, faces, model.mesh_texcoord[t0:t0 + nt].copy(),
-                model.mesh_facetexcoord[f0:f0 + nf].copy())
+    return Part(
+        verts,
+        faces,
+        model.mesh_texcoord[t0 : t0 + nt].copy(),
+        model.mesh_facetexcoord[f0 : f0 + nf].copy(),
+    )
 
 
 def _primitive(model, g: int) -> Part | None:
@@ -261,5 +279,5 @@ def _material_texture(model, mat: int) -> np.ndarray | None:
     channels = int(model.tex_nchannel[tex])
     height = min(height, width)  # cube maps stack six faces; the first serves
     start = int(model.tex_adr[tex])
-    data = model.tex_data[start:start + height * width * channels]
+    data = model.tex_data[start : start + height * width * channels]
     return fit_texture(data.reshape(height, width, channels)[..., :3])

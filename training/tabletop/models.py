@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from training.tabletop import kinds, shapes
+from training.tabletop import kinds
+from training.tabletop.making import build
 from training.tabletop.meshes import Geometry, Part, load_mjcf, load_trimesh, merge_parts
 from training.tabletop.palette import SLOT_PARTS
 from training.tabletop.sources import (
@@ -27,8 +28,12 @@ from training.tabletop.sources import (
 )
 
 CACHE_VERSION = 7
-_LIBERO_GROUPS = ("stable_scanned_objects", "stable_hope_objects", "turbosquid_objects",
-                  "custom_objects")
+_LIBERO_GROUPS = (
+    "stable_scanned_objects",
+    "stable_hope_objects",
+    "turbosquid_objects",
+    "custom_objects",
+)
 
 
 @dataclass(frozen=True)
@@ -62,60 +67,147 @@ _UP = trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])  # files wit
 
 
 def _bullet(path: str, longest_m: float, turn: bool = False) -> Callable[[], Geometry]:
-    return lambda: load_trimesh(pybullet_assets() / path).transformed(
-        _UP if turn else np.eye(4)).resized(longest_m)
+    return lambda: (
+        load_trimesh(pybullet_assets() / path)
+        .transformed(_UP if turn else np.eye(4))
+        .resized(longest_m)
+    )
 
 
 def _suite(name: str, longest_m: float) -> Callable[[], Geometry]:
-    return lambda: load_mjcf(robosuite_assets() / "objects" / f"{name}.xml",
-                             group=None).resized(longest_m)
+    return lambda: load_mjcf(robosuite_assets() / "objects" / f"{name}.xml", group=None).resized(
+        longest_m
+    )
 
 
-def _stl_group(folder: str, colors: dict[str, tuple[float, float, float]],
-               longest_m: float) -> Callable[[], Geometry]:
+def _stl_group(
+    folder: str, colors: dict[str, tuple[float, float, float]], longest_m: float
+) -> Callable[[], Geometry]:
     def load() -> Geometry:
         root = metaworld_assets() / "meshes" / folder
-        parts = [load_trimesh(root / f"{name}.stl", rgba=(*rgb, 1.0)).parts[0]
-                 for name, rgb in colors.items()]
+        parts = [
+            load_trimesh(root / f"{name}.stl", rgba=(*rgb, 1.0)).parts[0]
+            for name, rgb in colors.items()
+        ]
         merged: dict[tuple, list[Part]] = {}
         for part in parts:
             merged.setdefault(part.rgba, []).append(part)
         return Geometry([merge_parts(group) for group in merged.values()]).resized(longest_m)
+
     return load
 
 
 _DARK, _STEEL, _LIGHT = (0.08, 0.08, 0.09), (0.62, 0.63, 0.65), (0.88, 0.88, 0.87)
 MODELS: dict[str, Model] = {
-    "m-toymug": Model(_bullet("objects/mug.obj", 0.12), ("mug", "cup"), "tableware", "pybullet",
-                      colors=("blue", "green", "yellow", "purple", "turquoise", "pink", "gray")),
-    "m-duck": Model(_bullet("duck.obj", 0.11, turn=True), ("duck", "toy duck"), "toy", "pybullet",
-                    colors=("yellow", "white", "pink", "blue", "green", "orange")),
-    "m-teddy": Model(_bullet("teddy2_VHACD_CHs.obj", 0.14, turn=True),
-                     ("teddy bear", "toy bear"), "toy", "pybullet", colors=("brown", "white", "pink", "gray")),
-    "m-bunny": Model(_bullet("bunny.obj", 0.12), ("bunny", "rabbit", "toy rabbit"), "toy",
-                     "pybullet", recolor=6),
-    "m-lego": Model(_bullet("lego/lego.obj", 0.06, turn=True), ("lego brick", "toy brick"),
-                    "toy", "pybullet",
-                    colors=("red", "blue", "yellow", "green", "white", "black"),
-                    maybe=("block", "brick", "cube"), recolor=6),
+    "m-toymug": Model(
+        _bullet("objects/mug.obj", 0.12),
+        ("mug", "cup"),
+        "tableware",
+        "pybullet",
+        colors=("blue", "green", "yellow", "purple", "turquoise", "pink", "gray"),
+    ),
+    "m-duck": Model(
+        _bullet("duck.obj", 0.11, turn=True),
+        ("duck", "toy duck"),
+        "toy",
+        "pybullet",
+        colors=("yellow", "white", "pink", "blue", "green", "orange"),
+    ),
+    "m-teddy": Model(
+        _bullet("teddy2_VHACD_CHs.obj", 0.14, turn=True),
+        ("teddy bear", "toy bear"),
+        "toy",
+        "pybullet",
+        colors=("brown", "white", "pink", "gray"),
+    ),
+    "m-bunny": Model(
+        _bullet("bunny.obj", 0.12), ("bunny", "rabbit", "toy rabbit"), "toy", "pybullet", recolor=6
+    ),
+    "m-lego": Model(
+        _bullet("lego/lego.obj", 0.06, turn=True),
+        ("lego brick", "toy brick"),
+        "toy",
+        "pybullet",
+        colors=("red", "blue", "yellow", "green", "white", "black"),
+        maybe=("block", "brick", "cube"),
+        recolor=6,
+    ),
     "m-bottle": Model(_suite("bottle", 0.18), ("bottle",), "container", "robosuite", recolor=6),
-    "m-bread": Model(_suite("bread-visual", 0.09), ("bread", "loaf of bread"), "food", "robosuite",
-                     color=None, colors=("brown", "orange"), recolor=2),
-    "m-soda": Model(_suite("can-visual", 0.11), ("soda can", "can"), "drink", "robosuite",
-                    maybe=("tin", "cylinder"), recolor=7, lies=True),
-    "m-cereal": Model(_suite("cereal-visual", 0.2), ("cereal box", "box"), "food", "robosuite",
-                      maybe=("carton", "package"), recolor=6, lies=True),
-    "m-lemon": Model(_suite("lemon", 0.075), ("lemon",), "food", "robosuite", color="yellow",
-                     maybe=("fruit",), colors=("green",), recolor=1),
-    "m-thermos": Model(_stl_group("thermos", {
-        "therm_body": (0.7, 0.1, 0.1), "therm_base": _DARK, "therm_cap": _DARK,
-        "therm_handle": _DARK, "therm_trim": _STEEL}, 0.2), ("thermos", "flask"), "container",
-        "metaworld", maybe=("bottle",), recolor=6),
-    "m-coffeemachine": Model(_stl_group("coffeemachine", {
-        "body1": (0.3, 0.3, 0.3), "body2": (0.3, 0.3, 0.3), "bodypiece1": _STEEL,
-        "bodypiece2": _STEEL, "bodypiece3": _STEEL, "spout": _DARK, "spoutconnect": _DARK,
-        "button": _LIGHT}, 0.26), ("coffee machine", "coffee maker"), "appliance", "metaworld",
-        recolor=4),
+    "m-bread": Model(
+        _suite("bread-visual", 0.09),
+        ("bread", "loaf of bread"),
+        "food",
+        "robosuite",
+        color=None,
+        colors=("brown", "orange"),
+        recolor=2,
+    ),
+    "m-soda": Model(
+        _suite("can-visual", 0.11),
+        ("soda can", "can"),
+        "drink",
+        "robosuite",
+        maybe=("tin", "cylinder"),
+        recolor=7,
+        lies=True,
+    ),
+    "m-cereal": Model(
+        _suite("cereal-visual", 0.2),
+        ("cereal box", "box"),
+        "food",
+        "robosuite",
+        maybe=("carton", "package"),
+        recolor=6,
+        lies=True,
+    ),
+    "m-lemon": Model(
+        _suite("lemon", 0.075),
+        ("lemon",),
+        "food",
+        "robosuite",
+        color="yellow",
+        maybe=("fruit",),
+        colors=("green",),
+        recolor=1,
+    ),
+    "m-thermos": Model(
+        _stl_group(
+            "thermos",
+            {
+                "therm_body": (0.7, 0.1, 0.1),
+                "therm_base": _DARK,
+                "therm_cap": _DARK,
+                "therm_handle": _DARK,
+                "therm_trim": _STEEL,
+            },
+            0.2,
+        ),
+        ("thermos", "flask"),
+        "container",
+        "metaworld",
+        maybe=("bottle",),
+        recolor=6,
+    ),
+    "m-coffeemachine": Model(
+        _stl_group(
+            "coffeemachine",
+            {
+                "body1": (0.3, 0.3, 0.3),
+                "body2": (0.3, 0.3, 0.3),
+                "bodypiece1": _STEEL,
+                "bodypiece2": _STEEL,
+                "bodypiece3": _STEEL,
+                "spout": _DARK,
+                "spoutconnect": _DARK,
+                "button": _LIGHT,
+            },
+            0.26,
+        ),
+        ("coffee machine", "coffee maker"),
+        "appliance",
+        "metaworld",
+        recolor=4,
+    ),
 }
 
 
@@ -132,8 +224,9 @@ def libero_file(name: str) -> Path:
 def _load_libero(name: str) -> Geometry:
     geometry = load_mjcf(libero_file(name))
     if kinds.LIBERO[name].turn == "x90":
-        geometry = geometry.transformed(trimesh.transformations.rotation_matrix(
-            np.pi / 2, [1, 0, 0]))
+        geometry = geometry.transformed(
+            trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])
+        )
     if len(geometry.parts) > SLOT_PARTS:  # drawers of one cabinet share two materials
         groups: dict[bytes, list[Part]] = {}
         for part in geometry.parts:
@@ -178,15 +271,20 @@ def load_geometries(sources: tuple[str, ...], n_random: int) -> dict[str, Loaded
     if "shapes" in sources:
         for kind_name, kind in kinds.SHAPES.items():
             for i in range(kind.shapes):
-                seed = int.from_bytes(hashlib.sha256(f"{kind_name}{i}".encode()).digest()[:4], "big")
-                geometry, painted = shapes.build(kind, seed)
+                seed = int.from_bytes(
+                    hashlib.sha256(f"{kind_name}{i}".encode()).digest()[:4], "big"
+                )
+                geometry, painted = build(kind, seed)
                 out[f"s-{kind_name}.{i}"] = Loaded(geometry, "shapes", tuple(painted))
     if "random" in sources and pybullet_assets().is_dir():
         names = [f"r{i:03d}" for i in range(n_random)]
         for name, geometry in cached("random", names, _random_mesh).items():
             out[name] = Loaded(geometry.grounded(), "random", (True,))
     if "models" in sources:
-        for name, geometry in cached("models", sorted(MODELS), _load_model).items():
+        # What is installed is part of the key: a package added later must not be missed.
+        homes = (pybullet_assets(), robosuite_assets(), metaworld_assets())
+        label = "models-" + "".join("01"[home.is_dir()] for home in homes)
+        for name, geometry in cached(label, sorted(MODELS), _load_model).items():
             painted = tuple(i == 0 for i in range(len(geometry.parts)))
             out[name] = Loaded(geometry.grounded(), "models", painted, MODELS[name])
     return out
@@ -199,8 +297,9 @@ def _load_model(name: str) -> Geometry | None:
         return None
 
 
-def cached(label: str, names: list[str],
-            load: Callable[[str], Geometry | None]) -> dict[str, Geometry]:
+def cached(
+    label: str, names: list[str], load: Callable[[str], Geometry | None]
+) -> dict[str, Geometry]:
     key = hashlib.sha256(repr((CACHE_VERSION, label, names)).encode()).hexdigest()[:12]
     path = cache_folder() / f"{label}-{key}.pkl"
     if path.is_file():

@@ -76,8 +76,15 @@ class Frame:
 class Palette:
     """The compiled model, its slots and its off-screen renderer."""
 
-    def __init__(self, meshes: dict[str, Part], n_slots: int, width: int, height: int,
-                 supersample: float = 1.5, n_textures: int = 2) -> None:
+    def __init__(
+        self,
+        meshes: dict[str, Part],
+        n_slots: int,
+        width: int,
+        height: int,
+        supersample: float = 1.5,
+        n_textures: int = 2,
+    ) -> None:
         import mujoco
 
         self._mj = mujoco
@@ -121,20 +128,31 @@ class Palette:
         mj = self._mj
         body = spec.worldbody.add_body(name=f"slot{s}", mocap=True)
         for t in range(self.n_textures):
-            spec.add_texture(name=f"tex{s}_{t}", type=mj.mjtTexture.mjTEXTURE_2D,
-                             builtin=mj.mjtBuiltin.mjBUILTIN_FLAT, nchannel=3,
-                             width=TEXTURE_SIZE, height=TEXTURE_SIZE)
+            spec.add_texture(
+                name=f"tex{s}_{t}",
+                type=mj.mjtTexture.mjTEXTURE_2D,
+                builtin=mj.mjtBuiltin.mjBUILTIN_FLAT,
+                nchannel=3,
+                width=TEXTURE_SIZE,
+                height=TEXTURE_SIZE,
+            )
             material = spec.add_material(name=f"mat{s}_{t}")
             material.textures[mj.mjtTextureRole.mjTEXROLE_RGB] = f"tex{s}_{t}"
         for p in range(SLOT_PARTS):
             spec.add_material(name=f"plain{s}_{p}")
-            body.add_geom(name=f"geom{s}_{p}", type=mj.mjtGeom.mjGEOM_MESH, meshname=mesh,
-                          contype=0, conaffinity=0, group=HIDDEN_GROUP)
+            body.add_geom(
+                name=f"geom{s}_{p}",
+                type=mj.mjtGeom.mjGEOM_MESH,
+                meshname=mesh,
+                contype=0,
+                conaffinity=0,
+                group=HIDDEN_GROUP,
+            )
 
     def set_slot(self, s: int, shown: Shown | None) -> None:
         """Show an object in slot `s`, or nothing."""
         model, first = self.model, s * SLOT_PARTS
-        model.geom_group[first:first + SLOT_PARTS] = HIDDEN_GROUP
+        model.geom_group[first : first + SLOT_PARTS] = HIDDEN_GROUP
         if shown is None:
             return
         textures = 0
@@ -158,7 +176,7 @@ class Palette:
     def _upload(self, s: int, t: int, texture: np.ndarray) -> None:
         tex = self.model.texture(f"tex{s}_{t}").id
         start = int(self.model.tex_adr[tex])
-        self.model.tex_data[start:start + texture.size] = texture.reshape(-1)
+        self.model.tex_data[start : start + texture.size] = texture.reshape(-1)
         self._mj.mjr_uploadTexture(self.model, self._context, tex)
 
     def pose_slot(self, s: int, T_world_object: np.ndarray) -> None:
@@ -190,6 +208,7 @@ class Palette:
         rgb, _ = self._pass(self._render_size, segment=False, depth=False)
         size = (self.width, self.height)
         import cv2
+
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         slots, depth = self._pass(size, segment=True)
         return Frame(small, np.where(slots >= 0, depth, 0).astype(np.float32), slots)
@@ -199,7 +218,7 @@ class Palette:
         groups = self.model.geom_group.copy()
         first = slot * SLOT_PARTS
         self.model.geom_group[:] = HIDDEN_GROUP
-        self.model.geom_group[first:first + SLOT_PARTS] = groups[first:first + SLOT_PARTS]
+        self.model.geom_group[first : first + SLOT_PARTS] = groups[first : first + SLOT_PARTS]
         slots, _ = self._pass((width, height), segment=True, depth=False)
         self.model.geom_group[:] = groups
         return int((slots >= 0).sum())
@@ -212,10 +231,19 @@ class Palette:
         self._mj.mj_kinematics(self.model, self.data)
         self._mj.mj_camlight(self.model, self.data)
 
-    def _pass(self, size: tuple[int, int], segment: bool, depth: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def _pass(
+        self, size: tuple[int, int], segment: bool, depth: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
         mj = self._mj
-        mj.mjv_updateScene(self.model, self.data, self._option, None, self._camera,
-                           mj.mjtCatBit.mjCAT_ALL, self._scene)
+        mj.mjv_updateScene(
+            self.model,
+            self.data,
+            self._option,
+            None,
+            self._camera,
+            mj.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
         flags = self._scene.flags
         flags[mj.mjtRndFlag.mjRND_SEGMENT] = flags[mj.mjtRndFlag.mjRND_IDCOLOR] = segment
         flags[mj.mjtRndFlag.mjRND_SHADOW] = not segment
@@ -233,7 +261,7 @@ class Palette:
         """Segment-id colours to slot indices."""
         code = rgb[..., 0].astype(np.int32) + rgb[..., 1].astype(np.int32) * 256
         lookup = np.full(max(int(code.max()) + 1, 2), -1, np.int16)
-        for geom in self._scene.geoms[:self._scene.ngeom]:
+        for geom in self._scene.geoms[: self._scene.ngeom]:
             if geom.objtype == self._mj.mjtObj.mjOBJ_GEOM and 0 <= geom.segid + 1 < len(lookup):
                 lookup[geom.segid + 1] = self._slot_of_geom[geom.objid]
         return lookup[code]

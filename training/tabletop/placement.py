@@ -24,12 +24,13 @@ class ShapeInfo:
     def __init__(self, geometry: Geometry, seed: int = 0) -> None:
         verts = np.concatenate([p.verts_V3 for p in geometry.parts])
         offsets = np.cumsum([0] + [len(p.verts_V3) for p in geometry.parts])
-        faces = np.concatenate([p.faces_F3 + o for p, o in
-                                zip(geometry.parts, offsets, strict=False)])
+        faces = np.concatenate(
+            [p.faces_F3 + o for p, o in zip(geometry.parts, offsets, strict=False)]
+        )
         mesh = trimesh.Trimesh(verts, faces, process=False)
         state = np.random.default_rng(seed)
         points, _ = trimesh.sample.sample_surface(mesh, N_SURFACE_POINTS, seed=state)
-        self.points_N3 = np.concatenate([points, verts[::max(len(verts) // 4000, 1)]])
+        self.points_N3 = np.concatenate([points, verts[:: max(len(verts) // 4000, 1)]])
         try:
             self.hull_N3 = verts[ConvexHull(verts).vertices]
         except QhullError:
@@ -40,7 +41,7 @@ class ShapeInfo:
     def lying_rotations(self) -> list[np.ndarray]:
         """Rotations (3, 3) in which the hull rests stably on a face, most likely first."""
         try:
-            some = self.hull_N3[::max(len(self.hull_N3) // 50, 1)]  # the search is cubic
+            some = self.hull_N3[:: max(len(self.hull_N3) // 50, 1)]  # the search is cubic
             hull = trimesh.Trimesh(vertices=some, process=False).convex_hull
             poses, chances = hull.compute_stable_poses(n_samples=1, threshold=0.06)
         except (ValueError, QhullError, np.linalg.LinAlgError):
@@ -55,8 +56,9 @@ def yaw_matrix(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
-def resting_transform(info: ShapeInfo, rotation: np.ndarray, xy: tuple[float, float],
-                      z: float) -> np.ndarray:
+def resting_transform(
+    info: ShapeInfo, rotation: np.ndarray, xy: tuple[float, float], z: float
+) -> np.ndarray:
     """(4, 4) object-to-world: rotated, footprint centred at `xy`, lowest point at `z`."""
     turned = info.hull_N3 @ rotation.T
     low, high = turned.min(0), turned.max(0)
@@ -89,8 +91,9 @@ def gap_m(a_N2: np.ndarray, b_N2: np.ndarray) -> float:
     return best
 
 
-def _height_map(points: np.ndarray, origin: np.ndarray, shape: tuple[int, int],
-                top: bool) -> np.ndarray:
+def _height_map(
+    points: np.ndarray, origin: np.ndarray, shape: tuple[int, int], top: bool
+) -> np.ndarray:
     cells = np.floor((points[:, :2] - origin) / CELL_M).astype(int)
     inside = ((cells >= 0) & (cells < shape)).all(1)
     grid = np.full(shape, -np.inf if top else np.inf)
@@ -99,8 +102,9 @@ def _height_map(points: np.ndarray, origin: np.ndarray, shape: tuple[int, int],
     return grid
 
 
-def drop_height(mover: ShapeInfo, T_mover: np.ndarray, support: ShapeInfo,
-                T_support: np.ndarray) -> float:
+def drop_height(
+    mover: ShapeInfo, T_mover: np.ndarray, support: ShapeInfo, T_support: np.ndarray
+) -> float:
     """How far (metres, along z) the mover must move from its pose to touch the support."""
     a = mover.points_N3 @ T_mover[:3, :3].T + T_mover[:3, 3]
     b = support.points_N3 @ T_support[:3, :3].T + T_support[:3, 3]

@@ -57,8 +57,9 @@ def _flat(axis: np.ndarray) -> np.ndarray:
     return flat / max(float(np.linalg.norm(flat)), 1e-9)
 
 
-def _pair(s: int, subject: Body, o: int, other: Body, right: np.ndarray,
-          away: np.ndarray) -> dict[str, bool]:
+def _pair(
+    s: int, subject: Body, o: int, other: Body, right: np.ndarray, away: np.ndarray
+) -> dict[str, bool]:
     """Relation name to True (clear) or False (unclear); absent means false."""
     if subject.parent == o:
         return {"in": True} if subject.inside else {"on": True}
@@ -70,8 +71,12 @@ def _pair(s: int, subject: Body, o: int, other: Body, right: np.ndarray,
     offset = _centre(subject) - _centre(other)
     sideways, depth = float(offset @ right), float(offset @ away)
     room = 0.25 * (_width(subject) + _width(other))
-    for name, along, across in (("left of", -sideways, depth), ("right of", sideways, depth),
-                                ("in front of", -depth, sideways), ("behind", depth, sideways)):
+    for name, along, across in (
+        ("left of", -sideways, depth),
+        ("right of", sideways, depth),
+        ("in front of", -depth, sideways),
+        ("behind", depth, sideways),
+    ):
         if along > max(room, 0.03) and along > 1.2 * abs(across):
             out[name] = True
         elif along > 0 and along > 0.5 * abs(across):

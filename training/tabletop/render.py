@@ -3,8 +3,8 @@
     python -m training.tabletop.render --out DIR --split train --scenes 2500 --seed 1 --workers 2
 
 Scenes that are already there are kept: run it again after an interruption, or with a larger
---scenes, and it goes on where it stopped. Needs `pip install .[train]` for the assets and, on a
-machine without a display, MUJOCO_GL=osmesa with Debian's libosmesa6.
+--scenes, and it goes on where it stopped. README.md beside this file names the packages; on a
+machine without a display it needs MUJOCO_GL=osmesa and Debian's libosmesa6.
 """
 
 from __future__ import annotations
@@ -39,24 +39,38 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     _run(args, folder, todo, depth)
     total = fmt.merge(folder)
-    summary = {"split": args.split, "scenes": total, "rendered_now": len(todo),
-               "seconds": round(time.monotonic() - started, 1), "folder": str(folder)}
-    print(json.dumps(summary) if args.json else
-          f"{total} scenes in {folder} ({len(todo)} new, {summary['seconds']} s)")
+    summary = {
+        "split": args.split,
+        "scenes": total,
+        "rendered_now": len(todo),
+        "seconds": round(time.monotonic() - started, 1),
+        "folder": str(folder),
+    }
+    print(
+        json.dumps(summary)
+        if args.json
+        else f"{total} scenes in {folder} ({len(todo)} new, {summary['seconds']} s)"
+    )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.tabletop.render",
-                                     description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.tabletop.render",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, required=True, help="root folder of the data set")
-    parser.add_argument("--split", choices=("train", "val", "held"), required=True,
-                        help="train and val show known kinds, held also the held-out ones; "
-                             "val and held use textures that train never sees")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "held"),
+        required=True,
+        help="train and val show known kinds, held also the held-out ones; "
+        "val and held use textures that train never sees",
+    )
     parser.add_argument("--scenes", type=int, required=True, help="scenes 0 … N-1 will exist")
     parser.add_argument("--start", type=int, default=0, help="first index to render")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the whole split")
     parser.add_argument("--workers", type=int, default=2, help="processes, about 3 GB each")
     parser.add_argument("--depth", action="store_true", help="write depth for train as well")
     parser.add_argument("--json", action="store_true", help="print a machine-readable summary")
@@ -69,11 +83,13 @@ def _run(args: argparse.Namespace, folder: Path, todo: list[int], depth: bool) -
 
     context = mp.get_context("spawn")
     # Short runs of neighbours: all workers finish together, and the file fills from the front.
-    chunks = [todo[i:i + 25] for i in range(0, len(todo), 25)]
+    chunks = [todo[i : i + 25] for i in range(0, len(todo), 25)]
     jobs = [(args.out, folder, args.split, args.seed, chunk, depth) for chunk in chunks]
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stdout.isatty()) as progress, \
-            context.Pool(max(1, min(args.workers, len(chunks) or 1))) as pool:
+    with (
+        Progress(*columns, disable=not sys.stdout.isatty()) as progress,
+        context.Pool(max(1, min(args.workers, len(chunks) or 1))) as pool,
+    ):
         task = progress.add_task(f"rendering {args.split}", total=len(todo))
         merged_at = time.monotonic()
         for done in pool.imap_unordered(_render_chunk, jobs):

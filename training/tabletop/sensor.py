@@ -29,8 +29,9 @@ def degrade(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(out)
 
 
-def steady_camera(rng: np.random.Generator) -> Callable[[np.ndarray, np.random.Generator],
-                                                        np.ndarray]:
+def steady_camera(
+    rng: np.random.Generator,
+) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """A camera for sequences: one exposure and tone for all frames, fresh noise in each."""
     tone_seed, gains = int(rng.integers(2**31)), []
 
@@ -38,8 +39,7 @@ def steady_camera(rng: np.random.Generator) -> Callable[[np.ndarray, np.random.G
         image = rgb.astype(np.float32) / 255
         if not gains:  # metered once, on the first frame
             gains.append(np.clip(0.47 / max(float(image.mean()), 1e-3), 0.7, 2.6))
-        image = _tone(np.clip(image * np.float32(gains[0]), 0, 1),
-                      np.random.default_rng(tone_seed))
+        image = _tone(np.clip(image * np.float32(gains[0]), 0, 1), np.random.default_rng(tone_seed))
         return np.clip(_noise(image, frame_rng) * 255 + 0.5, 0, 255).astype(np.uint8)
 
     return shoot
@@ -59,7 +59,7 @@ def _tone(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     image = (image - 0.5) * np.float32(rng.uniform(0.85, 1.1)) + 0.5
     if rng.random() < 0.3:
         height, width = image.shape[:2]
-        yy, xx = np.mgrid[-1:1:height * 1j, -1:1:width * 1j].astype(np.float32)
+        yy, xx = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
         image = image * (1 - np.float32(rng.uniform(0.05, 0.25)) * (xx**2 + yy**2) / 2)[..., None]
     return np.clip(image, 0, 1)
 

@@ -14,6 +14,7 @@ import numpy as np
 from training.tabletop.colors import SYNONYMS
 from training.tabletop.facts import CATEGORY_WORDS, Query, Thing, denied, matching
 from training.tabletop.gallery import GENERIC_NOUNS
+from training.tabletop.grammar import article, joined, longest, plural, with_article
 from training.tabletop.instructions import Instruction
 from training.tabletop.relations import NAMES, Judgement
 
@@ -21,19 +22,45 @@ Matcher = Callable[[Query], list[str] | None]
 """Asset ids, over the whole gallery, that a query is true of; None where the scene decides."""
 
 RELATION_WORDS: dict[str, tuple[str, ...]] = {
-    "left of": ("left of", "to the left of"), "right of": ("right of", "to the right of"),
-    "in front of": ("in front of",), "behind": ("behind",),
-    "next to": ("next to", "beside"), "on": ("on", "on top of"), "in": ("in", "inside")}
-_PICK = ("pick up the {a}", "grab the {a}", "hand me the {a}", "bring me the {a}",
-         "find the {a}", "point at the {a}", "where is the {a}")
-_MOVE = {"on": ("put the {a} on the {b}", "place the {a} on top of the {b}",
-                "pick up the {a} and place it on the {b}"),
-         "in": ("put the {a} in the {b}", "pick up the {a} and place it in the {b}",
-                "drop the {a} into the {b}"),
-         "next to": ("move the {a} next to the {b}", "slide the {a} towards the {b}",
-                     "put the {a} beside the {b}"),
-         "both": ("give me the {a} and the {b}", "the {a} and the {b}",
-                  "clear away the {a} and the {b}")}
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "in front of": ("in front of",),
+    "behind": ("behind",),
+    "next to": ("next to", "beside"),
+    "on": ("on", "on top of"),
+    "in": ("in", "inside"),
+}
+_PICK = (
+    "pick up the {a}",
+    "grab the {a}",
+    "hand me the {a}",
+    "bring me the {a}",
+    "find the {a}",
+    "point at the {a}",
+    "where is the {a}",
+)
+_MOVE = {
+    "on": (
+        "put the {a} on the {b}",
+        "place the {a} on top of the {b}",
+        "pick up the {a} and place it on the {b}",
+    ),
+    "in": (
+        "put the {a} in the {b}",
+        "pick up the {a} and place it in the {b}",
+        "drop the {a} into the {b}",
+    ),
+    "next to": (
+        "move the {a} next to the {b}",
+        "slide the {a} towards the {b}",
+        "put the {a} beside the {b}",
+    ),
+    "both": (
+        "give me the {a} and the {b}",
+        "the {a} and the {b}",
+        "clear away the {a} and the {b}",
+    ),
+}
 _RECEIVES = {"bowl", "basket", "tray", "caddy", "bin", "crate", "storage box", "pot"}
 
 
@@ -50,8 +77,14 @@ class Language:
 class Writer:
     """Writes one scene's texts."""
 
-    def __init__(self, things: Sequence[Thing], relations: Judgement, matcher: Matcher,
-                 rng: np.random.Generator, instructions: Sequence[Instruction] = ()) -> None:
+    def __init__(
+        self,
+        things: Sequence[Thing],
+        relations: Judgement,
+        matcher: Matcher,
+        rng: np.random.Generator,
+        instructions: Sequence[Instruction] = (),
+    ) -> None:
         self.things, self.relations = list(things), relations
         self.matcher, self.rng, self.instructions = matcher, rng, instructions
         self.by_id = {t.id: t for t in self.things}
@@ -108,8 +141,12 @@ class Writer:
         ids = self._ids(query)
         if not ids or not any(self.by_id[i].salient for i in ids):
             return None
-        return {"text": query.text, "instance_ids": ids, "type": query.type,
-                "matches": self.matcher(query)}
+        return {
+            "text": query.text,
+            "instance_ids": ids,
+            "type": query.type,
+            "matches": self.matcher(query),
+        }
 
     def _some(self, items: list, count: int) -> list:
         order = self.rng.permutation(len(items))[:count]
@@ -121,8 +158,14 @@ class Writer:
             query = self.unique_query(thing)
             if query:
                 template = _PICK[self.rng.integers(len(_PICK))]
-                out.append({"text": template.format(a=query.text), "instance_ids": [thing.id],
-                            "type": "instruction", "matches": self.matcher(query)})
+                out.append(
+                    {
+                        "text": template.format(a=query.text),
+                        "instance_ids": [thing.id],
+                        "type": "instruction",
+                        "matches": self.matcher(query),
+                    }
+                )
         return out
 
     # -- relations ---------------------------------------------------------------------------
@@ -171,8 +214,10 @@ class Writer:
 
     def sentences(self) -> list[dict]:
         """Texts with `<…>` entities, several per sentence."""
-        out = [self._marked(f"the <{q.text}> {self._word(name)} the <{anchor.text}>", [[s], [o]])
-               for q, name, anchor, s, o, _ in self._ranked_cases(6)]
+        out = [
+            self._marked(f"the <{q.text}> {self._word(name)} the <{anchor.text}>", [[s], [o]])
+            for q, name, anchor, s, o, _ in self._ranked_cases(6)
+        ]
         out += [self._instructed(i) for i in self.instructions if self._resolves(i)][:2]
         out += self._moves(3)
         out += self._lists(2)
@@ -194,13 +239,20 @@ class Writer:
         return self._marked(instruction.marked(), ids)
 
     def _moves(self, limit: int) -> list[dict]:
-        named = [(t, q) for t in self._some([t for t in self.spoken if not t.stuff], 8)
-                 if (q := self.unique_query(t))]
+        named = [
+            (t, q)
+            for t in self._some([t for t in self.spoken if not t.stuff], 8)
+            if (q := self.unique_query(t))
+        ]
         out = []
         for (a, qa), (b, qb) in zip(named[::2], named[1::2], strict=False):
-            kind = ("in" if b.nouns & _RECEIVES else
-                    "on" if {"plate", "tray", "stove"} & b.nouns else
-                    str(self.rng.choice(["next to", "both"])))
+            kind = (
+                "in"
+                if b.nouns & _RECEIVES
+                else "on"
+                if {"plate", "tray", "stove"} & b.nouns
+                else str(self.rng.choice(["next to", "both"]))
+            )
             template = _MOVE[kind][self.rng.integers(len(_MOVE[kind]))]
             text = template.format(a=f"<{qa.text}>", b=f"<{qb.text}>")
             out.append(self._marked(text, [[a.id], [b.id]]))
@@ -209,10 +261,11 @@ class Writer:
     def _lists(self, limit: int) -> list[dict]:
         out = []
         for size in (3, 2)[:limit]:
-            named = [(t, q) for t in self._some(self.spoken, size + 2)
-                     if (q := self.unique_query(t))][:size]
+            named = [
+                (t, q) for t in self._some(self.spoken, size + 2) if (q := self.unique_query(t))
+            ][:size]
             if len(named) == size:
-                parts = [f"{'the' if t.stuff else _article(q.text)} <{q.text}>" for t, q in named]
+                parts = [f"{'the' if t.stuff else article(q.text)} <{q.text}>" for t, q in named]
                 text = f"{', '.join(parts[:-1])} and {parts[-1]}"
                 out.append(self._marked(text, [[t.id] for t, _ in named]))
         return out
@@ -232,12 +285,12 @@ class Writer:
         """Three descriptions of the whole scene, from terse to relational."""
         objects = [t for t in self.spoken if not t.stuff]
         ground = next((t for t in self.things if t.stuff and t.nouns & {"table", "floor"}), None)
-        place = f" on {_with_article(_longest(ground.nouns))}" if ground else ""
-        names = [_with_article(t.name) for t in self._some(objects, 12)]
-        full = [_with_article(self._describe(t)) for t in self._some(objects, 5)]
+        place = f" on {with_article(longest(ground.nouns))}" if ground else ""
+        names = [with_article(t.name) for t in self._some(objects, 12)]
+        full = [with_article(self._describe(t)) for t in self._some(objects, 5)]
         cases = self._some(self._relation_cases(), 2)
         said = [f"the {q.text} is {self._word(r)} the {a.text}" for q, r, a, *_ in cases]
-        captions = [f"{_joined(names)}{place}", f"{_joined(full)}{place}", "; ".join(said)]
+        captions = [f"{joined(names)}{place}", f"{joined(full)}{place}", "; ".join(said)]
         return [c for c in captions if c.strip()]
 
     def _describe(self, thing: Thing) -> str:
@@ -252,15 +305,23 @@ class Writer:
         for thing in self._some([t for t in self.spoken if not t.stuff], 6):
             plain = [n for n in sorted(thing.nouns) if " " not in n]
             swaps = [p for p in pool if p.nouns & thing.nouns and p.color != thing.color]
-            candidates += [(Query(n, color=p.color), "attribute") for p in self._some(swaps, 2)
-                           for n in self._some([n for n in plain if n in p.nouns], 1) if p.color]
+            candidates += [
+                (Query(n, color=p.color), "attribute")
+                for p in self._some(swaps, 2)
+                for n in self._some([n for n in plain if n in p.nouns], 1)
+                if p.color
+            ]
             kin = [p for p in pool if p.category == thing.category and not p.nouns & thing.nouns]
-            candidates += [(q, q.type) for p in self._some(kin, 1)
-                           for q in self._some(self.queries_for(p), 1)]
+            candidates += [
+                (q, q.type) for p in self._some(kin, 1) for q in self._some(self.queries_for(p), 1)
+            ]
         for thing in self._some(list(pool), 8):
             candidates += [(q, q.type) for q in self._some(self.queries_for(thing), 1)]
-        out = {q.text: {"text": q.text, "type": kind} for q, kind in candidates
-               if denied(self.things, q)}
+        out = {
+            q.text: {"text": q.text, "type": kind}
+            for q, kind in candidates
+            if denied(self.things, q)
+        }
         return self._some(list(out.values()), limit - 3) + self._absent_relations(3)
 
     def _absent_relations(self, limit: int) -> list[dict]:
@@ -273,39 +334,12 @@ class Writer:
             anchor = self.unique_query(other)
             query = self._some(self.queries_for(subject), 1)[0]
             ids = self._ids(query)
-            if anchor and ids and query != anchor and all(
-                    self._false(i, name, other.id) for i in ids):
+            if (
+                anchor
+                and ids
+                and query != anchor
+                and all(self._false(i, name, other.id) for i in ids)
+            ):
                 text = f"{query.text} {self._word(name)} the {anchor.text}"
                 out[text] = {"text": text, "type": "relation"}
         return list(out.values())[:limit]
-
-
-def plural(phrase: str) -> str:
-    """The plural of a noun phrase, by rule."""
-    head, _, rest = phrase.partition(" of ")
-    if head.endswith(("s", "x", "ch", "sh")):
-        head += "es"
-    elif head.endswith("f") and not head.endswith("ff"):
-        head = head[:-1] + "ves"
-    elif head.endswith("y") and head[-2] not in "aeiou":
-        head = head[:-1] + "ies"
-    else:
-        head += "s"
-    return f"{head} of {rest}" if rest else head
-
-
-def _article(phrase: str) -> str:
-    return "an" if phrase[:1] in "aeiou" else "a"
-
-
-def _with_article(phrase: str) -> str:
-    return f"{_article(phrase)} {phrase}"
-
-
-def _joined(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" \
-        if items else ""
-
-
-def _longest(words: frozenset[str]) -> str:
-    return max(sorted(words), key=len)

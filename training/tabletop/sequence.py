@@ -72,7 +72,7 @@ class Script:
     frames: int = 48
     seed: int = 1
     camera: str = "orbit"
-    """`orbit`, `slide`, `push` or `static`."""
+    """`orbit`, `slide`, `push`, `sweep` (closer, from left to right) or `static`."""
     actors: list[Actor] = field(default_factory=list)
     """Empty: a random scene."""
     fps: float = 10.0
@@ -88,31 +88,48 @@ def main(argv: list[str] | None = None) -> int:
     if args.list:
         print("\n".join(f"{a.id}\t{a.name}" for a in world.gallery.assets.values()))
         return 0
-    script = Script(args.frames, args.seed, args.camera,
-                    [Actor.parse(t) for t in args.object], args.fps, not args.clean)
+    script = Script(
+        args.frames,
+        args.seed,
+        args.camera,
+        [Actor.parse(t) for t in args.object],
+        args.fps,
+        not args.clean,
+    )
     scenes = write_sequence(world, script, args.out, args.layout, args.quality)
     size = sum(f.stat().st_size for f in args.out.rglob("*") if f.is_file())
     summary = {"frames": len(scenes), "folder": str(args.out), "bytes": size}
-    print(json.dumps(summary) if args.json else
-          f"{len(scenes)} frames in {args.out}, {size / 1e6:.2f} MB")
+    print(
+        json.dumps(summary)
+        if args.json
+        else f"{len(scenes)} frames in {args.out}, {size / 1e6:.2f} MB"
+    )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.tabletop.sequence",
-                                     description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.tabletop.sequence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--fps", type=float, default=10.0, help="written into the metadata")
-    parser.add_argument("--camera", choices=("orbit", "slide", "push", "static"),
-                        default="orbit")
-    parser.add_argument("--object", action="append", default=[], metavar="ASSET,KEY=VALUE,…",
-                        help="keys: x, y, to_x, to_y (metres), yaw_deg, appear, disappear "
-                             "(frames), on (number of an earlier object)")
+    parser.add_argument(
+        "--camera", choices=("orbit", "slide", "push", "sweep", "static"), default="orbit"
+    )
+    parser.add_argument(
+        "--object",
+        action="append",
+        default=[],
+        metavar="ASSET,KEY=VALUE,…",
+        help="keys: x, y, to_x, to_y (metres), yaw_deg, appear, disappear "
+        "(frames), on (number of an earlier object)",
+    )
     parser.add_argument("--layout", choices=("split", "rgbd"), default="split")
     parser.add_argument("--quality", type=int, default=95, help="of the JPEG files")
     parser.add_argument("--clean", action="store_true", help="no sensor noise")
@@ -149,8 +166,7 @@ def _enter(world: World, layout: Layout, actor: Actor) -> None:
         raise ValueError(f"a scene holds at most {OBJECT_SLOTS} objects; remove one --object")
     if actor.on is not None and not 0 <= actor.on < len(layout.placed):
         raise ValueError(f"on={actor.on} must be the number of an earlier --object (0 first)")
-    world.composer.put(layout, actor.asset, (actor.x, actor.y), np.radians(actor.yaw_deg),
-                       actor.on)
+    world.composer.put(layout, actor.asset, (actor.x, actor.y), np.radians(actor.yaw_deg), actor.on)
 
 
 def camera_path(script: Script, points_N3: np.ndarray) -> list[Camera]:
@@ -171,8 +187,17 @@ def camera_path(script: Script, points_N3: np.ndarray) -> list[Camera]:
             shift = 0.5 * radius * (2 * ease - 1)
         elif script.camera == "push":
             distance = reach * (1.25 - 0.5 * ease)
-        direction = np.array([np.cos(elevation) * np.cos(azimuth),
-                              np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
+        elif script.camera == "sweep":
+            distance, shift = 0.72 * reach, 0.62 * radius * (2 * ease - 1)
+            azimuth += 0.6 * turn * (2 * ease - 1)
+            elevation += np.radians(5) * np.sin(2 * np.pi * ease)
+        direction = np.array(
+            [
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+            ]
+        )
         aim = target + np.array([shift, 0, 0])
         cameras.append(Camera(look_at(aim + distance * direction, aim), fovy))
     return cameras
@@ -189,8 +214,10 @@ def move(world: World, script: Script, setting: Setting, frame: int) -> None:
         if actor.to_x is None and actor.to_y is None:
             continue
         share = frame / max(script.frames - 1, 1)
-        end = (actor.x if actor.to_x is None else actor.to_x,
-               actor.y if actor.to_y is None else actor.to_y)
+        end = (
+            actor.x if actor.to_x is None else actor.to_x,
+            actor.y if actor.to_y is None else actor.to_y,
+        )
         placed = setting.layout.placed[s]
         step = np.array([actor.x, actor.y]) * (1 - share) + np.array(end) * share
         delta = step - (placed.outline_N2.min(0) + placed.outline_N2.max(0)) / 2
@@ -207,8 +234,13 @@ def render_frames(world: World, script: Script):
     """Yield (scene dict, rgb, ids, depth in metres) per frame."""
     setting = stage(world, script)
     world.show(setting)
-    points = np.concatenate([np.column_stack([p.outline_N2, np.full(len(p.outline_N2), z)])
-                             for p in setting.layout.placed for z in (p.floor_m, p.top_m)])
+    points = np.concatenate(
+        [
+            np.column_stack([p.outline_N2, np.full(len(p.outline_N2), z)])
+            for p in setting.layout.placed
+            for z in (p.floor_m, p.top_m)
+        ]
+    )
     sensor = steady_camera(np.random.default_rng([script.seed, 6])) if script.degraded else None
     for f, camera in enumerate(camera_path(script, points)):
         setting.camera = camera
@@ -217,27 +249,38 @@ def render_frames(world: World, script: Script):
         rgb = with_backdrop(frame, setting.backdrop)
         if sensor:
             rgb = sensor(rgb, np.random.default_rng([script.seed, 7, f]))
-        yield (_frame_json(world, script, setting, frame, f), rgb,
-               world.instance_ids(setting, frame), frame.depth_m)
+        yield (
+            _frame_json(world, script, setting, frame, f),
+            rgb,
+            world.instance_ids(setting, frame),
+            frame.depth_m,
+        )
 
 
 def _frame_json(world: World, script: Script, setting: Setting, frame: Frame, f: int) -> dict:
     instances = world.instances(setting, frame)
-    scene = {"index": f, "seed": script.seed, "time_s": fmt.rounded(f / script.fps, 4),
-             "K": fmt.rounded(setting.camera.K(world.palette.width, world.palette.height), 3),
-             "T_world_camera": fmt.rounded(setting.camera.T_world_camera, 6),
-             "instances": instances}
+    scene = {
+        "index": f,
+        "seed": script.seed,
+        "time_s": fmt.rounded(f / script.fps, 4),
+        "K": fmt.rounded(setting.camera.K(world.palette.width, world.palette.height), 3),
+        "T_world_camera": fmt.rounded(setting.camera.T_world_camera, 6),
+        "instances": instances,
+    }
     rng = np.random.default_rng([script.seed, 8])
-    return scene | world.language(setting, instances, "sequence", rng)
+    return scene | world.teller.language(
+        setting.layout, setting.camera.T_world_camera, instances, held=False, rng=rng
+    )
 
 
-def write_sequence(world: World, script: Script, out: Path, layout: str = "split",
-                   quality: int = 95) -> list[dict]:
+def write_sequence(
+    world: World, script: Script, out: Path, layout: str = "split", quality: int = 95
+) -> list[dict]:
     """Render and write a sequence; returns the per-frame JSON."""
     from rich.progress import track
 
     rgbd = layout == "rgbd"
-    for folder in ([out / "rgb", out / "depth"] if rgbd else [out]):
+    for folder in [out / "rgb", out / "depth"] if rgbd else [out]:
         folder.mkdir(parents=True, exist_ok=True)
     scenes = []
     frames = render_frames(world, script)
@@ -262,16 +305,28 @@ def write_sequence(world: World, script: Script, out: Path, layout: str = "split
 
 def rgbd_meta(world: World, script: Script, scenes: list[dict]) -> dict:
     """meta.json of the `rgbd` layout: one camera, poses per frame, the objects in view."""
-    keys = ("id", "asset", "name", "names", "color", "center_world_m", "extent_m",
-            "T_world_object")
-    objects = {i["id"]: {k: i[k] for k in keys} for s in scenes for i in s["instances"]
-               if not i["stuff"]}
-    return {"width": world.palette.width, "height": world.palette.height, "fps": script.fps,
-            "seed": script.seed, "K": scenes[0]["K"], "depth_unit_m": 0.001,
-            "camera_axes": "OpenCV: x right, y down, z forward; world z up, metres",
-            "frames": [{"file": f"{s['index']:06d}", "time_s": s["time_s"],
-                        "T_world_camera": s["T_world_camera"]} for s in scenes],
-            "objects": [objects[i] for i in sorted(objects)]}
+    keys = ("id", "asset", "name", "names", "color", "center_world_m", "extent_m", "T_world_object")
+    objects = {
+        i["id"]: {k: i[k] for k in keys} for s in scenes for i in s["instances"] if not i["stuff"]
+    }
+    return {
+        "width": world.palette.width,
+        "height": world.palette.height,
+        "fps": script.fps,
+        "seed": script.seed,
+        "K": scenes[0]["K"],
+        "depth_unit_m": 0.001,
+        "camera_axes": "OpenCV: x right, y down, z forward; world z up, metres",
+        "frames": [
+            {
+                "file": f"{s['index']:06d}",
+                "time_s": s["time_s"],
+                "T_world_camera": s["T_world_camera"],
+            }
+            for s in scenes
+        ],
+        "objects": [objects[i] for i in sorted(objects)],
+    }
 
 
 if __name__ == "__main__":

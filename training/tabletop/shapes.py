@@ -1,62 +1,16 @@
-"""Procedural shapes: lathes, sweeps and boxes drawn from a seed.
+"""Procedural shapes, drawn from a seed.
 
-Every maker returns a trimesh.Trimesh (or several, one per material) in metres, z up. The numbers
-are the everyday sizes of such things, jittered.
+Every maker returns its pieces in metres, z up. The numbers are the everyday sizes of such things,
+jittered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import trimesh
-from trimesh import Trimesh
 from trimesh.creation import box, cone, cylinder, icosphere, torus
 
-from training.tabletop.meshes import Geometry, creased, part_from_triangles
-
-Rng = np.random.Generator
-Pieces = list[tuple[str, Trimesh]]
-"""("body" | an accent such as "dark", mesh) pairs; "body" takes the variant's colour."""
-
-ACCENTS = {"dark": (0.09, 0.09, 0.1, 1.0), "metal": (0.66, 0.67, 0.69, 1.0),
-           "page": (0.93, 0.91, 0.85, 1.0), "wood": (0.62, 0.44, 0.27, 1.0),
-           "white": (0.93, 0.93, 0.92, 1.0), "green": (0.2, 0.5, 0.2, 1.0)}
-
-
-def lathe(profile_N2: list[tuple[float, float]], sections: int = 40) -> Trimesh:
-    """Revolve a profile of (radius, height) points about z."""
-    return trimesh.creation.revolve(np.array(profile_N2), sections=sections)
-
-
-def vessel(outer_N2: list[tuple[float, float]], wall: float, floor: float) -> Trimesh:
-    """A hollow lathe: the outer profile from the bottom up, then the inner one back down."""
-    outer = np.array(outer_N2)
-    inner = outer[::-1].copy()
-    inner[:, 0] = np.maximum(inner[:, 0] - wall, 1e-4)
-    inner[:, 1] = np.maximum(inner[:, 1], outer[0, 1] + floor)
-    profile = np.concatenate([[[0, outer[0, 1]]], outer, inner, [[0, outer[0, 1] + floor]]])
-    return lathe([tuple(p) for p in profile])
-
-
-def tube(path_N3: np.ndarray, radius: float, sections: int = 10) -> Trimesh:
-    """A round tube along a polyline (handles, spouts), with ball joints."""
-    pieces = [trimesh.creation.cylinder(radius=radius, segment=path_N3[i:i + 2], sections=sections)
-              for i in range(len(path_N3) - 1)]
-    pieces += [icosphere(subdivisions=1, radius=radius).apply_translation(p) for p in path_N3]
-    return trimesh.util.concatenate(pieces)
-
-
-def _handle(radius_at: float, z: float, reach: float, height: float, thick: float) -> Trimesh:
-    angles = np.linspace(-np.pi / 2, np.pi / 2, 9)
-    path = np.stack([radius_at + reach * np.cos(angles), 0 * angles, z + height / 2 *
-                     np.sin(angles)], 1)
-    return tube(path, thick)
-
-
-def _at(mesh: Trimesh, *xyz: float) -> Trimesh:
-    return mesh.apply_translation(xyz)
+from training.tabletop.making import Pieces, Rng, at, handle, lathe, tube, vessel
 
 
 def ball(r: Rng) -> Pieces:
@@ -86,35 +40,48 @@ def ring(r: Rng) -> Pieces:
 
 
 def pyramid(r: Rng) -> Pieces:
-    return [("body", cone(radius=r.uniform(0.035, 0.055), height=r.uniform(0.05, 0.09),
-                          sections=4))]
+    return [
+        ("body", cone(radius=r.uniform(0.035, 0.055), height=r.uniform(0.05, 0.09), sections=4))
+    ]
 
 
 def hexagonal_prism(r: Rng) -> Pieces:
-    return [("body", cylinder(radius=r.uniform(0.025, 0.04), height=r.uniform(0.03, 0.08),
-                              sections=6))]
+    return [
+        ("body", cylinder(radius=r.uniform(0.025, 0.04), height=r.uniform(0.03, 0.08), sections=6))
+    ]
 
 
 def wedge(r: Rng) -> Pieces:
     a = r.uniform(0.04, 0.06)
     tri = trimesh.creation.extrude_triangulation(
-        np.array([[0, 0], [a * 1.5, 0], [0, a]]), np.array([[0, 1, 2]]), a)
-    return [("body", tri.apply_transform(trimesh.transformations.rotation_matrix(
-        np.pi / 2, [1, 0, 0])))]
+        np.array([[0, 0], [a * 1.5, 0], [0, a]]), np.array([[0, 1, 2]]), a
+    )
+    return [
+        ("body", tri.apply_transform(trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])))
+    ]
 
 
 def arch(r: Rng) -> Pieces:
     a = r.uniform(0.02, 0.03)
-    return [("body", trimesh.util.concatenate([
-        _at(box(extents=[a, a, 2 * a]), -1.5 * a, 0, 0), _at(box(extents=[a, a, 2 * a]),
-                                                            1.5 * a, 0, 0),
-        _at(box(extents=[4 * a, a, a]), 0, 0, 1.5 * a)]))]
+    return [
+        (
+            "body",
+            trimesh.util.concatenate(
+                [
+                    at(box(extents=[a, a, 2 * a]), -1.5 * a, 0, 0),
+                    at(box(extents=[a, a, 2 * a]), 1.5 * a, 0, 0),
+                    at(box(extents=[4 * a, a, a]), 0, 0, 1.5 * a),
+                ]
+            ),
+        )
+    ]
 
 
 def cross(r: Rng) -> Pieces:
     a = r.uniform(0.018, 0.03)
-    return [("body", trimesh.util.concatenate(
-        [box(extents=[4 * a, a, a]), box(extents=[a, 4 * a, a])]))]
+    return [
+        ("body", trimesh.util.concatenate([box(extents=[4 * a, a, a]), box(extents=[a, 4 * a, a])]))
+    ]
 
 
 def star(r: Rng) -> Pieces:
@@ -130,7 +97,7 @@ def star(r: Rng) -> Pieces:
 def bowl(r: Rng) -> Pieces:
     rad, h = r.uniform(0.05, 0.085), r.uniform(0.035, 0.06)
     t, power = np.linspace(0.25, 1, 9), r.uniform(0.5, 0.75)
-    profile = [(rad * s ** power, h * (s - 0.25) / 0.75) for s in t]
+    profile = [(rad * s**power, h * (s - 0.25) / 0.75) for s in t]
     return [("body", vessel(profile, 0.004, 0.005))]
 
 
@@ -148,8 +115,12 @@ def mug(r: Rng) -> Pieces:
     rad, h = r.uniform(0.034, 0.045), r.uniform(0.075, 0.11)
     low = rad * r.uniform(0.8, 1.05)
     body = vessel([(low, 0), (rad, h * 0.4), (rad, h)], 0.004, 0.006)
-    return [("body", trimesh.util.concatenate(
-        [body, _handle(rad * 0.97, h / 2, 0.026, h * 0.6, 0.005)]))]
+    return [
+        (
+            "body",
+            trimesh.util.concatenate([body, handle(rad * 0.97, h / 2, 0.026, h * 0.6, 0.005)]),
+        )
+    ]
 
 
 def bottle(r: Rng) -> Pieces:
@@ -157,14 +128,14 @@ def bottle(r: Rng) -> Pieces:
     rad, h = r.uniform(0.028, 0.042), r.uniform(0.11, 0.17)
     neck, shoulder = rad * r.uniform(0.4, 0.6), h * r.uniform(0.7, 0.85)
     body = lathe([(0, 0), (rad, 0), (rad, shoulder), (neck, h * 0.92), (neck, h), (0, h)])
-    cap = _at(cylinder(radius=neck * 1.2, height=0.02), 0, 0, h + 0.008)
+    cap = at(cylinder(radius=neck * 1.2, height=0.02), 0, 0, h + 0.008)
     return [("body", body), (str(r.choice(["white", "dark", "metal"])), cap)]
 
 
 def jar(r: Rng) -> Pieces:
     rad, h = r.uniform(0.03, 0.045), r.uniform(0.06, 0.1)
-    body = lathe([(0, 0), (rad, 0), (rad * 1.04, h * 0.5), (rad, h * 0.9), (rad * .85, h), (0, h)])
-    lid = _at(cylinder(radius=rad * 0.92, height=0.018), 0, 0, h + 0.009)
+    body = lathe([(0, 0), (rad, 0), (rad * 1.04, h * 0.5), (rad, h * 0.9), (rad * 0.85, h), (0, h)])
+    lid = at(cylinder(radius=rad * 0.92, height=0.018), 0, 0, h + 0.009)
     return [("body", body), (str(r.choice(["metal", "white", "dark"])), lid)]
 
 
@@ -172,115 +143,163 @@ def vase(r: Rng) -> Pieces:
     rad, h = r.uniform(0.035, 0.05), r.uniform(0.12, 0.18)
     t = np.linspace(0, 1, 12)
     bulge = 0.65 + 0.35 * np.sin(np.pi * (t * r.uniform(0.9, 1.25) + 0.05))
-    return [("body", vessel([(rad * b, h * s) for b, s in zip(bulge, t, strict=True)],
-                            0.004, 0.006))]
+    return [
+        ("body", vessel([(rad * b, h * s) for b, s in zip(bulge, t, strict=True)], 0.004, 0.006))
+    ]
 
 
 def pitcher(r: Rng) -> Pieces:
     rad, h = r.uniform(0.042, 0.055), r.uniform(0.12, 0.17)
-    body = vessel([(rad, 0), (rad * 1.1, h * 0.35), (rad * 0.75, h * 0.75), (rad * 0.9, h)],
-                  0.004, 0.006)
-    return [("body", trimesh.util.concatenate(
-        [body, _handle(rad * 0.85, h * 0.55, 0.035, h * 0.55, 0.006)]))]
+    body = vessel(
+        [(rad, 0), (rad * 1.1, h * 0.35), (rad * 0.75, h * 0.75), (rad * 0.9, h)], 0.004, 0.006
+    )
+    return [
+        (
+            "body",
+            trimesh.util.concatenate([body, handle(rad * 0.85, h * 0.55, 0.035, h * 0.55, 0.006)]),
+        )
+    ]
 
 
 def teapot(r: Rng) -> Pieces:
     rad = r.uniform(0.045, 0.06)
     body = icosphere(subdivisions=3, radius=rad).apply_scale([1, 1, 0.8])
-    spout = tube(np.array([[-rad * .8, 0, -rad * .1], [-rad * 1.25, 0, rad * .2],
-                           [-rad * 1.5, 0, rad * .6]]), 0.009)
-    knob = _at(icosphere(subdivisions=2, radius=0.011), 0, 0, rad * 0.88)
-    return [("body", trimesh.util.concatenate(
-        [body, spout, knob, _handle(rad * 0.8, 0, rad * 0.65, rad * 1.1, 0.006)]))]
+    spout = tube(
+        np.array(
+            [[-rad * 0.8, 0, -rad * 0.1], [-rad * 1.25, 0, rad * 0.2], [-rad * 1.5, 0, rad * 0.6]]
+        ),
+        0.009,
+    )
+    knob = at(icosphere(subdivisions=2, radius=0.011), 0, 0, rad * 0.88)
+    return [
+        (
+            "body",
+            trimesh.util.concatenate(
+                [body, spout, knob, handle(rad * 0.8, 0, rad * 0.65, rad * 1.1, 0.006)]
+            ),
+        )
+    ]
 
 
 def cooking_pot(r: Rng) -> Pieces:
     rad, h = r.uniform(0.06, 0.085), r.uniform(0.06, 0.09)
     body = vessel([(rad, 0), (rad, h)], 0.004, 0.005)
-    grips = [tube(np.array([[s * rad, -.02, h * .8], [s * (rad + .025), -.015, h * .8],
-                            [s * (rad + .025), .015, h * .8], [s * rad, .02, h * .8]]), 0.005)
-             for s in (-1, 1)]
+    grips = [
+        tube(
+            np.array(
+                [
+                    [s * rad, -0.02, h * 0.8],
+                    [s * (rad + 0.025), -0.015, h * 0.8],
+                    [s * (rad + 0.025), 0.015, h * 0.8],
+                    [s * rad, 0.02, h * 0.8],
+                ]
+            ),
+            0.005,
+        )
+        for s in (-1, 1)
+    ]
     return [("body", body), ("dark", trimesh.util.concatenate(grips))]
 
 
 def candle(r: Rng) -> Pieces:
     rad, h = r.uniform(0.015, 0.035), r.uniform(0.05, 0.12)
-    wick = _at(cylinder(radius=0.0015, height=0.014), 0, 0, h + 0.005)
-    return [("body", _at(cylinder(radius=rad, height=h), 0, 0, h / 2)), ("dark", wick)]
+    wick = at(cylinder(radius=0.0015, height=0.014), 0, 0, h + 0.005)
+    return [("body", at(cylinder(radius=rad, height=h), 0, 0, h / 2)), ("dark", wick)]
 
 
 def spoon(r: Rng) -> Pieces:
     length = r.uniform(0.14, 0.2)
-    head = _at(icosphere(subdivisions=2, radius=0.022).apply_scale([1.4, 1, 0.3]), 0, 0, 0)
-    return [("body", trimesh.util.concatenate(
-        [head, tube(np.array([[.02, 0, 0], [length, 0, .012]]), 0.004)]))]
+    head = at(icosphere(subdivisions=2, radius=0.022).apply_scale([1.4, 1, 0.3]), 0, 0, 0)
+    return [
+        (
+            "body",
+            trimesh.util.concatenate(
+                [head, tube(np.array([[0.02, 0, 0], [length, 0, 0.012]]), 0.004)]
+            ),
+        )
+    ]
 
 
 def spatula(r: Rng) -> Pieces:
     length = r.uniform(0.18, 0.25)
     blade = box(extents=[0.08, 0.06, 0.004])
-    return [("body", blade), ("dark", tube(np.array([[.03, 0, 0], [length, 0, .02]]), 0.006))]
+    return [("body", blade), ("dark", tube(np.array([[0.03, 0, 0], [length, 0, 0.02]]), 0.006))]
 
 
 def pen(r: Rng) -> Pieces:
     length, rad = r.uniform(0.12, 0.15), r.uniform(0.004, 0.008)
     tip = cone(radius=rad, height=0.015)
-    body = _at(cylinder(radius=rad, height=length), 0, 0, -length / 2)
+    body = at(cylinder(radius=rad, height=length), 0, 0, -length / 2)
     flat = trimesh.transformations.rotation_matrix(np.pi / 2, [0, 1, 0])
     return [("body", body.apply_transform(flat)), ("dark", tip.apply_transform(flat))]
 
 
 def book(r: Rng) -> Pieces:
     w, h, t = r.uniform(0.1, 0.14), r.uniform(0.15, 0.2), r.uniform(0.014, 0.035)
-    covers = [_at(box(extents=[w, h, 0.003]), 0, 0, s * t / 2) for s in (-1, 1)]
-    spine = _at(box(extents=[0.003, h, t]), -w / 2, 0, 0)
+    covers = [at(box(extents=[w, h, 0.003]), 0, 0, s * t / 2) for s in (-1, 1)]
+    spine = at(box(extents=[0.003, h, t]), -w / 2, 0, 0)
     pages = box(extents=[w * 0.96, h * 0.96, t * 0.95])
     return [("body", trimesh.util.concatenate([*covers, spine])), ("page", pages)]
 
 
 def phone(r: Rng) -> Pieces:
     w, h = r.uniform(0.066, 0.078), r.uniform(0.14, 0.16)
-    return [("body", box(extents=[w, h, 0.008])),
-            ("dark", _at(box(extents=[w * .94, h * .95, 0.001]), 0, 0, 0.0045))]
+    return [
+        ("body", box(extents=[w, h, 0.008])),
+        ("dark", at(box(extents=[w * 0.94, h * 0.95, 0.001]), 0, 0, 0.0045)),
+    ]
 
 
 def remote(r: Rng) -> Pieces:
     h = r.uniform(0.14, 0.19)
-    keys = [_at(box(extents=[.008, .006, .003]), x, y, .012) for x in (-.013, 0, .013)
-            for y in np.linspace(-h * .35, h * .35, 6)]
-    return [("body", box(extents=[.046, h, .02])), ("white", trimesh.util.concatenate(keys))]
+    keys = [
+        at(box(extents=[0.008, 0.006, 0.003]), x, y, 0.012)
+        for x in (-0.013, 0, 0.013)
+        for y in np.linspace(-h * 0.35, h * 0.35, 6)
+    ]
+    return [("body", box(extents=[0.046, h, 0.02])), ("white", trimesh.util.concatenate(keys))]
 
 
 def open_box(r: Rng) -> Pieces:
-    w, d, h, t = r.uniform(.12, .2), r.uniform(.1, .16), r.uniform(.06, .1), 0.004
-    walls = [box(extents=[w, d, t]),
-             *[_at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
-             *[_at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)]]
+    w, d, h, t = r.uniform(0.12, 0.2), r.uniform(0.1, 0.16), r.uniform(0.06, 0.1), 0.004
+    walls = [
+        box(extents=[w, d, t]),
+        *[at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
+        *[at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)],
+    ]
     return [("body", trimesh.util.concatenate(walls))]
 
 
 def tray(r: Rng) -> Pieces:
-    w, d, h, t = r.uniform(.22, .3), r.uniform(.15, .2), r.uniform(.018, .03), 0.005
-    walls = [box(extents=[w, d, t]),
-             *[_at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
-             *[_at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)]]
+    w, d, h, t = r.uniform(0.22, 0.3), r.uniform(0.15, 0.2), r.uniform(0.018, 0.03), 0.005
+    walls = [
+        box(extents=[w, d, t]),
+        *[at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
+        *[at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)],
+    ]
     return [("body", trimesh.util.concatenate(walls))]
 
 
 def carton_box(r: Rng) -> Pieces:
-    return [("body", box(extents=[r.uniform(.07, .14), r.uniform(.05, .1), r.uniform(.05, .14)]))]
+    return [
+        ("body", box(extents=[r.uniform(0.07, 0.14), r.uniform(0.05, 0.1), r.uniform(0.05, 0.14)]))
+    ]
 
 
 def can(r: Rng) -> Pieces:
     rad, h = r.uniform(0.028, 0.038), r.uniform(0.07, 0.12)
-    rims = [_at(cylinder(radius=rad * 1.01, height=0.006), 0, 0, z) for z in (0.003, h - 0.003)]
-    return [("body", _at(cylinder(radius=rad, height=h - 0.004), 0, 0, h / 2)),
-            ("metal", trimesh.util.concatenate(rims))]
+    rims = [at(cylinder(radius=rad * 1.01, height=0.006), 0, 0, z) for z in (0.003, h - 0.003)]
+    return [
+        ("body", at(cylinder(radius=rad, height=h - 0.004), 0, 0, h / 2)),
+        ("metal", trimesh.util.concatenate(rims)),
+    ]
 
 
 def sponge(r: Rng) -> Pieces:
-    return [("body", box(extents=[r.uniform(.06, .08), r.uniform(.09, .11), .02])),
-            ("green", _at(box(extents=[.06, .09, .008]), 0, 0, .014))]
+    return [
+        ("body", box(extents=[r.uniform(0.06, 0.08), r.uniform(0.09, 0.11), 0.02])),
+        ("green", at(box(extents=[0.06, 0.09, 0.008]), 0, 0, 0.014)),
+    ]
 
 
 def tape_roll(r: Rng) -> Pieces:
@@ -293,22 +312,31 @@ def hammer(r: Rng) -> Pieces:
     length = r.uniform(0.18, 0.24)
     lying = trimesh.transformations.rotation_matrix(np.pi / 2, [1, 0, 0])
     head = cylinder(radius=0.016, height=0.09).apply_transform(lying)
-    return [("metal", _at(head, length, 0, 0)),
-            ("body", tube(np.array([[0, 0, 0], [length, 0, 0]]), 0.01))]
+    return [
+        ("metal", at(head, length, 0, 0)),
+        ("body", tube(np.array([[0, 0, 0], [length, 0, 0]]), 0.01)),
+    ]
 
 
 def screwdriver(r: Rng) -> Pieces:
     length = r.uniform(0.08, 0.12)
-    return [("body", tube(np.array([[0, 0, 0], [0.08, 0, 0]]), 0.013)),
-            ("metal", tube(np.array([[0.08, 0, 0], [0.08 + length, 0, 0]]), 0.0035))]
+    return [
+        ("body", tube(np.array([[0, 0, 0], [0.08, 0, 0]]), 0.013)),
+        ("metal", tube(np.array([[0.08, 0, 0], [0.08 + length, 0, 0]]), 0.0035)),
+    ]
 
 
 def apple(r: Rng) -> Pieces:
     rad = r.uniform(0.032, 0.042)
     t = np.linspace(0.02, np.pi - 0.02, 16)
-    profile = [(rad * np.sin(a) * (1 + .15 * np.cos(a)), -rad * .9 * np.cos(a) *
-                (1 - .25 * np.exp(-6 * np.sin(a) ** 2))) for a in t]
-    stem = tube(np.array([[0, 0, rad * .6], [.004, 0, rad * 1.1]]), 0.002)
+    profile = [
+        (
+            rad * np.sin(a) * (1 + 0.15 * np.cos(a)),
+            -rad * 0.9 * np.cos(a) * (1 - 0.25 * np.exp(-6 * np.sin(a) ** 2)),
+        )
+        for a in t
+    ]
+    stem = tube(np.array([[0, 0, rad * 0.6], [0.004, 0, rad * 1.1]]), 0.002)
     return [("body", lathe(profile)), ("wood", stem)]
 
 
@@ -317,29 +345,3 @@ def banana(r: Rng) -> Pieces:
     bend = r.uniform(0.08, 0.1)
     path = np.stack([bend * np.sin(a), bend * np.cos(a), 0 * a], 1)
     return [("body", tube(path, 0.016))]
-
-
-@dataclass(frozen=True)
-class ShapeKind:
-    """A procedural kind: how it is made, what it is called, how many shapes and colours."""
-
-    make: Callable[[Rng], Pieces]
-    names: tuple[str, ...]
-    category: str
-    colors: tuple[str, ...] = ()
-    """Colour words it comes in; empty means all."""
-    maybe: tuple[str, ...] = ()
-    """Nouns that somebody might also use: never claimed absent, never a clean positive."""
-    patterned: bool = True
-    shapes: int = 4
-
-
-def build(kind: ShapeKind, seed: int) -> tuple[Geometry, list[bool]]:
-    """A geometry of the kind, and for each part whether it takes the variant's colour."""
-    rng = np.random.default_rng(seed)
-    parts, painted = [], []
-    for role, mesh in kind.make(rng):
-        rgba = ACCENTS.get(role, (0.8, 0.8, 0.8, 1.0))
-        parts.append(part_from_triangles(*creased(mesh), rgba=rgba))
-        painted.append(role == "body")
-    return Geometry(parts).grounded(), painted

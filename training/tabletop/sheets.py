@@ -1,7 +1,7 @@
 """Contact sheets, to be looked at: every asset of the gallery, or the scenes of a split.
 
-    python -m training.tabletop.sheets --gallery --out sheets/
-    python -m training.tabletop.sheets --scenes DIR/train --out sheets/ --first 0 --count 24
+python -m training.tabletop.sheets --gallery --out sheets/
+python -m training.tabletop.sheets --scenes DIR/train --out sheets/ --first 0 --count 24
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from training.tabletop import format as fmt
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m training.tabletop.sheets",
-                                     description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.tabletop.sheets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--gallery", action="store_true", help="one tile per asset")
     parser.add_argument("--only", default="", help="asset ids that start with this")
     parser.add_argument("--scenes", type=Path, help="folder of a rendered split")
@@ -41,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 def _write_pages(tiles: list[np.ndarray], out: Path, name: str, columns: int, rows: int) -> None:
     for page in range(0, len(tiles), columns * rows):
         path = out / f"{name}-{page // (columns * rows):02d}.png"
-        fmt.write_image(path, grid(tiles[page:page + columns * rows], columns))
+        fmt.write_image(path, grid(tiles[page : page + columns * rows], columns))
         print(path)
 
 
@@ -49,7 +51,7 @@ def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
     """Tiles of one size as one picture, row by row; (H, W, 3) uint8 RGB."""
     blank = np.zeros_like(tiles[0])
     tiles = tiles + [blank] * (-len(tiles) % columns)
-    return np.vstack([np.hstack(tiles[i:i + columns]) for i in range(0, len(tiles), columns)])
+    return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
 
 
 def gallery_tiles(prefix: str) -> list[np.ndarray]:
@@ -60,8 +62,14 @@ def gallery_tiles(prefix: str) -> list[np.ndarray]:
 
     gallery = build_gallery()
     palette = Palette(gallery.meshes(), 1, 200, 150, supersample=2)
-    lamp = Light(np.array([0.4, -0.6, 1.2]), np.array([-0.4, 0.6, -1.2]) / 1.4, np.full(3, 0.6),
-                 np.full(3, 0.2), directional=True, castshadow=False)
+    lamp = Light(
+        np.array([0.4, -0.6, 1.2]),
+        np.array([-0.4, 0.6, -1.2]) / 1.4,
+        np.full(3, 0.6),
+        np.full(3, 0.2),
+        directional=True,
+        castshadow=False,
+    )
     palette.set_lights([lamp], np.full(3, 0.4))
     tiles = []
     for asset in gallery.assets.values():
@@ -91,7 +99,7 @@ def scene_tiles(folder: Path, first: int, count: int) -> list[np.ndarray]:
     palette = np.random.default_rng(0).integers(60, 255, (256, 3)).astype(np.uint8)
     palette[0] = 0
     tiles = []
-    for scene in fmt.read_scenes(folder)[first:first + count]:
+    for scene in fmt.read_scenes(folder)[first : first + count]:
         stem = folder / f"{scene['index']:06d}"
         rgb = cv2.imread(str(stem) + ".jpg")[..., ::-1]
         ids = cv2.imread(str(stem) + ".png", cv2.IMREAD_UNCHANGED)

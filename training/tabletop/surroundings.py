@@ -16,25 +16,43 @@ from training.tabletop.sources import libero_assets
 from training.tabletop.textures import surface_texture
 
 TABLE_SIZES_M: dict[str, tuple[float, float]] = {
-    "table-small": (0.8, 0.7), "table-medium": (1.1, 0.8), "table-wide": (1.5, 0.9),
-    "table-long": (2.4, 0.8), "table-round": (1.0, 1.0), "table-desk": (1.3, 0.65)}
+    "table-small": (0.8, 0.7),
+    "table-medium": (1.1, 0.8),
+    "table-wide": (1.5, 0.9),
+    "table-long": (2.4, 0.8),
+    "table-round": (1.0, 1.0),
+    "table-desk": (1.3, 0.65),
+}
 ROOM_M = 7.0
 
 FURNITURE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "f-kitchen": ("libero_kitchen_tabletop_base_style", ("kitchen_background_vis",),
-                  ("kitchen counter", "kitchen")),
-    "f-fridge": ("libero_kitchen_tabletop_base_style", ("fridge_vis",),
-                 ("fridge", "refrigerator")),
-    "f-livingroom": ("libero_living_room_tabletop_base_style", ("living_room_vis",),
-                     ("wall unit",)),
-    "f-coffeetable": ("libero_coffee_table_base_style", ("short_coffee_table_vis",),
-                      ("coffee table",)),
-    "f-seats": ("libero_coffee_table_base_style", ("coffee_table_seats_vis",),
-                ("sofa", "couch")),
-    "f-decoration": ("libero_living_room_tabletop_base_style", ("wall_decoration_vis",),
-                     ("wall decoration", "picture")),
-    "f-painting": ("libero_study_base_style", ("study_wall_painting_vis",),
-                   ("painting", "picture")),
+    "f-kitchen": (
+        "libero_kitchen_tabletop_base_style",
+        ("kitchen_background_vis",),
+        ("kitchen counter", "kitchen"),
+    ),
+    "f-fridge": ("libero_kitchen_tabletop_base_style", ("fridge_vis",), ("fridge", "refrigerator")),
+    "f-livingroom": (
+        "libero_living_room_tabletop_base_style",
+        ("living_room_vis",),
+        ("wall unit",),
+    ),
+    "f-coffeetable": (
+        "libero_coffee_table_base_style",
+        ("short_coffee_table_vis",),
+        ("coffee table",),
+    ),
+    "f-seats": ("libero_coffee_table_base_style", ("coffee_table_seats_vis",), ("sofa", "couch")),
+    "f-decoration": (
+        "libero_living_room_tabletop_base_style",
+        ("wall_decoration_vis",),
+        ("wall decoration", "picture"),
+    ),
+    "f-painting": (
+        "libero_study_base_style",
+        ("study_wall_painting_vis",),
+        ("painting", "picture"),
+    ),
     "f-lamp": ("libero_study_base_style", ("floor_lamp_vis",), ("floor lamp", "lamp")),
     "f-plant": ("libero_study_base_style", ("plant_vis",), ("plant", "potted plant")),
     "f-bookshelf": ("libero_study_base_style", ("office_book_shelf_vis",), ("bookshelf",)),
@@ -94,8 +112,9 @@ def _load_furniture(name: str) -> Geometry:
     return loaded.transformed(facing_us).grounded()
 
 
-def sample_surroundings(rng: np.random.Generator, split: str,
-                        available: dict[str, Geometry]) -> tuple[list[Stuff], float, float]:
+def sample_surroundings(
+    rng: np.random.Generator, split: str, available: dict[str, Geometry]
+) -> tuple[list[Stuff], float, float]:
     """Stuff for one scene and the half-sizes (x, y) of the free working area, metres."""
     on_floor = rng.random() < 0.12
     floor_z = 0.0 if on_floor else -float(rng.uniform(0.42, 0.8))
@@ -126,8 +145,14 @@ def sample_surroundings(rng: np.random.Generator, split: str,
     return out, *half
 
 
-def _surface(geometry: str, names: list[str], z: float, rng: np.random.Generator, split: str,
-             offset: tuple[float, float] = (0.0, 0.0)) -> Stuff:
+def _surface(
+    geometry: str,
+    names: list[str],
+    z: float,
+    rng: np.random.Generator,
+    split: str,
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> Stuff:
     texture, material = surface_texture(rng, split)
     T = np.eye(4)
     T[:3, 3] = [*offset, z]
@@ -136,8 +161,9 @@ def _surface(geometry: str, names: list[str], z: float, rng: np.random.Generator
     return Stuff(geometry, names, geometry, T, texture, material)
 
 
-def _furniture(rng: np.random.Generator, available: dict[str, Geometry], floor_z: float,
-               back: float) -> list[Stuff]:
+def _furniture(
+    rng: np.random.Generator, available: dict[str, Geometry], floor_z: float, back: float
+) -> list[Stuff]:
     names = [n for n in sorted(available) if n.startswith("f-")]
     out: list[Stuff] = []
     spans: list[tuple[float, float]] = []

@@ -25,13 +25,17 @@ _WOOD = ("wood", "mahogany", "plank")
 def photograph_paths(split: str) -> tuple[Path, ...]:
     """Surface photographs that a split may use; `train` and the others share none."""
     folders = [libero_assets() / "textures", robosuite_assets() / "textures"]
-    paths = sorted((p for f in folders if f.is_dir() for p in f.glob("*.png")),
-                   key=lambda p: (p.name, str(p)))
+    paths = sorted(
+        (p for f in folders if f.is_dir() for p in f.glob("*.png")), key=lambda p: (p.name, str(p))
+    )
     stems = sorted({_stem(p) for p in paths})
     reserved = {s for i, s in enumerate(stems) if i % _RESERVED_EVERY == 2}
     packaging = {"bread", "can", "cereal", "lemon", "soda"}
-    return tuple(p for p in paths
-                 if ((_stem(p) in reserved) != (split == "train")) and p.stem not in packaging)
+    return tuple(
+        p
+        for p in paths
+        if ((_stem(p) in reserved) != (split == "train")) and p.stem not in packaging
+    )
 
 
 def _stem(path: Path) -> str:
@@ -75,8 +79,9 @@ def _varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(out.astype(np.uint8))
 
 
-def pattern(kind: str, shade: np.ndarray, rng: np.random.Generator,
-            contrast: float = 0.6) -> np.ndarray:
+def pattern(
+    kind: str, shade: np.ndarray, rng: np.random.Generator, contrast: float = 0.6
+) -> np.ndarray:
     """Draw a pattern whose main colour is `shade` ((3,) sRGB in [0, 1])."""
     yy, xx = np.mgrid[:TEXTURE_SIZE, :TEXTURE_SIZE] / TEXTURE_SIZE
     second = shade * (1 - contrast) if shade.mean() > 0.35 else shade + contrast * (1 - shade)
@@ -85,7 +90,7 @@ def pattern(kind: str, shade: np.ndarray, rng: np.random.Generator,
         across = (xx, yy, xx + yy)[rng.integers(3)]
         mix = ((across * period) % 1 < rng.uniform(0.3, 0.45)).astype(float)
     elif kind == "checkered":
-        mix = ((np.floor(xx * period) + np.floor(yy * period)) % 2)
+        mix = (np.floor(xx * period) + np.floor(yy * period)) % 2
         second = shade * 0.5 + second * 0.5
     elif kind == "dotted":
         u, v = (xx * period) % 1 - 0.5, (yy * period) % 1 - 0.5

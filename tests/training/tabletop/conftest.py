@@ -25,11 +25,14 @@ def shapes_gallery():
 def small_world(shapes_gallery):
     """A world of procedural shapes at 96x72."""
     pytest.importorskip("mujoco", reason="rendering needs mujoco")
+    import mujoco
+
     from training.tabletop.world import World
 
     try:
-        world = World(shapes_gallery, width=96, height=72, furniture=False)
-    except Exception as error:
-        pytest.skip(f"no off-screen OpenGL here (libosmesa6?): {error}")
+        mujoco.GLContext(8, 8).free()
+    except Exception as error:  # PyOpenGL's errors share no base class
+        pytest.skip(f"no off-screen OpenGL here (Debian: libosmesa6): {error!r}")
+    world = World(shapes_gallery, width=96, height=72, furniture=False)
     yield world
     world.close()

@@ -15,23 +15,39 @@ from training.tabletop import format as fmt
 
 def scene(index=0, **more):
     instance = {k: 0 for k in fmt.INSTANCE_KEYS} | {"id": 1}
-    return {"index": index, "seed": 1, "K": [], "T_world_camera": [], "instances": [instance],
-            "relations": [], "phrases": [], "sentences": [], "captions": [], "absent": []} | more
+    return {
+        "index": index,
+        "seed": 1,
+        "K": [],
+        "T_world_camera": [],
+        "instances": [instance],
+        "relations": [],
+        "phrases": [],
+        "sentences": [],
+        "captions": [],
+        "absent": [],
+    } | more
 
 
 def test_a_good_scene_passes():
-    good = scene(phrases=[{"text": "mug", "instance_ids": [1], "type": "name", "matches": ["a"]}],
-                 sentences=[{"text": "the <mug>", "entities": [[1]]}])
+    good = scene(
+        phrases=[{"text": "mug", "instance_ids": [1], "type": "name", "matches": ["a"]}],
+        sentences=[{"text": "the <mug>", "entities": [[1]]}],
+    )
     assert fmt.check_scene(good) == []
 
 
-@pytest.mark.parametrize("more", [
-    {"phrases": [{"text": "mug", "instance_ids": [7], "type": "name", "matches": []}]},
-    {"phrases": [{"text": "mug", "instance_ids": [], "type": "name", "matches": []}]},
-    {"phrases": [{"text": "mug", "instance_ids": [1], "type": "poem", "matches": []}]},
-    {"sentences": [{"text": "the <mug> and the <cup>", "entities": [[1]]}]},
-    {"sentences": [{"text": "the <mug>", "entities": [[]]}]},
-    {"relations": [[1, "on", 9]]}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"phrases": [{"text": "mug", "instance_ids": [7], "type": "name", "matches": []}]},
+        {"phrases": [{"text": "mug", "instance_ids": [], "type": "name", "matches": []}]},
+        {"phrases": [{"text": "mug", "instance_ids": [1], "type": "poem", "matches": []}]},
+        {"sentences": [{"text": "the <mug> and the <cup>", "entities": [[1]]}]},
+        {"sentences": [{"text": "the <mug>", "entities": [[]]}]},
+        {"relations": [[1, "on", 9]]},
+    ],
+)
 def test_broken_scenes_are_named(more):
     assert fmt.check_scene(scene(**more))
 

@@ -16,11 +16,22 @@ from training.tabletop.instructions import instruction_texts
 from training.tabletop.kinds import HELD_OUT_FOLDERS, held_out_names_in
 
 
-@pytest.mark.parametrize("text, found", [
-    ("a checkered mug", []), ("the red mug", ["red mug"]), ("Red Mugs", ["red mug"]),
-    ("a red book and a mug", []), ("put the moka pot on the stove", ["moka"]),
-    ("wine rack", []), ("wine bottles", ["wine bottle"]), ("the cookies box", ["cookie"]),
-    ("a white bottle", []), ("frying pan", ["frying pan"]), ("black_book", ["black book"])])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("a checkered mug", []),
+        ("the red mug", ["red mug"]),
+        ("Red Mugs", ["red mug"]),
+        ("a red book and a mug", []),
+        ("put the moka pot on the stove", ["moka"]),
+        ("wine rack", []),
+        ("wine bottles", ["wine bottle"]),
+        ("the cookies box", ["cookie"]),
+        ("a white bottle", []),
+        ("frying pan", ["frying pan"]),
+        ("black_book", ["black book"]),
+    ],
+)
 def test_names_are_found_as_whole_words(text, found):
     assert held_out_names_in(text) == found
 

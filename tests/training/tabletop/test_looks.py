@@ -9,8 +9,8 @@ pytest.importorskip("trimesh", reason="shapes need trimesh")
 pytest.importorskip("scipy", reason="placement needs scipy")
 
 from training.tabletop import colors, kinds, textures
+from training.tabletop.making import build
 from training.tabletop.placement import ShapeInfo, drop_height, gap_m, resting_transform
-from training.tabletop.shapes import build
 
 
 @pytest.mark.parametrize("word", colors.WORDS)
@@ -72,8 +72,7 @@ def test_dropping_rests_on_top():
     plate, _ = build(kinds.SHAPES["tray"], seed=1)
     mover, support = ShapeInfo(cube), ShapeInfo(plate)
     T = resting_transform(mover, np.eye(3), (0, 0), 1.0)
-    rest = 1.0 + drop_height(mover, T, support, resting_transform(
-        support, np.eye(3), (0, 0), 0.0))
+    rest = 1.0 + drop_height(mover, T, support, resting_transform(support, np.eye(3), (0, 0), 0.0))
     assert rest == pytest.approx(0.005, abs=0.004)  # the tray's floor
 
 

@@ -25,8 +25,9 @@ def seen_from(*eye):
 FRONT, BACK, SIDE = seen_from(0, -1, 0.6), seen_from(0, 1, 0.6), seen_from(1, 0, 0.6)
 
 
-@pytest.mark.parametrize("camera, name", [(FRONT, "left of"), (BACK, "right of"),
-                                          (SIDE, "in front of")])
+@pytest.mark.parametrize(
+    "camera, name", [(FRONT, "left of"), (BACK, "right of"), (SIDE, "in front of")]
+)
 def test_directions_depend_on_the_camera(camera, name):
     a, b = (-0.1, 0), (0.1, 0)
     if name == "in front of":  # seen from +x, the body at +x is the nearer one
@@ -36,8 +37,12 @@ def test_directions_depend_on_the_camera(camera, name):
 
 
 def test_each_direction_has_its_opposite():
-    pairs = {"left of": "right of", "right of": "left of", "in front of": "behind",
-             "behind": "in front of"}
+    pairs = {
+        "left of": "right of",
+        "right of": "left of",
+        "in front of": "behind",
+        "behind": "in front of",
+    }
     clear = judge([body(-0.2, 0.02), body(0.1, 0), body(0.1, 0.25)], FRONT).clear
     for s, name, o in clear:
         if name in pairs:

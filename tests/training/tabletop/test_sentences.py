@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip("trimesh", reason="the gallery's types come with trimesh")
 
 from training.tabletop.facts import Query, Thing, denied, matching, truth
+from training.tabletop.grammar import plural
 from training.tabletop.instructions import Instruction
 from training.tabletop.relations import Judgement
-from training.tabletop.sentences import Writer, plural
+from training.tabletop.sentences import Writer
 
 
 def thing(number, nouns, color="", **more):
@@ -24,14 +25,29 @@ PLATE = thing(3, "plate|dish", "yellow", category="tableware")
 TABLE = thing(4, "table", stuff=True, category="surface")
 SCENE = [WHITE_MUG, BLUE_MUG, PLATE, TABLE]
 RELATIONS = Judgement(
-    frozenset({(1, "left of", 3), (3, "right of", 1), (2, "right of", 3), (3, "left of", 2),
-               (1, "on", 4), (2, "on", 4), (3, "on", 4)}),
-    frozenset({(1, "next to", 3)}))
+    frozenset(
+        {
+            (1, "left of", 3),
+            (3, "right of", 1),
+            (2, "right of", 3),
+            (3, "left of", 2),
+            (1, "on", 4),
+            (2, "on", 4),
+            (3, "on", 4),
+        }
+    ),
+    frozenset({(1, "next to", 3)}),
+)
 
 
 def writer(things=SCENE, seed=0, **more):
-    return Writer(things, RELATIONS, lambda q: [t.asset for t in things if truth(t, q)],
-                  np.random.default_rng(seed), **more)
+    return Writer(
+        things,
+        RELATIONS,
+        lambda q: [t.asset for t in things if truth(t, q)],
+        np.random.default_rng(seed),
+        **more,
+    )
 
 
 def test_truth_is_three_valued():
@@ -63,8 +79,13 @@ def test_phrases_hold_for_exactly_their_instances(seed):
         if phrase["type"] in ("name", "attribute"):
             noun = words.split()[-1]
             color = words.split()[0] if " " in words else ""
-            expected = [t.id for t in SCENE if noun in t.nouns | {"object", "thing", "item"} and
-                        (noun in t.nouns or not t.stuff) and (not color or t.color == color)]
+            expected = [
+                t.id
+                for t in SCENE
+                if noun in t.nouns | {"object", "thing", "item"}
+                and (noun in t.nouns or not t.stuff)
+                and (not color or t.color == color)
+            ]
             assert ids == expected, phrase
         assert phrase["matches"] is None or phrase["type"] != "relation"
 
@@ -102,17 +123,27 @@ def test_absent_phrases_are_true_of_nothing():
 
 
 def test_an_instruction_needs_all_its_things_once():
-    instruction = Instruction(("put the ", Query("mug", color="white"), " on the ",
-                               Query("plate"), ""))
+    instruction = Instruction(
+        ("put the ", Query("mug", color="white"), " on the ", Query("plate"), "")
+    )
     ambiguous = Instruction(("pick up the ", Query("mug"), ""))
     texts = [s["text"] for s in writer(instructions=[instruction, ambiguous]).sentences()]
     assert "put the <white mug> on the <plate>" in texts
     assert "pick up the <mug>" not in texts
 
 
-@pytest.mark.parametrize("one, many", [("mug", "mugs"), ("box", "boxes"), ("shelf", "shelves"),
-                                       ("loaf of bread", "loaves of bread"), ("dish", "dishes"),
-                                       ("berry", "berries"), ("tray", "trays")])
+@pytest.mark.parametrize(
+    "one, many",
+    [
+        ("mug", "mugs"),
+        ("box", "boxes"),
+        ("shelf", "shelves"),
+        ("loaf of bread", "loaves of bread"),
+        ("dish", "dishes"),
+        ("berry", "berries"),
+        ("tray", "trays"),
+    ],
+)
 def test_plural(one, many):
     assert plural(one) == many
 
