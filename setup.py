@@ -32,16 +32,18 @@ ROS = [
     "ros-std-srvs",
 ]
 FIELD = ["nerfstudio==1.1.5", "trimesh>=4"]
+# The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
     "accelerate>=1.0",
     "tensorboard>=2.16",
     "mujoco>=3.2,<3.4",
+    "networkx>=3",
     "pillow>=10",
     "trimesh>=4",
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10", "accelerate>=1.0",
+    "jsonschema>=4.20", "gguf>=0.10",
 ]  # fmt: skip
 
 setup(
