@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -40,8 +40,9 @@ class Find:
         language: frozen text encoder, or a function that builds it when first needed: a robot whose
             prompts are compiled ahead never loads the language model.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"...
-        dtype: autocast type on CUDA (bfloat16 by default), None for full precision. CPUs always run
-            in float32.
+        dtype: autocast type; "auto" is bfloat16 on CUDA and full precision on CPUs. Given explicitly
+            on a CPU it serves the image encoder and pixel decoder only, where CPUs with bf16 units
+            gain; the interface's small products would lose.
         compile: `torch.compile` the vision encoder and the pixel decoder.
     """
 
@@ -51,7 +52,7 @@ class Find:
         vision: VisionEncoder,
         language: LanguageEncoder | Callable[[], LanguageEncoder],
         device: str | torch.device = "auto",
-        dtype: torch.dtype | None = torch.bfloat16,
+        dtype: torch.dtype | Literal["auto"] | None = "auto",
         compile: bool = False,
     ) -> None:
         self.config: FindConfig = model.config
@@ -64,7 +65,8 @@ class Find:
             if self.device.type == "cuda":
                 torch.nn.Module.to(frozen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._language = language
-        self._dtype = dtype if self.device.type == "cuda" else None
+        on_cuda = self.device.type == "cuda"
+        self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
         self._compiled: OrderedDict[str, CompiledPrompt] = OrderedDict()
         self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
@@ -170,7 +172,7 @@ class Find:
         for padded in dict.fromkeys(p.padded for p in plans):
             members = [i for i, p in enumerate(plans) if p.padded == padded]
             batch = torch.stack([prepare(images[i], plans[i], self.config.vision) for i in members])
-            with self.autocast():
+            with self.autocast(encoding=True):
                 features = self.vision(self._upload(batch))
                 state = self.model.image_state(features)
             for row, i in enumerate(members):
@@ -258,8 +260,9 @@ class Find:
                 self._class_rows.popitem(last=False)
         return row
 
-    def autocast(self) -> AbstractContextManager:
-        if self._dtype is None:
+    def autocast(self, encoding: bool = False) -> AbstractContextManager:
+        """Mixed precision for the image encoder (`encoding`) or the interface."""
+        if self._dtype is None or (self.device.type == "cpu" and not encoding):
             return nullcontext()
         return torch.autocast(self.device.type, self._dtype)
 

@@ -270,3 +270,10 @@ def test_exception(find, scene, case):
     call, error, says = BAD_INPUT[case]
     with pytest.raises(error, match=says):
         call(find, scene)
+
+
+def test_half_precision_encoder_stays_close(find):
+    half = Find(find.model, find.vision, find.language, device="cpu", dtype=torch.bfloat16)
+    exact, rough = find.encode(IMAGE), half.encode(IMAGE)
+    assert rough.state.mask_features.dtype == torch.float32
+    assert rough.embedding @ exact.embedding > 0.99
