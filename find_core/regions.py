@@ -145,7 +145,7 @@ def _draw_circle(canvas: np.ndarray, region: Region) -> None:
 
 
 def _draw_polygon(canvas: np.ndarray, region: Region) -> None:
-    cv2.fillPoly(canvas, [np.round(region.data).astype(np.int32)], 1)
+    cv2.fillPoly(canvas, [np.round(region.data).astype(np.int32)], (1,))
 
 
 def _draw_scribble(canvas: np.ndarray, region: Region) -> None:
@@ -153,7 +153,7 @@ def _draw_scribble(canvas: np.ndarray, region: Region) -> None:
     thickness = max(1, round(region.width_px))
     if len(points) == 1:
         points = np.repeat(points, 2, axis=0)
-    cv2.polylines(canvas, [points], False, 1, thickness)
+    cv2.polylines(canvas, [points], False, (1,), thickness)
 
 
 _DRAW = {
