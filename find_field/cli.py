@@ -269,7 +269,7 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     from find_field.pictures import top_view
     from find_field.storage import write_atomically
 
-    picture = top_view(field, heat_colors(relevancy, field.colors), hits)
+    picture = top_view(field, heat_colors(relevancy, field.colors), hits, margin_m=0.5)
     write_atomically(path, lambda temporary: cv2.imwrite(str(temporary), picture[..., ::-1]))
 
 

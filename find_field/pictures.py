@@ -73,31 +73,38 @@ def top_view(
     hits: Sequence[FieldHit] = (),
     width_px: int = 900,
     ceiling_m: float | None = None,
+    margin_m: float | None = None,
 ) -> np.ndarray:
     """The field from above, (H, W, 3) uint8 RGB; hits as boxes with label and score.
 
     Args:
         colors: (N, 3) uint8, the seen colours by default.
         ceiling_m: leave out what lies higher than this along 'up'.
+        margin_m: show no more than this beyond the hits; everything by default.
     """
     T_camera_world = _above(field)
-    shown = np.ones(len(field), bool)
+    if margin_m is not None and hits:
+        keep = _near_hits(field, hits, T_camera_world, margin_m)
+        field, colors = field.crop(keep), None if colors is None else colors[keep]
+    T_camera_world, low, scale = top_view_camera(field, width_px)
     local = transform(T_camera_world, field.points_world_m.astype(np.float64))
+    colors = field.colors if colors is None else colors
+    reach = float(np.quantile(local[:, 1], 0.998) - low[1])
+    height_px = int(np.clip(reach * scale, 64, 2 * width_px))
     if ceiling_m is not None:
-        shown &= -local[:, 2] <= ceiling_m
-    local, colors = local[shown], (field.colors if colors is None else colors)[shown]
-    low, high = np.quantile(local[:, :2], [0.002, 0.998], axis=0)
-    scale = width_px / max(float(high[0] - low[0]), 1e-6)
-    height_px = int(np.clip((high[1] - low[1]) * scale, 64, 2 * width_px))
+        shown = -local[:, 2] <= ceiling_m
+        local, colors = local[shown], colors[shown]
     canvas = np.full((height_px, width_px, 3), 24, np.uint8)
-    order = np.argsort(-local[:, 2], kind="stable")  # lowest first, highest on top
     side = int(np.ceil(field.voxel_size_m * scale)) + 1  # points wander inside their voxels
-    pixel = np.floor((local[order, :2] - low) * scale - side / 2).astype(int)
-    for dv in range(side):
-        for du in range(side):
-            at = pixel + (du, dv)
-            inside = ((at >= 0) & (at < (width_px, height_px))).all(axis=1)
-            canvas[at[inside, 1], at[inside, 0]] = colors[order][inside]
+    pixel = np.floor((local[:, :2] - low) * scale - side / 2).astype(int)
+    steps = np.stack(np.meshgrid(range(side), range(side)), axis=-1).reshape(-1, 2)
+    pixels = (pixel[:, None] + steps).reshape(-1, 2)
+    owner = np.repeat(np.arange(len(local)), len(steps))
+    inside = ((pixels >= 0) & (pixels < (width_px, height_px))).all(axis=1)
+    pixels, owner = pixels[inside], owner[inside]
+    lowest_first = np.argsort(-local[owner, 2], kind="stable")  # the last one written stays
+    pixels, owner = pixels[lowest_first], owner[lowest_first]
+    canvas[pixels[:, 1], pixels[:, 0]] = colors[owner]
     for hit in hits:
         corners = transform(T_camera_world, box_corners(hit.T_world_object, hit.extent_m))
         draw_box(canvas, (corners[:, :2] - low) * scale, f"{hit.label} {hit.score:.2f}")
@@ -126,6 +133,28 @@ def draw_box(canvas: np.ndarray, corners_px: np.ndarray, text: str) -> None:
     cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
     cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1,
                 cv2.LINE_AA)  # fmt: skip
+
+
+def _near_hits(field: FeatureField, hits: Sequence[FieldHit], T_camera_world: np.ndarray,
+               margin_m: float) -> np.ndarray:  # fmt: skip
+    """(N,) bool: voxels within the rectangle, seen from above, around all hits and a margin."""
+    corners = np.concatenate([box_corners(hit.T_world_object, hit.extent_m) for hit in hits])
+    flat = transform(T_camera_world, corners)[:, :2]
+    local = transform(T_camera_world, field.points_world_m.astype(np.float64))[:, :2]
+    low, high = flat.min(axis=0) - margin_m, flat.max(axis=0) + margin_m
+    return ((local >= low) & (local <= high)).all(axis=1)
+
+
+def top_view_camera(field: FeatureField, width_px: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """How `top_view` draws: pixel = ((T_camera_world @ p)[:2] - low) * scale.
+
+    Returns:
+        T_camera_world (4, 4), low (2,) metres, scale in pixels per metre.
+    """
+    T = _above(field)
+    local = transform(T, field.points_world_m.astype(np.float64))
+    low, high = np.quantile(local[:, :2], [0.002, 0.998], axis=0)
+    return T, low, width_px / max(float(high[0] - low[0]), 1e-6)
 
 
 def _above(field: FeatureField) -> np.ndarray:

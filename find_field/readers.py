@@ -114,6 +114,8 @@ def open_folder(path: str | Path, registered: bool = False) -> PosedFolder:
         opened = _collect(folder, "sequence", *_sequence(folder))
     elif (folder / "transforms.json").is_file():
         opened = _collect(folder, "nerfstudio", *_nerfstudio(folder))
+    elif (folder / "scenes.jsonl").is_file():
+        opened = _collect(folder, "rendered", *_rendered(folder))
     elif any(folder.glob("frame-*.color.*")):
         opened = _collect(folder, "7scenes", *_seven_scenes(folder, registered))
     else:
@@ -176,7 +178,7 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
 def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str]:
     meta = _read_json(folder / "meta.json")
     entries = meta.get("frames", [])
-    names = [str(e.get("name", f"{e.get('index', i):06d}")) for i, e in enumerate(entries)]
+    names = [str(e.get("file", f"{i:06d}")) for i, e in enumerate(entries)]
 
     def make(i: int) -> FrameFiles:
         entry, name = entries[i], names[i]
@@ -185,11 +187,33 @@ def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str
         K = np.array(entry.get("K", meta.get("K")), float)
         if entry.get("T_world_camera") is None:
             raise FieldError(f"{name}: no T_world_camera in meta.json.")
-        scale = float(meta.get("depth_scale_m", 0.001))
+        scale = float(meta.get("depth_unit_m", 0.001))
         return FrameFiles(name, rgb, depth if depth.is_file() else None, K,
                           np.array(entry["T_world_camera"], float), scale)  # fmt: skip
 
     return names, make, str(meta.get("frame", meta.get("world_frame", "world")))
+
+
+def read_scenes(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a rendered sequence's scenes.jsonl."""
+    text = (folder / "scenes.jsonl").read_text("utf-8")
+    try:
+        return [json.loads(line) for line in text.splitlines()]
+    except ValueError as error:
+        raise FieldError(f"{folder}/scenes.jsonl is not JSON ({error}): render again.") from None
+
+
+def _rendered(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles]]:
+    scenes = read_scenes(folder)
+    names = [f"{scene['index']:06d}" for scene in scenes]
+
+    def make(i: int) -> FrameFiles:
+        return FrameFiles(
+            names[i], folder / f"{names[i]}.jpg", folder / f"{names[i]}_depth.png",
+            np.array(scenes[i]["K"], float), np.array(scenes[i]["T_world_camera"], float),
+        )  # fmt: skip
+
+    return names, make
 
 
 def _picture(folder: Path, stem: str) -> Path:

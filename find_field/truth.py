@@ -6,7 +6,6 @@ Read from folders of `python -m training.tabletop.sequence`, or made from an exa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from find_core.errors import FieldError
 from find_field.boxes import inside_box
 from find_field.frames import PosedFrame, backproject, transform
 from find_field.oracle import OracleFind
-from find_field.readers import open_folder
+from find_field.readers import open_folder, read_scenes
 from find_field.testing import World
 from find_field.voxels import group, group_sum, pack, voxel_coordinates
 
 # Points this far outside of a box still belong to it: depth noise and half a voxel.
 _MARGIN_M = 0.015
-LABEL_FOLDERS = ("instances", "labels", "masks", "ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,25 +144,22 @@ class _LazyFrames(Sequence):
 
 
 def open_truth(folder: str | Path) -> Truth:
-    """Read a rendered sequence with its label pictures and "instances" in meta.json.
+    """Read a rendered sequence of things that do not move.
 
     Raises:
-        FieldError: no sequence there, or one without truth.
+        FieldError: no rendered sequence there.
     """
     folder = Path(folder)
-    opened = open_folder(folder)
-    meta = (
-        json.loads((folder / "meta.json").read_text("utf-8")) if opened.kind == "sequence" else {}
-    )
-    where = [name for name in LABEL_FOLDERS if (folder / name).is_dir()]
-    if "instances" not in meta or not where:
+    if not (folder / "scenes.jsonl").is_file():
         raise FieldError(
-            f"{folder} has no ground truth: it needs 'instances' in meta.json and label pictures "
-            f"in {' or '.join(LABEL_FOLDERS)}/."
+            f"{folder} has no ground truth: render one, "
+            "python -m training.tabletop.sequence --out DIR --seed 3 --frames 30."
         )
-    labels = _LazyLabels([folder / where[0] / f"{files.name}.png" for files in opened.files])
-    names = {int(i["id"]): str(i["name"]) for i in meta["instances"]}
-    objects = tuple(_object(i) for i in meta["instances"] if not i.get("stuff", False))
+    opened = open_folder(folder)
+    seen = {i["id"]: i for scene in read_scenes(folder) for i in scene["instances"]}
+    labels = _LazyLabels([folder / f"{files.name}.png" for files in opened.files])
+    names = {int(i["id"]): str(i["name"]) for i in seen.values()}
+    objects = tuple(_object(i) for i in seen.values() if not i.get("stuff", False))
     return Truth(_LazyFrames(opened.files), labels, objects, names)
 
 

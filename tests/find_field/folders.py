@@ -27,8 +27,8 @@ def write_sequence(folder: Path, frames) -> Path:
     for i, frame in enumerate(frames):
         _write(folder / "rgb" / f"{i:06d}.png", frame)
         _write_depth(folder / "depth" / f"{i:06d}.png", frame)
-        entries.append({"T_world_camera": frame.T_world_camera.tolist()})
-    meta = {"K": frames[0].K.tolist(), "frames": entries, "frame": "map"}
+        entries.append({"file": f"{i:06d}", "T_world_camera": frame.T_world_camera.tolist()})
+    meta = {"K": frames[0].K.tolist(), "frames": entries, "frame": "map", "depth_unit_m": 0.001}
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
 

@@ -85,7 +85,7 @@ def test_exception_unknown_folder(tmp_path):
 def test_depth_in_wrong_units_is_told(frames, tmp_path):
     write_sequence(tmp_path, frames[:1])
     meta = json.loads((tmp_path / "meta.json").read_text())
-    (tmp_path / "meta.json").write_text(json.dumps(meta | {"depth_scale_m": 1.0}))
+    (tmp_path / "meta.json").write_text(json.dumps(meta | {"depth_unit_m": 1.0}))
     with pytest.raises(ImageError, match="millimetres"):
         next(iter(open_folder(tmp_path)))
 
