@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,12 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 class SleepFind:
     """A model that takes a known time: what is measured around it is the node's."""
 
-    device, threshold, name = "cpu", 0.5, "sleep"
+    device, name, config = "cpu", "sleep", SimpleNamespace(threshold=0.5)
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def compile(self, prompt: Any) -> Any:
-        from types import SimpleNamespace
-
         prompt = as_prompt(prompt)
         return SimpleNamespace(prompt=prompt, entity_embeddings=np.eye(4)[: len(prompt.entities)])
 
@@ -133,13 +132,19 @@ def _localizer(parameters: dict[str, Any]) -> Iterator[Any]:
     node = Localizer(parameter_overrides=overrides)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
+    ending = threading.Event()
+
+    def spin() -> None:
+        while not ending.is_set():
+            executor.spin_once(timeout_sec=0.1)
+
+    thread = threading.Thread(target=spin, daemon=True)
     thread.start()
     try:
         _until(lambda: node.desk is not None and node.desk.active and node.lanes, 300)
         yield node
     finally:
-        executor.shutdown()
+        ending.set()
         thread.join(5)
         node.close()
         node.destroy_node()

@@ -244,7 +244,7 @@ def _camera_info(frame: PlayedFrame, header: Header, fov_deg: float) -> CameraIn
 
 
 def main(args: list[str] | None = None) -> int:
-    return run_node(CameraPlayer, args)
+    return run_node(CameraPlayer, TABLE, args)
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def _read_query(text: str, images: dict[str, np.ndarray]) -> tuple[Any, Any]:
 
 
 def main(args: list[str] | None = None) -> int:
-    return run_node(FieldServer, args)
+    return run_node(FieldServer, TABLE, args)
 
 
 if __name__ == "__main__":

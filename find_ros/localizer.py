@@ -278,7 +278,7 @@ class Localizer(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    return run_node(Localizer, args)
+    return run_node(Localizer, TABLE, args)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -9,19 +10,29 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from find_core.errors import FindError
+from find_ros.parameters import Param
 from find_ros.share import use_fastdds_profile
 
 # A model in the midst of a frame cannot be interrupted; after this long the process ends anyway.
 GRACE_S = 1.0
 
 
-def run_node(create: Callable[[], Any], args: Sequence[str] | None = None) -> int:
+def run_node(
+    create: Callable[[], Any],
+    table: Sequence[Param],
+    args: Sequence[str] | None = None,
+) -> int:
     """Spin a node until SIGINT, SIGTERM or `rclpy.shutdown`; returns the exit status.
 
     Args:
         create: makes the node; its `close()` is called at the end if it has one, and an
             `exit_status` attribute is handed back.
+        table: its parameters, for --help.
     """
+    given = sys.argv[1:] if args is None else list(args)
+    if "-h" in given or "--help" in given:
+        print(help_text(sys.modules[create.__module__].__doc__ or "", table))
+        return 0
     use_fastdds_profile()
     import rclpy
     from rclpy.exceptions import (
@@ -63,6 +74,15 @@ def run_node(create: Callable[[], Any], args: Sequence[str] | None = None) -> in
         os._exit(status)
     watchdog.cancel()
     return status
+
+
+def help_text(about: str, table: Sequence[Param]) -> str:
+    """The module's own words and its parameters."""
+    lines = [about.strip(), "", "Parameters (--ros-args -p name:=value):"]
+    for param in table:
+        default = json.dumps(param.default)
+        lines += [f"  {param.name} (default {default})", f"      {param.meaning}"]
+    return "\n".join(lines)
 
 
 def _close(node: Any) -> bool:
