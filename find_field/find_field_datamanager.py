@@ -18,6 +18,7 @@ from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 
+from find_core.images import read_image
 from find_field.feature_cache import FeatureCache, FeatureSet, build_set
 from find_field.models import load_model
 
@@ -45,7 +46,13 @@ class FindFieldDataset(InputDataset):
         return out
 
     def picture(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, as the model encodes it."""
+        """(H, W, 3) uint8 RGB, as the model encodes it.
+
+        Decoded as everywhere in this project: JPEG decoders differ by a bit here and there, and
+        the cache knows pictures by their pixels.
+        """
+        if self.scale_factor == 1.0:
+            return read_image(self._dataparser_outputs.image_filenames[index])
         return np.ascontiguousarray(self.get_numpy_image(index)[..., :3])
 
 
