@@ -2,7 +2,7 @@
 
     ros2 run find_ros localizer --ros-args -r image:=/camera/color/image_raw -p prompt:="the <mug>"
 
-A lifecycle node (REP-2002 states); with `autostart` it configures and activates itself.
+A lifecycle node; with `autostart` it configures and activates itself.
 """
 
 from __future__ import annotations

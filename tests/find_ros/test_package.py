@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.drawing import write_image
+from find_ros.camera_player import TABLE as PLAYER_TABLE
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE
 from find_ros.share import share_file
@@ -149,3 +151,26 @@ def test_real_ros2_launch(robot, tmp_path):
         launched.send_signal(signal.SIGINT)
         output = launched.communicate(timeout=PATIENCE_S)[0]
     assert output.count("process has finished cleanly") == 2, output
+
+
+def test_the_package_page_names_every_parameter_and_topic():
+    page = (ROOT / "find_ros" / "README.md").read_text()
+    for table in (*TABLES.values(), PLAYER_TABLE):
+        assert not [param.name for param in table if f"`{param.name}`" not in page]
+    source = (ROOT / "find_ros" / "outputs.py").read_text()
+    published = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)}
+    for topic in ("localization", "relevance", "label_image", "overlay", "points", "markers"):
+        assert topic in published and f"`~/{topic}`" in page
+
+
+def test_viewer_layouts_show_topics_that_exist():
+    layout = json.loads((ROOT / "config/foxglove.json").read_text())
+    rviz = yaml.safe_load((ROOT / "config/localizer.rviz").read_text())
+    topics = [
+        d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d
+    ]
+    topics += layout["configById"]["3D!world"]["topics"]
+    code = "".join(p.read_text() for p in (ROOT / "find_ros").glob("*.py"))
+    for topic in topics:
+        node, name = topic.strip("/").split("/")
+        assert node in TABLES and (f'"{name}"' in code or f'"~/{name}"' in code), topic
