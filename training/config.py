@@ -41,6 +41,8 @@ class LossConfig:
     interactive: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
     grounding: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
     interleave: TaskWeights = TaskWeights(0.4, 1.0, 1.0)
+    interleave_semantic: float = 0.0
+    """Ours: visual entities find their proposal by semantic cosine too (the paper: by pixels)."""
     interleave_itc: float = 8.0
     retrieval: float = 8.0
     retrieval_tokens: float = 0.5
@@ -96,7 +98,7 @@ class DataConfig:
     """Where pictures come from."""
 
     tabletop: str = ""
-    """Folder of rendered scenes (training.tabletop)."""
+    """Folder of rendered scenes (training.tabletop), or several joined by os.pathsep."""
     coco_panoptic: str = ""
     coco_captions: str = ""
     coco_split: str = "train2017"

@@ -27,14 +27,16 @@ from training.criterion import (
     panoptic_losses,
     prediction_weights,
     proposal_losses,
+    spread_targets,
 )
 from training.data.asks import Ask
 from training.data.batches import Batch
 from training.data.facts import UNKNOWN, Facts
 from training.data.texts import TextCache
 from training.distributed import gather_rows
-from training.losses import cosine_logits, itc, temperature, token_retrieval
+from training.losses import cosine_logits, itc, proposal_ce, temperature, token_retrieval
 from training.presence import Presence, presence_losses
+from training.refine import previous_masks, refined_prompts
 
 
 @dataclass
@@ -178,6 +180,8 @@ class TrainStep(nn.Module):
                 self._grounding(terms, batch, semantic, pixel, features, masks, view)
             if Var.SEGMENT in pixel:
                 self._interactive(terms, batch, outputs, pixel, features, masks, view)
+                if self.training and rng.random() < losses.refine:
+                    self._refine(terms, batch, image, outputs, features, masks, view)
             if losses.interleave.active:
                 self._interleave(terms, batch, outputs, semantic, pixel, features, masks, view)
             self._retrieval(terms, batch, semantic)
@@ -254,6 +258,18 @@ class TrainStep(nn.Module):
         )  # fmt: skip
         terms.add_masks("interactive", found, self.config.losses.interactive)
 
+    def _refine(self, terms, batch, image, outputs, features, masks, view) -> None:
+        """A second round on the first one's masks; both rounds' terms add up."""
+        sampler = self.model.sampler
+        previous = previous_masks(self.model, image, outputs[-1])
+        prompts = refined_prompts(batch, image, previous)
+        counts = [max(1, len(a.prompts)) for a in batch.asks]
+        groups = sampler.interactive(prompts, counts, with_memory=True)
+        again = self.model(image, groups, previous_BNhw=previous)
+        again = again[::-1][:: self.config.losses.masks.aux_every][::-1]
+        pixel = {Var.SEGMENT: torch.stack([o.pixel[Var.SEGMENT].float() for o in again])}
+        self._interactive(terms, batch, again, pixel, features, masks, view)
+
     def _interleave(self, terms, batch, outputs, semantic, pixel, features, masks, view) -> None:
         by_word = semantic[Var.INTERLEAVE] @ semantic[Var.ENTITY].transpose(-1, -2)
         entity_pixel = self._stack(outputs, Var.INTERLEAVE, self.model.heads.pixel)
@@ -272,6 +288,21 @@ class TrainStep(nn.Module):
             self.config.losses.masks,
         )  # fmt: skip
         terms.add_masks("interleave", found, self.config.losses.interleave)
+        if self.config.losses.interleave_semantic:
+            value = self._by_cosine(semantic, found.matched, pairs, weight)
+            terms.add("interleave_semantic", value, self.config.losses.interleave_semantic)
+
+    def _by_cosine(self, semantic, matched_LBM, pairs, weight_BN) -> Tensor:
+        """Final prediction: all entities, words or references, by scaled semantic cosine."""
+        entities, proposals = semantic[Var.INTERLEAVE][-1], semantic[Var.ENTITY][-1]
+        logits = cosine_logits(entities, proposals, self._scale)
+        target = spread_targets(
+            matched_LBM[-1:], pair_labels(pairs).to(logits.device), *logits.shape[1:]
+        )
+        rows = logits.shape[0] * logits.shape[1]
+        return proposal_ce(
+            logits.reshape(rows, -1), target[0].reshape(rows, -1), weight_BN.reshape(-1)
+        )
 
     def _retrieval(self, terms, batch, semantic) -> None:
         losses = self.config.losses
@@ -333,6 +364,12 @@ def pick_targets(masks_BMhw: Tensor, pairs: list[list[tuple[int, int]]]) -> Mask
         for k, (m, n) in enumerate(row):
             picked[b, k], valid[b, k], label[b, k] = masks_BMhw[b, m], True, n
     return MaskTargets(picked, valid, label)
+
+
+def pair_labels(pairs: list[list[tuple[int, int]]]) -> Tensor:
+    """(B, M) which text each (instance, text) pair belongs to, padded with 0."""
+    count = max(1, max(len(p) for p in pairs))
+    return torch.tensor([[n for _, n in row] + [0] * (count - len(row)) for row in pairs])
 
 
 def _counts_to_weights(counts: list[int], width: int, like: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ def _entities(
             prefix = "coco_" if real else ""
             values[f"{prefix}{kind}_miou"].append(float(overlaps[(to @ by).argmax()]))
             values[f"{prefix}{kind}_p50"].append(float(overlaps[(to @ by).argmax()] > 0.5))
+            values[f"{prefix}{kind}_by_score"].append(float(overlaps[cosine[b, n].argmax()]))
             values[f"{prefix}oracle_miou"].append(float(overlaps.max()))
 
 

@@ -28,7 +28,7 @@ class AskConfig:
     max_phrases: int = 4
     max_prompts: int = 4
     max_entities: int = 5
-    visual: float = 0.5
+    visual: float = 0.6
     absent: float = 0.4
     written: float = 0.6
     """Share of interleaved sentences taken from the record; the rest is put together here."""
@@ -152,7 +152,7 @@ def _interleave(
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
     parts = _written(pictures[b], rng) if rng.random() < config.written else None
-    parts = parts or _composed(phrases, config, rng)
+    parts = parts or _composed(phrases, _elsewhere(b, pictures), config, rng)
     if rng.random() < config.absent or not parts:
         absent = _absent(b, pictures, facts, config, rng)
         if absent is not None:
@@ -189,14 +189,25 @@ def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk
     return parts
 
 
+def _elsewhere(b: int, pictures: Sequence[Picture]) -> set[int]:
+    """Instances of picture `b` whose very object is in another picture of the batch."""
+    others = {i.asset for o, p in enumerate(pictures) if o != b for i in p.instances if not i.stuff}
+    return {m for m, i in enumerate(pictures[b].instances) if i.asset in others - {None}}
+
+
 def _composed(
-    phrases: list[PhraseAsk], config: AskConfig, rng: np.random.Generator
+    phrases: list[PhraseAsk], elsewhere: set[int], config: AskConfig, rng: np.random.Generator
 ) -> list[str | EntityAsk]:
-    """Some phrases side by side, or one alone, as people type them."""
+    """Some phrases side by side, or one alone, as people type them.
+
+    Objects that another picture of the batch can show come more often.
+    """
+    bonus = [0.6 * (p.targets[0] in elsewhere) for p in phrases]
+    order = np.argsort(rng.random(len(phrases)) - np.array(bonus))
     count = min(len(phrases), int(rng.choice([1, 1, 2, 3, 4])), config.max_entities)
     start = str(rng.choice(["", "the ", "pick up the ", "find the ", "a ", "where is the "]))
     parts: list[str | EntityAsk] = []
-    for n, i in enumerate(rng.permutation(len(phrases))[:count]):
+    for n, i in enumerate(order[:count]):
         joint = str(rng.choice([" and the ", ", the ", ", ", " and ", " with the "]))
         parts.append(start if n == 0 else joint)
         words = phrases[i].text
@@ -270,7 +281,9 @@ def _shown(
         for m, x in enumerate(pictures[o].instances)
         if same_object(meant, x) == TRUE or (meant.asset is None and meant.name == x.name)
     ]
-    if not places or rng.random() < 0.1:
+    if not places:
+        if rng.random() < 0.5:
+            return None
         places = [(b, m) for m in entity.targets]
     o, m = places[int(rng.integers(len(places)))]
     region = _region(pictures[o], m, config, rng)

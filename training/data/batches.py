@@ -24,7 +24,7 @@ class BatchConfig:
     """What is in a batch."""
 
     size: int = 8
-    partners: int = 3
+    partners: int = 4
     """How many of the rendered pictures are chosen for sharing an object with another one."""
     real: int = 2
     """How many are real photographs (0 where there are none)."""

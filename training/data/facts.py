@@ -97,11 +97,12 @@ _GENERIC = re.compile(r"\b(thing|things|object|objects|item|items|one|ones|somet
 class Facts:
     """Attributes:
     matches: phrase -> assets of the tabletop gallery it is true of.
-    coco: clean names of the COCO classes.
+    coco: clean names of the COCO classes. own: the words a user taught.
     """
 
     matches: Mapping[str, frozenset[str]]
     coco: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
     _known: dict[tuple, int] = field(default_factory=dict, repr=False, compare=False)
 
     def truth(self, text: str, instance: InstanceLabel) -> int:
@@ -114,6 +115,8 @@ class Facts:
     def _truth(self, text: str, instance: InstanceLabel) -> int:
         if text in instance.names:
             return TRUE
+        if instance.source == "user":  # other words may well be true of a user's object
+            return FALSE if text in self.own else UNKNOWN
         if instance.source == "coco":
             return self._of_coco(text, instance)
         if text in self.matches:

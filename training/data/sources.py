@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ def open_sources(config: DataConfig, split: str = "train", known: Facts | None =
     Raises:
         ImageError: nothing is named, or a file is missing.
     """
-    scenes = tabletop.read_split(config.tabletop, split) if config.tabletop else []
+    roots = [root for root in config.tabletop.split(os.pathsep) if root]
+    scenes = [s for root in roots for s in tabletop.read_split(root, split)]
     records = [tabletop.record_of(s) for s in scenes]
     classes: set[str] = set()
     for root, read in ((config.coco_panoptic, coco.panoptic_records),

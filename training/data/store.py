@@ -64,8 +64,8 @@ class StoreWriter:
         _check_layout(self.folder, shape, encoder)
         self._rows = _read_lines(self.folder / f"{part}.jsonl")
         path = self.folder / f"{part}.bin"
-        self._bin = path.open("r+b" if self._rows else "w+b")  # noqa: SIM115 (closed by close)
-        self._log = path.with_suffix(".jsonl").open("a+b")  # noqa: SIM115
+        self._bin = path.open("r+b" if self._rows else "w+b")
+        self._log = path.with_suffix(".jsonl").open("a+b")
         self._log.truncate(_finished_bytes(self.folder / f"{part}.jsonl"))
         self._bin.truncate(len(self._rows) * shape.num_bytes)
         self._done = {(r["record"], r["variant"]) for r in self._rows}

@@ -1,0 +1,130 @@
+"""The suites run on any Find, and a perfect Find gets perfect figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from find_core.results import Entity, InteractiveSegmentation, Localization, box_of_mask
+from find_core.testing import tiny_find
+from tests.training.worlds import COLORS, write_world
+from training.evaluate import table
+from training.evaluation import real_suite, tabletop_suite
+from training.evaluation.real_suite import add_ones, recalls, ridge
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("suite")
+    write_world(root, "val", 4, seed=5)
+    write_world(root, "held", 3, seed=6)
+    for path in [root / "held" / "scenes.jsonl"]:  # every ball is of a held-out kind
+        scenes = [json.loads(line) for line in path.read_text().splitlines()]
+        for instance in (i for s in scenes for i in s["instances"]):
+            instance["held_out"] = instance["kind"] == "ball"
+        path.write_text("\n".join(map(json.dumps, scenes)) + "\n")
+    return root
+
+
+class SeeingScene:
+    """Finds coloured shapes by their pixels: a perfect answerer of the miniature world."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.height, self.width = image.shape[:2]
+        self.embedding = np.ones(4, np.float32)
+        self.object_embeddings = np.ones((1, 4), np.float32)
+
+    def _parts(self) -> dict[str, np.ndarray]:
+        """Shape masks by name."""
+        found = {}
+        for color, rgb in COLORS.items():
+            near = (np.abs(self.image.astype(int) - rgb).max(-1) < 40).astype(np.uint8)
+            count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
+            for n in range(1, count):
+                _, _, w, h, area = stats[n]
+                if area > 100:
+                    shape = "box" if area > 0.9 * w * h else "ball"
+                    found[f"{color} {shape}"] = labels == n
+        return found
+
+    @property
+    def object_mask_logits(self) -> np.ndarray:
+        return np.stack([np.where(m, 1.0, -1.0) for m in self._parts().values()]).astype(np.float32)
+
+    def localize_many(self, prompts: list, **_: object) -> list[Localization]:
+        return [self.localize(p) for p in prompts]
+
+    def localize(self, prompt, **_: object) -> Localization:
+        parts, entities = self._parts(), []
+        for entity in prompt.entities:
+            if entity.reference is not None:
+                other = SeeingScene(entity.reference.image)._parts()
+                name = max(other, key=lambda n: (other[n] & entity.reference.mask).sum())
+            else:
+                name = entity.label.split(" left of")[0]
+            mask = parts.get(name, np.zeros(self.image.shape[:2], bool))
+            score = 0.9 if name in parts else 0.1
+            entities.append(Entity(score, mask, box_of_mask(mask), np.zeros(4), label=entity.label))
+        return Localization(1.0, tuple(entities), self.height, self.width)
+
+    def interact(self, *prompts) -> InteractiveSegmentation:
+        parts = list(self._parts().values()) + [np.ones(self.image.shape[:2], bool)]
+        regions = [p[0].to_mask(self.height, self.width) for p in prompts]
+        masks = np.stack([next(m for m in parts if (m & r).any()) for r in regions])
+        return InteractiveSegmentation(masks, np.ones(len(masks)))
+
+
+class SeeingFind:
+    name = "seeing"
+
+    def encode(self, image: np.ndarray) -> SeeingScene:
+        return SeeingScene(image)
+
+    def embed_caption(self, text: str) -> np.ndarray:
+        return np.ones(4, np.float32)
+
+    def compile(self, prompt):
+        from find_core.retrieval import RetrievalQuery
+
+        return RetrievalQuery(np.ones(4, np.float32), np.ones((1, 4), np.float32))
+
+
+def test_a_perfect_find_gets_perfect_figures(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tabletop_suite, "MIN_REFERENCE_PX", 100)
+    figures = tabletop_suite.run_suite(SeeingFind(), world, None, lambda done, total: None)
+    for side in ("known", "held_out"):
+        for question in ("text_name", "reference", "sentence", "click"):
+            assert figures[side][question]["miou"]["value"] > 0.9, (side, question)
+        assert figures[side]["presence"]["auc"]["value"] == 1.0
+    assert set(figures["held_out_miou_by_kind"]) == {"ball"}
+    assert figures["known"]["text_name"]["oracle_miou"]["value"] > 0.9
+
+
+def test_the_suite_runs_on_a_real_find(world: Path) -> None:
+    figures = tabletop_suite.run_suite(tiny_find(), world, 2, lambda done, total: None)
+    assert figures["known"]["text_name"]["miou"]["n"] > 0
+    assert 0 <= figures["known"]["retrieval"]["caption_r1"]["value"] <= 1
+    lines = table({"suite": "tabletop", "model": "m", "fingerprint": "f", "figures": figures})
+    assert "known.text_name.miou" in lines and "n=" in lines
+    json.dumps(figures)
+
+
+def test_ridge_recovers_a_linear_map() -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(200, 5)), rng.normal(size=(5, 3))
+    y = x @ w + 2.0
+    weights = ridge(x, y, 1e-6)
+    np.testing.assert_allclose(add_ones(x) @ weights, y, atol=1e-4)
+
+
+def test_recalls_and_semantic_figures_by_hand() -> None:
+    scores = np.array([[3.0, 1, 2], [5, 4, 0], [0, 1, 2]])
+    assert recalls(scores)["r1"]["value"] == pytest.approx(2 / 3, abs=1e-3)
+    assert recalls(scores)["r5"]["value"] == 1.0
+    figures = real_suite.semantic_figures(np.array([[3, 1], [0, 0]]))
+    assert figures == {"semantic_miou": 0.75, "pixel_accuracy": 0.75, "classes": 1}

@@ -1,0 +1,98 @@
+"""Teaching and exporting end in checkpoints that find_core loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import find_core as fc
+from find_core import checkpoint
+from find_core.encoders.base import build_vision
+from find_core.errors import ImageError
+from find_core.testing import tiny_find
+from tests.training.worlds import draw_scene
+from training.config import TrainConfig, override
+from training.data.facts import FALSE, TRUE, UNKNOWN
+from training.data.user import read_names, user_facts, user_records
+from training.export import export, fit_relevance
+from training.teach import TeachConfig, mix, teach
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    for n in range(4):
+        image, ids, _ = draw_scene(np.random.default_rng(n))
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / "images" / f"{n}.png"), image[..., ::-1])
+        cv2.imwrite(str(tmp_path / "masks" / f"{n}.png"), np.where(ids == 2, 1, 0).astype(np.uint8))
+    (tmp_path / "names.json").write_text(json.dumps({"1": ["my thing", "that thing"]}))
+    return tmp_path
+
+
+def test_user_records_and_facts(labelled: Path) -> None:
+    names = read_names(labelled / "names.json")
+    records = user_records(labelled / "images", labelled / "masks", names)
+    assert len(records) == 4 and not records[0].exhaustive
+    assert {p.text for p in records[0].phrases} == {"my thing", "that thing"}
+    facts = user_facts({**names, 2: ("my tin",)})
+    mine = records[0].instances[0]
+    assert facts.truth("that thing", mine) == TRUE
+    assert facts.truth("my tin", mine) == FALSE and facts.truth("mug", mine) == UNKNOWN
+
+
+def test_mistakes_of_the_user_are_named(labelled: Path) -> None:
+    with pytest.raises(ImageError, match="no name"):
+        user_records(labelled / "images", labelled / "masks", {7: ("x",)})
+    (labelled / "names.json").write_text('{"300": "x"}')
+    with pytest.raises(ImageError, match="1 to 254"):
+        read_names(labelled / "names.json")
+    with pytest.raises(ImageError, match="same name"):
+        user_records(labelled / "images", labelled / "images" / "..", {1: ("x",)})
+
+
+def test_taught_model_loads_and_answers(labelled: Path) -> None:
+    find = tiny_find()
+    checkpoint.save(labelled / "old", find.model, find.vision, find.language)
+    names = read_names(labelled / "names.json")
+    records = user_records(labelled / "images", labelled / "masks", names)
+    config = TeachConfig(steps=3, batch=3)
+    out = teach(str(labelled / "old"), records, user_facts(names), labelled / "new", config, print)
+    taught = fc.load(str(out), device="cpu")
+    assert taught.fingerprint != find.fingerprint
+    before, after = find.model.state_dict(), taught.model.state_dict()
+    frozen = [n for n in before if n.startswith("pixel_decoder.")]
+    assert all(np.allclose(before[n], after[n], atol=2e-3) for n in frozen)
+    image, _, _ = draw_scene(np.random.default_rng(9))
+    assert len(taught.encode(image).localize("the <my thing>").entities) == 1
+    assert checkpoint.read(out).notes["taught"] == ["my thing"]
+
+
+def test_mixing_is_linear() -> None:
+    import torch
+
+    mixed = mix({"a": torch.zeros(2)}, {"a": torch.ones(2)}, 0.25)
+    assert mixed["a"].tolist() == [0.75, 0.75]
+
+
+def test_export_calibrates_and_loads(config: TrainConfig, tmp_path: Path) -> None:
+    from tests.training.test_train import trainer
+
+    trainer(override(config, ["optim.steps=2", "save_every=2"]), tmp_path / "run").run()
+    fitted = export(tmp_path / "run", tmp_path / "out", "last", Path(config.data.tabletop), 4)
+    find = fc.load(str(tmp_path / "out"), device="cpu")
+    assert find.config.relevance_scale == pytest.approx(fitted["relevance_scale"])
+    assert build_vision(find.config.vision).channels == find.vision.channels
+
+
+def test_platt_fit_recovers_a_logistic() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-0.2, 1.0, 20_000)
+    there = rng.random(20_000) < 1 / (1 + np.exp(-12 * (x - 0.45)))
+    fitted = fit_relevance(x[there], x[~there])
+    assert fitted["relevance_scale"] == pytest.approx(12, rel=0.1)
+    assert fitted["relevance_bias"] == pytest.approx(0.45, abs=0.03)

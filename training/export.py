@@ -1,0 +1,105 @@
+"""Turn a run into a checkpoint that `find_core.load` takes.
+
+    python -m training.export --run runs/tabletop --out find_core/share/find-tabletop \\
+        --calibrate DATA/calibration
+
+Calibration fits score = sigmoid(scale * (cos - bias)) on scenes of the training distribution
+rendered with other seeds, never on val: things that are there against things that are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from find_core import checkpoint
+from find_core.encoders.base import build_language, build_vision
+from find_core.errors import FindError
+from find_core.model.find import FindModel
+from find_core.predictor import Find
+from find_core.prompts import Prompt, PromptEntity
+from training.checkpoints import load_config, load_weights
+from training.data.tabletop import read_split
+from training.evaluation.tabletop_suite import Labelled
+
+
+def export(
+    run: Path, out: Path, weights: str, calibrate: Path | None, limit: int
+) -> dict[str, float]:
+    """Write config.json and model.safetensors; returns the calibration."""
+    config = load_config(run)
+    vision, language = build_vision(config.model.vision), build_language(config.model.language)
+    model = FindModel(config.model, vision.channels, language.width)
+    model.load_state_dict(load_weights(run / f"{weights}.safetensors"))
+    fitted: dict[str, float] = {}
+    if calibrate is not None:
+        find = Find(model, vision, language, device="cpu")
+        fitted = fit_relevance(*cosines(find, calibrate, limit))
+        model.config = dataclasses.replace(config.model, **fitted)
+    notes = {"recipe": config.name, "seed": config.seed, "steps": config.optim.steps,
+             "script": "python -m training.train", "calibration": fitted}  # fmt: skip
+    checkpoint.save(out, model, vision, language, dtype=torch.float16, notes=notes)
+    return fitted
+
+
+def cosines(find: Find, root: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of the chosen candidates of things that are there, and of things that are not."""
+    config = find.config
+    there, absent = [], []
+    for data in read_split(root, "train", limit):
+        scene = find.encode(Labelled.read(data).image)
+        yes = [p["text"] for p in data["phrases"] if p["type"] not in ("relation", "instruction")][
+            :8
+        ]
+        no = [a["text"] for a in data["absent"] if a["type"] != "relation"][:8]
+        answers = scene.localize_many([Prompt((PromptEntity(t),)) for t in yes + no])
+        scores = np.clip([a.entities[0].score for a in answers], 1e-6, 1 - 1e-6)
+        cosine = np.log(scores / (1 - scores)) / config.relevance_scale + config.relevance_bias
+        there.extend(cosine[: len(yes)])
+        absent.extend(cosine[len(yes) :])
+    return np.array(there), np.array(absent)
+
+
+def fit_relevance(there: np.ndarray, absent: np.ndarray, rounds: int = 200) -> dict[str, float]:
+    """Platt's logistic fit with both sides weighing the same (Newton's method)."""
+    x = np.concatenate([there, absent])
+    y = np.concatenate([np.ones(len(there)), np.zeros(len(absent))])
+    weight = np.where(y > 0, 0.5 / len(there), 0.5 / len(absent))
+    features = np.stack([x, np.ones_like(x)], axis=1)
+    theta = np.array([5.0, -2.5])
+    for _ in range(rounds):
+        p = 1 / (1 + np.exp(-features @ theta))
+        gradient = features.T @ (weight * (p - y)) + 1e-4 * theta * [1, 0]
+        curvature = (features * (weight * p * (1 - p))[:, None]).T @ features + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        theta = theta - np.clip(step, -5, 5)
+        if np.abs(step).max() < 1e-8:
+            break
+    return {"relevance_scale": float(theta[0]), "relevance_bias": float(-theta[1] / theta[0])}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--weights", default="last", choices=("last", "best"))
+    parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
+    parser.add_argument("--limit", type=int, default=60, help="scenes to calibrate on")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    try:
+        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit)
+    except FindError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    print(f"{args.out}: {fitted or 'not calibrated'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Teach a model your own objects from about twenty labelled pictures.
+
+    python -m training.teach --images photos/ --masks labels/ --names names.json --out my-find
+    find-core localize video.mp4 --model my-find --prompt "the <my mug>" --out out/
+
+A mask is a PNG of its picture's name and size: 0 nothing, k = object k; names.json says
+{"1": "my mug", "2": ["the blue tin", "tea tin"]}. Against forgetting, the pixel decoder stays
+frozen, the learning rate is small, and the result is a mixture of the old and the taught weights
+(`--keep`). Measure what was forgotten with training.evaluate on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from find_core import checkpoint
+from find_core.checkpoint_published import resolve
+from find_core.encoders.base import build_language, build_vision
+from find_core.errors import FindError
+from find_core.model.find import FindModel
+from training.cache import CacheJob, fill, open_writer
+from training.config import TrainConfig
+from training.data.batches import BatchConfig, Batches
+from training.data.facts import Facts
+from training.data.records import Record
+from training.data.store import FeatureStore
+from training.data.user import read_names, user_facts, user_records
+from training.recipes import recipe
+from training.train import Trainer, build_module
+
+VIEWS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class TeachConfig:
+    """How to teach."""
+
+    steps: int = 150
+    lr: float = 1.5e-4
+    keep: float = 0.25
+    """Share of the old weights in the result."""
+    batch: int = 6
+
+
+def teach(
+    model: str, records: list[Record], facts: Facts, out: Path, config: TeachConfig, report=print
+) -> Path:
+    """Adapt `model` to the records and write the new checkpoint; returns its folder."""
+    source = Path(resolve(model))
+    old = checkpoint.read(source)
+    with tempfile.TemporaryDirectory() as folder:
+        run = teach_recipe(old, source, config, Path(folder) / "store")
+        cache_views(run, records, report)
+        vision = build_vision(run.model.vision)
+        names = sorted({i.name for r in records for i in r.instances})
+        module = build_module(run, facts, names, vision.channels)
+        store = FeatureStore(run.data.store)
+        batches = Batches({r.key: r for r in records}, store, facts, run.data.batch)
+        trainer = Trainer(run, Path(folder) / "run", module, batches, [], report)
+        trainer.run()
+        mixed = mix(old.tensors, module.model.state_dict(), config.keep)
+    taught = FindModel(old.config, vision.channels, build_language(old.config.language).width)
+    taught.load_state_dict(mixed)
+    notes = {**old.notes, "taught": names, "teach": dataclasses.asdict(config)}
+    return checkpoint.save(out, taught, vision, dtype=torch.float16, notes=notes)
+
+
+def teach_recipe(
+    old: checkpoint.Checkpoint, source: Path, config: TeachConfig, store: Path
+) -> TrainConfig:
+    """The default's recipe, small steps, decoder frozen, starting from the old weights."""
+    base = recipe("find_tabletop")
+    optim = dataclasses.replace(base.optim, lr=config.lr, steps=config.steps, warmup=20, ema=0.98)
+    size = dataclasses.replace(
+        base.data.view, height=old.config.vision.short_side_px, width=old.config.vision.max_side_px
+    )
+    data = dataclasses.replace(
+        base.data, store=str(store), view=size,
+        batch=BatchConfig(size=config.batch, partners=config.batch // 2, real=0),
+    )  # fmt: skip
+    return dataclasses.replace(
+        base, name=f"{old.config.name}-taught", model=old.config, optim=optim, data=data,
+        frozen=("pixel_decoder.",), init=str(source / checkpoint.WEIGHTS_FILE), log_every=10,
+        save_every=config.steps,
+    )  # fmt: skip
+
+
+def cache_views(run: TrainConfig, records: list[Record], report=print) -> None:
+    """Encode several views of every picture."""
+    encoder = build_vision(run.model.vision)
+    writer = open_writer(run.data.store, "user", encoder, run.model.vision, run.data.view)
+    count = fill(writer, encoder, run.model.vision, CacheJob(records, range(VIEWS), run.data.view))
+    writer.close()
+    report(f"{count} views of {len(records)} pictures")
+
+
+def mix(old: dict[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[str, Tensor]:
+    """keep * old + (1 - keep) * new."""
+    return {n: torch.lerp(v.float(), old[n].float(), keep) for n, v in new.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", required=True, help="folder of pictures")
+    parser.add_argument("--masks", required=True, help="folder of label PNGs")
+    parser.add_argument("--names", required=True, help="JSON: label -> name or names")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
+    parser.add_argument("--model", default="find-tabletop", help="checkpoint folder to start from")
+    parser.add_argument("--steps", type=int, default=TeachConfig.steps)
+    parser.add_argument("--keep", type=float, default=TeachConfig.keep, help="share of old weights")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    try:
+        names = read_names(args.names)
+        records = user_records(args.images, args.masks, names)
+        config = TeachConfig(steps=args.steps, keep=args.keep)
+        folder = teach(args.model, records, user_facts(names), args.out, config)
+    except FindError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
+
+
+if __name__ == "__main__":
+    main()
