@@ -250,11 +250,13 @@ class Scene:
                 threshold: float | None) -> Localization:  # fmt: skip
         heads = self.find.model.heads
         semantic, pixel = heads.semantic(outputs.embeddings[var][row]), outputs.pixel[var][row]
-        visual = torch.from_numpy(compiled.entity_is_visual)
-        choice = postprocess.interleave_similarity(
-            semantic, pixel, compiled.semantic, compiled.pixel, visual
-        )
         cosines = unit(compiled.semantic) @ unit(semantic).T
+        choice = cosines
+        if self.find.config.selection == "paper":
+            visual = torch.from_numpy(compiled.entity_is_visual)
+            choice = postprocess.interleave_similarity(
+                semantic, pixel, compiled.semantic, compiled.pixel, visual
+            )
         logits = self.find.model.masks(pixel.unsqueeze(0), self.state)[0]
         entities = self._entities(compiled.labels, choice, cosines, logits, semantic, threshold)
         return self._localization(entities)

@@ -10,6 +10,8 @@ from typing import Any
 from find_core.encoders.base import LanguageConfig, VisionConfig
 from find_core.errors import CheckpointError
 
+SELECTIONS = ("paper", "score")
+
 
 @dataclass(frozen=True)
 class FindConfig:
@@ -41,6 +43,9 @@ class FindConfig:
     relevance_scale: float = 10.0
     """Calibration: score = sigmoid(scale * (cosine - bias)), fitted after training."""
     relevance_bias: float = 0.5
+    selection: str = "paper"
+    """How an entity's proposal is chosen: "paper", raw dot products of semantic embeddings for words
+    and of pixel embeddings for pictures (find-spec 2.9); "score", the best calibrated score."""
     threshold: float = 0.5
     """Score above which an entity counts as found."""
 
@@ -78,4 +83,6 @@ def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
             raise CheckpointError(f"Config key {where} must not be negative, got {value}.")
     if kind.startswith("tuple"):
         return tuple(value)
+    if where == "selection" and value not in SELECTIONS:
+        raise CheckpointError(f"Config key selection is one of {SELECTIONS}, got {value!r}.")
     return value

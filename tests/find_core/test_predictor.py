@@ -277,3 +277,15 @@ def test_half_precision_encoder_stays_close(find):
     exact, rough = find.encode(IMAGE), half.encode(IMAGE)
     assert rough.state.mask_features.dtype == torch.float32
     assert rough.embedding @ exact.embedding > 0.99
+
+
+def test_selection_by_score_takes_the_best_score():
+    find = tiny_find(selection="score")
+    scene = find.encode(IMAGE)
+    entity = scene.localize(prompts()["visual"], threshold=0.0).entities[0]
+    assert entity.score == pytest.approx(max(i.score for i in entity.instances))
+    assert scene.localize("mug").relevance == pytest.approx(
+        find.encode(IMAGE).localize("mug", threshold=0.0).entities[0].score
+    )
+    with pytest.raises(fc.CheckpointError, match="selection"):
+        type(find.config).from_dict(find.config.to_dict() | {"selection": "magic"})
