@@ -29,6 +29,8 @@ from find_core.scene import Scene
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]
 
 CACHED_PROMPTS = 64
+# Settings that change what is made of vectors, not the vectors.
+NOT_VECTORS = ("name", "relevance_scale", "relevance_bias", "threshold", "selection")
 CLASS_SENTENCE = "Describe the concept of {}."
 
 
@@ -94,7 +96,7 @@ class Find:
         """Hash of configuration and weights: vectors compare only under the same fingerprint."""
         with self._lock:
             if self._fingerprint is None:
-                config = {k: v for k, v in self.config.to_dict().items() if k != "name"}
+                config = {k: v for k, v in self.config.to_dict().items() if k not in NOT_VECTORS}
                 digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
                 for key, tensor in sorted(self.model.state_dict().items()):
                     digest.update(key.encode())
