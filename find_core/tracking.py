@@ -25,17 +25,18 @@ class TrackerConfig:
     forget_s: a lost track unseen for this long is forgotten; bounds the memory.
     confirm_hits: frames a candidate must be seen in before it gets an id (1 on the first frame).
     reach: how far, in box diagonals, a candidate may lie from where its track is expected.
-    reach_per_s: by how many diagonals that grows with every second unseen.
+    reach_per_s: by how many diagonals that grows with every second unseen, up to `max_reach`.
     min_cosine: candidates less alike than this are never the same object.
     anywhere_cosine: alike enough to be taken up again wherever it shows (after a cut).
     max_tracks: the longest unseen go first beyond this.
     """
 
     lost_s: float = 0.6
-    forget_s: float = 4.0
+    forget_s: float = 10.0
     confirm_hits: int = 2
     reach: float = 0.7
     reach_per_s: float = 1.5
+    max_reach: float = 4.0
     min_cosine: float = 0.4
     anywhere_cosine: float = 0.9
     max_tracks: int = 64
@@ -135,6 +136,12 @@ class Tracker:
                 changes.append(TrackChange("appear", track.id, time_s))
         return owners, changes + self._prune(time_s)
 
+    def shift(self, dx_px: float, dy_px: float) -> None:
+        """The camera turned: everything is expected so many pixels further on."""
+        if dx_px or dy_px:
+            for track in self.tracks:
+                track.kalman.statePost[:2, 0] += (dx_px, dy_px)
+
     def cut(self) -> None:
         """A new shot begins: positions mean nothing any more, only likeness does."""
         for track in self.tracks:
@@ -175,7 +182,8 @@ class Tracker:
         found = to_center_size(boxes_xyxy)
         diagonal = np.array([max(track.diagonal_px, 8.0) for track in self.tracks])[:, None]
         away = np.hypot(*(expected[:, None, :2] - found[None, :, :2]).transpose(2, 0, 1))
-        away = away / (diagonal * (config.reach + config.reach_per_s * unseen_s))
+        reach = np.minimum(config.reach + config.reach_per_s * unseen_s, config.max_reach)
+        away = away / (diagonal * reach)
         near = anchored & (away <= 1) & (cosine >= config.min_cosine)
         apart = 1 - box_iou(to_xyxy(expected), np.asarray(boxes_xyxy, np.float64))
         # Tracks seen a moment ago go first: an old one may only take what they leave.

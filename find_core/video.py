@@ -21,7 +21,7 @@ from find_core.images import check_image
 from find_core.results import Entity, Instance, Localization
 from find_core.timeline import Interval, IntervalCutter, Smoother, TimelineConfig
 from find_core.tracking import IdSource, Track, TrackChange, Tracker, TrackerConfig, stack
-from find_core.video_shots import difference, thumbnail
+from find_core.video_shots import THUMBNAIL_WIDTH_PX, motion_between, thumbnail
 
 if TYPE_CHECKING:
     from find_core.predictor import CompiledPrompt, Find, Scene
@@ -34,7 +34,8 @@ class StreamConfig:
     timeline: smoothing and hysteresis; None: opens at the threshold, closes at 0.7 of it.
     tracker: association.
     weak: a best candidate with this part of the threshold may continue a track, not begin one.
-    cut: how different two frames' thumbnails must be for a new shot, 0 to 1; None: no check.
+    cut: a new shot begins where two frames are less alike than this, -1 to 1, shifts of the camera
+        allowed for; None: no check.
     """
 
     timeline: TimelineConfig | None = None
@@ -188,6 +189,7 @@ class StreamLocalizer:
         self._first_ns: int | None = None
         self._last_ns: int | None = None
         self._thumbnail: np.ndarray | None = None
+        self._stalled = False
 
     def update(
         self, image_rgb: np.ndarray, stamp_ns: int, *, scene: Scene | None = None
@@ -204,7 +206,8 @@ class StreamLocalizer:
             ImageError: not (H, W, 3) uint8.
         """
         image_rgb = check_image(image_rgb, "Frame")
-        cut, time_s = self._begin_frame(image_rgb, int(stamp_ns))
+        time_s = self._begin_frame(int(stamp_ns))
+        cut = self._take_picture(image_rgb) or self._stalled
         scene = scene if scene is not None else self.find.encode(image_rgb)
         found = scene.localize_many(self.prompts, threshold=self.threshold, fast=self.fast)
         answers, events = [], []
@@ -218,20 +221,29 @@ class StreamLocalizer:
         self._index += 1
         return frame
 
-    def _begin_frame(self, image_rgb: np.ndarray, stamp_ns: int) -> tuple[bool, float]:
-        """Keep the clock: does a new shot begin, and seconds since the first frame."""
+    def _begin_frame(self, stamp_ns: int) -> float:
+        """Keep the clock; seconds since the first frame."""
         last, self._last_ns = self._last_ns, stamp_ns
         if last is not None and stamp_ns < last:  # time ran backwards: another recording
             index = self._index
             self.reset()
             self._index, self._last_ns = index, stamp_ns
         first = self._first_ns = stamp_ns if self._first_ns is None else self._first_ns
-        time_s = (stamp_ns - first) * 1e-9
+        self._stalled = last is not None and stamp_ns - last > self.timeline.break_s * 1e9
+        return (stamp_ns - first) * 1e-9
+
+    def _take_picture(self, image_rgb: np.ndarray) -> bool:
+        """Let the tracks follow the camera's own motion; True where a new shot begins."""
         before, self._thumbnail = self._thumbnail, thumbnail(image_rgb)
-        stalled = last is not None and stamp_ns - last > self.timeline.break_s * 1e9
-        if stalled or before is None or self.config.cut is None:
-            return stalled, time_s
-        return difference(before, self._thumbnail) > self.config.cut, time_s
+        if before is None:
+            return False
+        motion = motion_between(before, self._thumbnail)
+        if self.config.cut is not None and motion.likeness < self.config.cut:
+            return True
+        scale = image_rgb.shape[1] / THUMBNAIL_WIDTH_PX
+        for follower in self._followers:
+            follower.shift(motion.shift_px[0] * scale, motion.shift_px[1] * scale)
+        return False
 
     def state(self) -> dict[str, Any]:
         """Plain JSON with which `restore` continues as if the stream had never stopped."""
@@ -265,6 +277,10 @@ class _Follower:
         self.smoother, self.cutter = Smoother(timeline.smooth_s), IntervalCutter(timeline)
         self.trackers = [Tracker(config.tracker, ids) for _ in prompt.entity_embeddings]
         self.targets: list[int | None] = [None] * len(self.trackers)
+
+    def shift(self, dx_px: float, dy_px: float) -> None:
+        for tracker in self.trackers:
+            tracker.shift(dx_px, dy_px)
 
     def update(
         self, localization: Localization, time_s: float, stamp_ns: int, cut: bool

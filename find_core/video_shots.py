@@ -1,24 +1,86 @@
-"""Shot changes: two frames whose thumbnails have little in common."""
+"""Between two frames: how did the whole picture shift, or is this a new shot altogether?
+
+Seen on thumbnails by phase correlation: a panning camera shifts everything, so tracks shift along;
+where neither the old place nor the shifted one looks like the last frame, a new shot begins.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+THUMBNAIL_WIDTH_PX = 96
+CHANGED = 0.08  # of full brightness: more than noise and compression
+
+
+@dataclass(frozen=True)
+class Motion:
+    """From one frame to the next.
+
+    Attributes:
+        shift_px: (dx, dy), how far the picture moved, in pixels of the thumbnail.
+        likeness: of the two where they overlap after the shift, -1 to 1.
+    """
+
+    shift_px: tuple[float, float]
+    likeness: float
+
 
 def thumbnail(image_rgb: np.ndarray) -> np.ndarray:
-    """(18, 32, 3) float32 in [0, 1], contrast kept: enough to notice a new shot."""
+    """(h, 96) float32 brightness in [0, 1] of a (H, W, 3) uint8 picture, aspect kept."""
     # Every few pixels first: averaging a whole 4K frame would cost more than all the tracking.
-    step = max(1, min(image_rgb.shape[0] // 72, image_rgb.shape[1] // 128))
-    small = cv2.resize(image_rgb[::step, ::step], (32, 18), interpolation=cv2.INTER_AREA)
+    step = max(1, image_rgb.shape[1] // (2 * THUMBNAIL_WIDTH_PX))
+    coarse = np.ascontiguousarray(image_rgb[::step, ::step])
+    height_px = max(2, round(THUMBNAIL_WIDTH_PX * image_rgb.shape[0] / image_rgb.shape[1]))
+    gray = cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (THUMBNAIL_WIDTH_PX, height_px), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / 255
 
 
-def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """How unlike two thumbnails are, 0 to 1, blind to brightness: 1 minus their correlation, halved
-    where they are opposite; two flat frames differ by their colour alone."""
+def motion_between(before: np.ndarray, after: np.ndarray) -> Motion:
+    """How `after` came from `before`, two thumbnails; another size is another shot."""
+    if before.shape != after.shape:
+        return Motion((0.0, 0.0), -1.0)
+    still = likeness(before, after)
+    if still > 0.98:
+        return Motion((0.0, 0.0), still)
+    window = _hanning(before.shape)
+    # Not as phaseCorrelate(..., window): that writes the windowed pictures over its arguments.
+    (dx, dy), _ = cv2.phaseCorrelate(before * window, after * window)
+    shifted = likeness(*_overlap(before, after, round(dx), round(dy)))
+    # A shift has to explain the picture clearly better than standing still does.
+    if shifted > still + 0.25 * (1 - still):
+        return Motion((dx, dy), shifted)
+    return Motion((0.0, 0.0), still)
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """How alike two pictures of one size are, -1 to 1.
+
+    Their correlation (a dimmed light changes nothing), or by how few pixels changed (a thing that
+    moves before a plain wall changes the correlation, but is no new shot): the better of the two.
+    """
+    unchanged = 1 - 2 * float(np.mean(np.abs(a - b) > CHANGED))
     a_c, b_c = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a_c**2).sum() * (b_c**2).sum()))
-    if scale < 1e-3:
-        return float(abs(a.mean() - b.mean()))
-    return float(np.clip(1 - (a_c * b_c).sum() / scale, 0, 1))
+    return max(unchanged, float((a_c * b_c).sum() / scale)) if scale > 1e-6 else unchanged
+
+
+_WINDOWS: dict[tuple[int, ...], np.ndarray] = {}
+
+
+def _hanning(shape: tuple[int, ...]) -> np.ndarray:
+    if shape not in _WINDOWS:
+        _WINDOWS[shape] = cv2.createHanningWindow((shape[1], shape[0]), cv2.CV_32F)
+    return _WINDOWS[shape]
+
+
+def _overlap(a: np.ndarray, b: np.ndarray, dx: int, dy: int) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of both that show the same where `b` is `a` moved by (dx, dy)."""
+    h, w = a.shape
+    dx, dy = int(np.clip(dx, 1 - w, w - 1)), int(np.clip(dy, 1 - h, h - 1))
+    in_a = a[max(-dy, 0) : h - max(dy, 0), max(-dx, 0) : w - max(dx, 0)]
+    in_b = b[max(dy, 0) : h - max(-dy, 0), max(dx, 0) : w - max(-dx, 0)]
+    return in_a, in_b

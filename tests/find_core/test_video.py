@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from find_core.errors import FindError, ImageError, PromptError
 from find_core.video import StreamConfig, StreamLocalizer
-from find_core.video_shots import difference, thumbnail
+from find_core.video_shots import motion_between, thumbnail
 from tests.find_core.video_fakes import ColorFind, paint
 
 STEP_NS = 100_000_000
@@ -127,15 +128,52 @@ def test_given_scene_is_not_encoded_again():
     assert find.encoded == 1
 
 
-def noise(seed):
-    return np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+def texture(seed, height=240, width=640):
+    """Soft random blobs, wide enough for a camera to pan over."""
+    rough = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(rough, (0, 0), 6)
+    soft = 127 + (soft - soft.mean()) * 60 / soft.std()
+    return np.clip(soft, 0, 255).astype(np.uint8)
 
 
 def test_shot_change_is_seen_and_a_dimmer_is_not():
-    a, b = (thumbnail(np.kron(noise(s), np.ones((20, 20, 1), np.uint8))) for s in (0, 1))
-    assert difference(a, a) < 1e-6 and difference(a, 0.6 * a) < 1e-6
-    assert difference(a, b) > 0.5
-    assert difference(np.zeros_like(a), np.ones_like(a)) == 1.0
+    a, b = (thumbnail(texture(s)[:, :320]) for s in (0, 1))
+    assert motion_between(a, a).likeness > 0.999
+    assert motion_between(a, 0.6 * a).likeness > 0.999
+    assert motion_between(a, b).likeness < 0.5
+    assert motion_between(0 * a, 0 * a + 1).likeness == -1
+    small = a.copy()
+    small[10:20, 10:20] = 1 - small[10:20, 10:20]
+    assert motion_between(a, small).likeness > 0.8
+
+
+@pytest.mark.parametrize("dx, dy", [(40, 0), (-90, 10), (0, -30), (120, 20)])
+def test_camera_shift_is_measured(dx, dy):
+    wide = texture(3, 400, 800)
+    view = [wide[80 + y : 320 + y, 200 + x : 520 + x] for x, y in ((0, 0), (-dx, -dy))]
+    motion = motion_between(*map(thumbnail, view))
+    scale = 320 / 96
+    np.testing.assert_allclose(np.array(motion.shift_px) * scale, (dx, dy), atol=scale)
+    assert motion.likeness > 0.9
+
+
+def test_ids_survive_a_fast_pan_and_a_look_away():
+    """The camera turns by more than an object's size a frame, loses it from view, comes back."""
+    world = texture(5, 240, 1400) // 2
+    world[100:140, 320:360] = (220, 30, 30)
+    world[60:100, 400:440] = (220, 30, 30)
+    lefts = (
+        [200] * 5 + list(range(200, 700, 80)) + [700] * 15 + list(range(700, 200, -80)) + [200] * 5
+    )
+    stream, ids = StreamLocalizer(ColorFind(), "<red>"), []
+    for n, left in enumerate(lefts):
+        frame = stream.update(np.ascontiguousarray(world[:, left : left + 320]), n * STEP_NS)
+        assert not frame.cut
+        found = frame.localization.entities[0].instances
+        ids.append({i.track_id: i.box_xyxy[0] + left for i in found if i.track_id})
+    assert {} in ids, "out of view for a while"
+    whole = [{t: round(x / 80) * 80 for t, x in seen.items()} for seen in ids]
+    assert len(ids[0]) == 2 and all(seen.items() <= whole[0].items() for seen in whole)
 
 
 def test_state_round_trip_is_exact():

@@ -90,7 +90,8 @@ def test_a_new_thing_elsewhere_is_not_the_old_one():
 
 def test_forgotten_after_a_while():
     frames = [[(box(10, 10), A)]] * 5 + [[]] * 60 + [[(box(10, 10), A)]] * 5
-    assert run(Tracker(), frames)[-1] == [2]
+    assert run(Tracker(TrackerConfig(forget_s=4.0)), frames)[-1] == [2]
+    assert run(Tracker(TrackerConfig(forget_s=8.0)), frames)[-1] == [1]
 
 
 def test_one_frame_of_noise_gets_no_id():

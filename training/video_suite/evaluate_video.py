@@ -30,6 +30,7 @@ from find_core.timeline import (
 )
 from find_core.video import StreamConfig, StreamLocalizer, VideoFrame
 from training.video_suite import metrics
+from training.video_suite.oracle import OracleFind
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -176,7 +177,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def run_suite(
-    find: Find,
+    find: Find | None,
     clips_dir: str | Path,
     out_dir: str | Path,
     *,
@@ -189,6 +190,7 @@ def run_suite(
     Writes `out_dir`/video.json (every clip and the summary) and strips/*.jpg.
 
     Args:
+        find: a loaded model; None: the labels themselves, dropped and shaken (`OracleFind`).
         seed: of the clips to render. limit: only so many clips (a quick look).
 
     Returns:
@@ -203,11 +205,12 @@ def run_suite(
     (out_dir / "strips").mkdir(parents=True, exist_ok=True)
     rows = []
     for n, clip in enumerate(clips, 1):
-        rows.append(score_clip(find, clip, out_dir / "strips" / f"{clip.folder.name}.jpg"))
+        model: Any = OracleFind(clip) if find is None else find
+        rows.append(score_clip(model, clip, out_dir / "strips" / f"{clip.folder.name}.jpg"))
         if progress:
             progress(n, len(clips))
     summary = summarize(rows)
-    report = {"model": find.name, "fingerprint": find.fingerprint, "summary": summary}
+    report = {"model": model.name, "fingerprint": model.fingerprint, "summary": summary}
     part = out_dir / ".video.json.part"
     part.write_text(json.dumps(report | {"clips": rows}, indent=1) + "\n", encoding="utf-8")
     part.replace(out_dir / "video.json")
@@ -250,7 +253,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--clips", type=Path, default=Path("runs/video_suite"))
     parser.add_argument("--out", type=Path, default=Path("out/video_suite"))
-    parser.add_argument("--model", default="find-tabletop")
+    parser.add_argument(
+        "--model", default="find-tabletop", help="or oracle: the labels, dropped and shaken"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=1, help="of the clips to render")
     parser.add_argument("--limit", type=int, help="only so many clips")
@@ -258,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     import find_core
     from find_core.cli_localize import progress_bars
 
-    find = find_core.load(args.model, device=args.device)
+    find = None if args.model == "oracle" else find_core.load(args.model, device=args.device)
     with progress_bars(quiet=False) as bars:
         summary = run_suite(
             find,
