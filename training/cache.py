@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import argparse
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
 from training.data import coco, tabletop
-from training.data.augment import View, ViewConfig, make_view
+from training.data.augment import ViewConfig
 from training.data.records import Record
 from training.data.store import RowShape, StoreWriter
-
-PLAIN = 0
-"""Variant 0 is the plain view; higher numbers are random ones."""
+from training.data.views import PLAIN, normalise, view_of
 
 
 @dataclass(frozen=True)
@@ -38,14 +34,6 @@ class CacheJob:
     records: Sequence[Record]
     variants: Sequence[int]
     view: ViewConfig
-
-
-def view_of(record: Record, variant: int, config: ViewConfig) -> View:
-    """The variant's view; its randomness depends on the record and the variant alone."""
-    image, numbers = record.read()
-    seed = (zlib.crc32(record.key.encode()), variant)
-    rng = None if variant == PLAIN else np.random.default_rng(seed)
-    return make_view(image, numbers, config, rng)
 
 
 def fill(
@@ -60,13 +48,6 @@ def fill(
         for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
             writer.append(record.key, variant, view, [m[k] for m in maps])
     return len(todo)
-
-
-def normalise(images: Sequence[np.ndarray], vision: VisionConfig) -> torch.Tensor:
-    """(H, W, 3) uint8 pictures of one size -> (B, 3, H, W) float32 as the encoder wants them."""
-    x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (vision.mean, vision.std))
-    return (x - mean) / std
 
 
 def open_writer(

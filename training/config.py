@@ -102,8 +102,14 @@ class DataConfig:
     coco_panoptic: str = ""
     coco_captions: str = ""
     coco_split: str = "train2017"
+    coco_refs: str = ""
+    """Folder of refs.json (RefCOCO/+/g): referring sentences."""
+    coco_entities: str = ""
+    """FIND-Bench's entity_train2017.json: interleaved sentences."""
+    karpathy: str = ""
+    """dataset_coco.json: its val and test pictures leave training."""
     store: str = ""
-    """Feature store folder (training.cache fills it)."""
+    """Feature store folder (training.cache fills it); empty: encode as pictures are read."""
     view: ViewConfig = field(default_factory=ViewConfig)
     batch: BatchConfig = field(default_factory=BatchConfig)
 
@@ -121,7 +127,7 @@ class TrainConfig:
     frozen: tuple[str, ...] = ("pixel_decoder.",)
     """Prefixes of interface parameters that stay as they are (backbones always do)."""
     init: str = ""
-    """Checkpoint to start from."""
+    """Checkpoint folder (its frozen encoders are used too) or safetensors file to start from."""
     logit_scale: float = 1.0
     """Start of the shared temperature (its logarithm)."""
     precision: str = "fp32"

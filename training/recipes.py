@@ -36,7 +36,7 @@ def find_focalt_coco640() -> TrainConfig:
         model=FindConfig(
             name="find-focalt-coco640",
             vision=VisionConfig(
-                name="focalt", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375),
+                name="focal_dw", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375),
                 short_side_px=640, max_side_px=1024,
             ),
             language=LanguageConfig(

@@ -205,7 +205,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     try:
         config = override(recipe(args.recipe), args.set)
-        sources = open_sources(config.data)
+        sources = open_sources(config.data, config.model.vision)
         module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
         batches = Batches(
             sources.records, sources.store, sources.facts, config.data.batch, config.seed,

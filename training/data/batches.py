@@ -15,6 +15,7 @@ from torch import Tensor
 
 from training.data.asks import Ask, AskConfig, ask_everything
 from training.data.facts import Facts
+from training.data.live import LiveStore
 from training.data.records import InstanceLabel, Record
 from training.data.store import FeatureStore, StoredView
 
@@ -80,10 +81,10 @@ class Batch:
         return len(self.pictures)
 
 
-def load_picture(store: FeatureStore, record: Record, view: StoredView,
+def load_picture(store: FeatureStore | LiveStore, record: Record, view: StoredView,
                  min_px: int) -> tuple[Picture, list[Tensor]]:  # fmt: skip
     """One stored view and its four feature maps (C, h, w)."""
-    maps, numbers = store.load(view)
+    maps, numbers, view = store.load(view)
     counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
     visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
     masks = [coverage(numbers == k + 1) for k in visible]
@@ -123,7 +124,7 @@ class Batches:
     """
 
     def __init__(
-        self, records: Mapping[str, Record], store: FeatureStore, facts: Facts,
+        self, records: Mapping[str, Record], store: FeatureStore | LiveStore, facts: Facts,
         config: BatchConfig, seed: int = 0,
         reload: Callable[[], tuple[Mapping[str, Record], Facts]] | None = None,
     ) -> None:  # fmt: skip

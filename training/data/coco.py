@@ -6,6 +6,7 @@ ROOT/annotations/captions_<split>.json, ROOT/annotations/instances_<split>.json
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -63,7 +64,8 @@ def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]
         read = functools.partial(_read_panoptic, picture, png, tuple(s["id"] for s in segments))
         key = f"coco_panoptic/{split}/{image_id:012d}"
         texts = captions.get(image_id, ())
-        records.append(_record(key, read, instances, texts, exhaustive=True))
+        record = _record(key, read, instances, texts, exhaustive=True)
+        records.append(dataclasses.replace(record, source_ids=tuple(s["id"] for s in segments)))
     return records
 
 
@@ -86,7 +88,8 @@ def instance_records(root: str | Path, split: str = "train2017") -> list[Record]
         read = functools.partial(_read_instances, picture, size, shapes)
         key = f"coco_captions/{split}/{image['id']:012d}"
         texts = captions.get(image["id"], ())
-        records.append(_record(key, read, instances, texts, exhaustive=False))
+        record = _record(key, read, instances, texts, exhaustive=False)
+        records.append(dataclasses.replace(record, source_ids=tuple(a["id"] for a in wanted)))
     return records
 
 

@@ -75,6 +75,8 @@ class Record:
     absent: tuple[str, ...] = ()
     exhaustive: bool = True
     source: str = "tabletop"
+    source_ids: tuple[int, ...] = ()
+    """Each instance's number in its data set (COCO: panoptic segment or annotation id)."""
 
 
 def mirror_text(text: str) -> str:

@@ -52,7 +52,7 @@ def with_referring(
     """The record with its instances' referring sentences in front of the class names.
 
     Args:
-        annotation_ids: COCO annotation id of each instance of the record, in order.
+        annotation_ids: each instance's number in `sentences`, in order.
     """
     found = [
         PhraseLabel(text, (k,), "relation")
@@ -60,6 +60,57 @@ def with_referring(
         for text in sentences.get(number, ())
     ]
     return dataclasses.replace(record, phrases=(*found, *record.phrases))
+
+
+def annotation_segments(root: str | Path, split: str) -> dict[int, int]:
+    """COCO annotation id -> panoptic segment id: same picture and class, boxes that agree.
+
+    Referring expressions name instance annotations, panoptic pictures have segments. A pair counts
+    from a box IoU of 0.7; annotations without such a segment (crowds, merged ones) are left out.
+    """
+    folder = Path(root) / "annotations"
+    segments: dict[tuple[int, int], list[dict]] = {}
+    for annotation in read_json(folder / f"panoptic_{split}.json")["annotations"]:
+        for segment in annotation["segments_info"]:
+            key = annotation["image_id"], segment["category_id"]
+            segments.setdefault(key, []).append(segment)
+    table = {}
+    for a in read_json(folder / f"instances_{split}.json")["annotations"]:
+        rivals = segments.get((a["image_id"], a["category_id"]), [])
+        best = max(rivals, key=lambda s: box_iou(s["bbox"], a["bbox"]), default=None)
+        if best is not None and box_iou(best["bbox"], a["bbox"]) >= 0.7:
+            table[a["id"]] = best["id"]
+    return table
+
+
+def box_iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """IoU of two COCO boxes (x, y, width, height)."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    both = max(0.0, width) * max(0.0, height)
+    return both / max(1e-9, a[2] * a[3] + b[2] * b[3] - both)
+
+
+def enrich(
+    records: Sequence[Record], root: str | Path, split: str, refs: str = "", entities: str = ""
+) -> list[Record]:
+    """Panoptic records with referring sentences (folder of refs.json) and FIND-Bench sentences."""
+    by_segment: dict[int, list[str]] = {}
+    if refs:
+        segment_of = annotation_segments(root, split)
+        for number, texts in referring_sentences(refs, "train").items():
+            if number in segment_of:
+                by_segment.setdefault(segment_of[number], []).extend(texts)
+    spoken = entity_sentences(entities) if entities else {}
+    out = []
+    for record in records:
+        image = int(record.key.rsplit("/", 1)[1])
+        if refs:
+            record = with_referring(record, record.source_ids, by_segment)
+        if image in spoken:
+            record = with_entities(record, record.source_ids, spoken[image])
+        out.append(record)
+    return out
 
 
 def entity_sentences(path: str | Path) -> dict[int, list[tuple[str, list[int]]]]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from find_core.encoders.base import VisionConfig
 from find_core.errors import ImageError
 from training.data import coco, tabletop
 from training.data.facts import Facts, vocabulary
+from training.data.live import LiveStore
 from training.data.records import Record
+from training.data.references import enrich, karpathy_split, without_images
 from training.data.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -28,22 +31,29 @@ class Sources:
     records: Mapping[str, Record]
     facts: Facts
     names: list[str]
-    store: FeatureStore
+    store: FeatureStore | LiveStore
     config: DataConfig
+    vision: VisionConfig | None = None
 
     def reload(self) -> tuple[Mapping[str, Record], Facts]:
         """Labels as they are on disk now (scenes may still be rendered)."""
-        again = open_sources(self.config, known=self.facts)
+        again = open_sources(self.config, self.vision, known=self.facts)
         return again.records, again.facts
 
     def validation(self, store: str) -> Sources:
         """The val split of the rendered world, and COCO's val pictures."""
         config = dataclasses.replace(self.config, store=store, coco_split="val2017")
-        return open_sources(config, split="val", known=self.facts)
+        return open_sources(config, self.vision, split="val", known=self.facts)
 
 
-def open_sources(config: DataConfig, split: str = "train", known: Facts | None = None) -> Sources:
+def open_sources(
+    config: DataConfig, vision: VisionConfig | None = None, split: str = "train",
+    known: Facts | None = None,
+) -> Sources:  # fmt: skip
     """Read every label file the recipe names.
+
+    Args:
+        vision: needed where there is no feature store: pictures are then encoded as they come.
 
     Raises:
         ImageError: nothing is named, or a file is missing.
@@ -55,7 +65,7 @@ def open_sources(config: DataConfig, split: str = "train", known: Facts | None =
     for root, read in ((config.coco_panoptic, coco.panoptic_records),
                        (config.coco_captions, coco.instance_records)):  # fmt: skip
         if root and _has_split(root, config.coco_split, read is coco.panoptic_records):
-            real = read(root, config.coco_split)
+            real = _extended(read(root, config.coco_split), config, read is coco.panoptic_records)
             records += real
             classes |= {i.name for r in real for i in r.instances}
     if not records:
@@ -67,7 +77,25 @@ def open_sources(config: DataConfig, split: str = "train", known: Facts | None =
         facts = Facts({**known.matches, **facts.matches}, known.coco | facts.coco)
     names = vocabulary(i for r in records for i in r.instances)
     table = {r.key: r for r in records}
-    return Sources(table, facts, names, FeatureStore(config.store), config)
+    if config.store or vision is None:
+        return Sources(table, facts, names, FeatureStore(config.store), config, vision)
+    return Sources(table, facts, names, LiveStore(table, vision, config.view), config, vision)
+
+
+def _extended(records: list[Record], config: DataConfig, panoptic: bool) -> list[Record]:
+    """Referring and interleaved sentences added; pictures of other sets' tests left out."""
+    if (
+        panoptic
+        and (config.coco_refs or config.coco_entities)
+        and config.coco_split.startswith("train")
+    ):
+        records = enrich(
+            records, config.coco_panoptic, config.coco_split, config.coco_refs, config.coco_entities
+        )
+    if config.karpathy and config.coco_split.startswith("train"):
+        splits = karpathy_split(config.karpathy)
+        records = without_images(records, set(splits.get("val", {})) | set(splits.get("test", {})))
+    return records
 
 
 def _has_split(root: str, split: str, panoptic: bool) -> bool:

@@ -133,15 +133,15 @@ class FeatureStore:
         self._maps.clear()
         return sum(map(len, views.values()))
 
-    def load(self, view: StoredView) -> tuple[list[np.ndarray], np.ndarray]:
-        """Four float16 maps (C, h, w) and the (H, W) uint8 instance numbers."""
+    def load(self, view: StoredView) -> tuple[list[np.ndarray], np.ndarray, StoredView]:
+        """Four float16 maps (C, h, w), the (H, W) uint8 instance numbers, and the view as made."""
         row = self._table(view.part)[view.row]
         maps, start = [], 0
         for shape in self.shape.maps:
             size = 2 * int(np.prod(shape))
             maps.append(row[start : start + size].view(np.float16).reshape(shape))
             start += size
-        return maps, row[start:].reshape(self.shape.height, self.shape.width)
+        return maps, row[start:].reshape(self.shape.height, self.shape.width), view
 
     def _table(self, part: str) -> np.memmap:
         if part not in self._maps:

@@ -172,7 +172,7 @@ def test_store_gives_back_what_was_put_in(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     for value in range(3):
         (view,) = store.views[f"r{value}"]
-        maps, numbers = store.load(view)
+        maps, numbers, _ = store.load(view)
         assert view.mirrored == (value % 2 == 1) and (numbers == value).all()
         assert [m.shape for m in maps] == SHAPE.maps
         np.testing.assert_allclose(maps[3], value / 7, rtol=1e-3)
@@ -227,7 +227,7 @@ def mini_coco(tmp_path: Path) -> Path:
     write = {
         "panoptic": [{"image_id": 7, "file_name": "000000000007.png", "segments_info": segments}],
         "captions": [{"image_id": 7, "caption": "A cup on a wall. "}],
-        "instances": [{"image_id": 7, "category_id": 1, "iscrowd": 0, "area": 1200,
+        "instances": [{"id": 9, "image_id": 7, "category_id": 1, "iscrowd": 0, "area": 1200,
                        "segmentation": [[20, 10, 59, 10, 59, 39, 20, 39]]}],
     }  # fmt: skip
     for kind, rows in write.items():
@@ -306,3 +306,31 @@ def test_batches_are_seeded_and_consistent(config: TrainConfig) -> None:
             for prompt in ask.prompts:
                 assert (picture.mask(prompt.target) & prompt.stroke).sum() == prompt.stroke.sum()
     assert visual > 10 and absent > 10 and crossed > visual // 2
+
+
+def test_live_views_equal_stored_ones(config: TrainConfig, world: Path) -> None:
+    """A recipe without a store sees the same features, fresh."""
+    from training.data.live import LiveStore
+
+    sources = open_sources(config.data)
+    live = LiveStore(sources.records, config.model.vision, config.data.view)
+    key = next(iter(sources.store.views))
+    (stored,) = sources.store.views[key]
+    maps, numbers, _ = sources.store.load(stored)
+    row = list(sources.records).index(key)
+    again, labels, made = live.load(type(stored)("live", row, stored.variant, True, True))
+    assert np.array_equal(numbers, labels) and not made.mirrored
+    for a, b in zip(maps, again, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-3, rtol=1e-2)
+
+
+def test_without_a_store_pictures_are_encoded_as_they_come(config: TrainConfig) -> None:
+    import dataclasses
+
+    data = dataclasses.replace(config.data, store="")
+    sources = open_sources(data, config.model.vision)
+    stream = Batches(sources.records, sources.store, sources.facts, data.batch, 0)
+    batch = stream.batch(0)
+    assert len(batch) == data.batch.size and batch.features[0].shape[1] == 8
+    mirrored = [p for p in batch.pictures if p.view.mirrored]
+    assert 0 < len(mirrored) < len(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -73,3 +74,26 @@ def test_karpathy_split_and_leaving_out(tmp_path: Path) -> None:
     assert table == {"train": {7: ["A cup."]}, "val": {8: ["A dog."]}}
     assert references.without_images([record()], {7}) == []
     assert len(references.without_images([record()], set(table["val"]))) == 1
+
+
+def test_annotations_find_their_segments(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    segments = [{"id": 12, "category_id": 1, "bbox": [10, 10, 20, 20]},
+                {"id": 13, "category_id": 1, "bbox": [50, 10, 20, 20]},
+                {"id": 14, "category_id": 2, "bbox": [10, 10, 20, 20]}]  # fmt: skip
+    panoptic = {"images": [], "annotations": [{"image_id": 7, "segments_info": segments}]}
+    notes = [{"id": 50, "image_id": 7, "category_id": 1, "bbox": [51, 10, 20, 20]},
+             {"id": 51, "image_id": 7, "category_id": 1, "bbox": [80, 40, 5, 5]}]  # fmt: skip
+    for name, data in (("panoptic", panoptic), ("instances", {"images": [], "annotations": notes})):
+        (tmp_path / "annotations" / f"{name}_train2017.json").write_text(json.dumps(data))
+    assert references.annotation_segments(tmp_path, "train2017") == {50: 13}
+    (tmp_path / "refs.json").write_text(
+        json.dumps([{"ann_id": 50, "split": "train", "sentences": [{"sent": "right cup"}]}])
+    )
+    two = dataclasses.replace(record(), source_ids=(12, 13))
+    (rich,) = references.enrich([two], tmp_path, "train2017", refs=str(tmp_path))
+    assert [(p.text, p.instances) for p in rich.phrases] == [("right cup", (1,))]
+
+
+def test_box_iou_by_hand() -> None:
+    assert references.box_iou([0, 0, 2, 2], [1, 0, 2, 2]) == pytest.approx(2 / 6)
