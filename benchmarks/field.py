@@ -128,8 +128,7 @@ def querying(quick: bool) -> list[dict[str, Any]]:
     base, rows = lifter.field(), []
     # One copy has the thing that is asked for, the others lose it: the work is that of a large
     # field, not that of a hundred hits.
-    thing = base.query("red box", oracle)[0].voxel_rows
-    without = base.crop(np.setdiff1d(np.arange(len(base)), thing))
+    without = base.crop(base.relevancy("red box", oracle)[0] < 0.1)
     for size in SIZES[:4] if quick else SIZES:
         large = _one_thing(base, without, size)
         repeats = 3 if size > 500_000 else 9

@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   find-field query room.field "the <white mug> next to the <book>" --picture hits.png
   find-field query room.field "<this>" --ref this=mug.jpg@box:40,30,180,170 --json
   find-field export room.field room.ply --colors pca
+  find-field export outputs/room/find-field/RUN/config.yml room.field
   find-field info room.field
 """
 
@@ -97,10 +98,14 @@ def _add_query(commands: Any) -> None:
 
 
 def _add_export(commands: Any) -> None:
-    parser = _command(commands, "export", run_export, "a field as a point cloud or plain arrays",
-                      "find-field export room.field room.ply --colors pca")  # fmt: skip
-    parser.add_argument("field", type=Path, help="a .field file")
-    parser.add_argument("out", type=Path, help="a .ply or .npz file")
+    parser = _command(commands, "export", run_export, "a field, or a training run, in another form",
+                      "find-field export room.field room.ply --colors pca\n  "
+                      "find-field export outputs/room/find-field/RUN/config.yml room.field")  # fmt: skip
+    parser.add_argument(
+        "field", type=Path, help="a .field file, or config.yml of ns-train find-field"
+    )
+    parser.add_argument("out", type=Path, help="a .ply or .npz file; of a training run also .field")
+    parser.add_argument("--voxel", type=float, metavar="M", help="metres, of a training run")
     parser.add_argument("--colors", choices=("rgb", "pca"), default="rgb", help="of a .ply")
     parser.add_argument("--json", action="store_true", help="print a JSON summary")
 
@@ -140,10 +145,8 @@ def run_lift(options: argparse.Namespace) -> int:
 
 
 def run_query(options: argparse.Namespace) -> int:
-    from find_field.storage import load
-
     prompt = _prompt(options)
-    field = load(options.field)
+    field = _load(options.field)
     find = _load_model(options)
     settings = {"threshold": options.threshold}
     hits = field.query(prompt, find, max_hits=options.max_hits, **settings)
@@ -162,23 +165,46 @@ def run_query(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     from find_core.errors import FieldError
-    from find_field.storage import load
 
-    if options.out.suffix not in (".ply", ".npz"):
-        raise FieldError(f"Export to .ply or .npz, not {options.out.suffix or options.out.name!r}.")
-    field = load(options.field)
+    trained = options.field.suffix in (".yml", ".yaml")
+    kinds = (".field", ".ply", ".npz") if trained else (".ply", ".npz")
+    if options.out.suffix not in kinds:
+        raise FieldError(f"Export to {' or '.join(kinds)}, not {options.out.name!r}.")
+    field = _trained(options) if trained else _load(options.field)
     if options.out.suffix == ".ply":
         field.to_ply(options.out, colors=options.colors)
-    else:
+    elif options.out.suffix == ".npz":
         field.to_npz(options.out)
+    else:
+        field.save(options.out)
     _print({"out": str(options.out), "voxels": len(field)}, options.json)
     return 0
 
 
-def run_info(options: argparse.Namespace) -> int:
+def _load(path: Path) -> Any:
     from find_field.storage import load
 
-    _print(_summary(load(options.field)), options.json)
+    return load(path)
+
+
+def _trained(options: argparse.Namespace) -> Any:
+    """The field of a finished `ns-train find-field`, given its config.yml."""
+    from find_core.errors import FieldError
+
+    if not options.field.is_file():
+        raise FieldError(f"No file {options.field}: ns-train prints where its config.yml is.")
+    try:
+        from find_field.find_field_export import load_and_export
+    except ImportError as error:
+        raise FieldError(
+            f"A training run needs nerfstudio ({error}): pip install find_ros[field]."
+        ) from None
+    chosen = {} if options.voxel is None else {"voxel_size_m": options.voxel}
+    return load_and_export(options.field, **chosen)
+
+
+def run_info(options: argparse.Namespace) -> int:
+    _print(_summary(_load(options.field)), options.json)
     return 0
 
 

@@ -89,6 +89,8 @@ def test_export(lifted, tmp_path, capsys):
     [
         (["info", "nowhere.field"], "No field at"),
         (["lift", "nowhere", "--out", "x.field"], "No folder"),
+        (["export", "nowhere.yml", "x.field"], "ns-train prints"),
+        (["export", "nowhere.field", "x.field"], ".ply or .npz"),
         (["query", "x.field"], "either a prompt"),
         (["query", "x.field", "<a", "--threshold", "0.1"], "never closed"),
         (["query", "x.field", "<a>", "--ref", "a=b"], "NAME=IMAGE@KIND"),
