@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from find_core.encoders.base import build_language
+from find_core import checkpoint
+from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.checkpoints import (
@@ -58,10 +59,25 @@ def build_module(config: TrainConfig, facts: Facts, names: list[str], channels: 
     with torch.no_grad():
         model.heads.logit_scale.fill_(config.logit_scale)
     if config.init:
-        model.load_state_dict(load_weights(Path(config.init)))
+        model.load_state_dict(initial_weights(Path(config.init)))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
     return TrainStep(model, texts, facts, names, config)
+
+
+def initial_weights(source: Path) -> dict[str, torch.Tensor]:
+    """The interface's weights of a safetensors file or of a checkpoint folder."""
+    if source.is_file():
+        return load_weights(source)
+    tensors = checkpoint.read(source).tensors
+    return {n: v for n, v in tensors.items() if not n.startswith(("vision.", "language."))}
+
+
+def initial_vision(config: TrainConfig) -> VisionEncoder | None:
+    """The frozen vision encoder that a checkpoint folder brings along, if it does."""
+    if not config.init or Path(config.init).is_file():
+        return None
+    return checkpoint.build(checkpoint.read(config.init)).vision
 
 
 class Trainer:
@@ -205,7 +221,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     try:
         config = override(recipe(args.recipe), args.set)
-        sources = open_sources(config.data, config.model.vision)
+        sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
         module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
         batches = Batches(
             sources.records, sources.store, sources.facts, config.data.batch, config.seed,

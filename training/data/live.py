@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from find_core.encoders.base import VisionConfig, build_vision
+from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
 from training.data.augment import ViewConfig
 from training.data.records import Record
 from training.data.store import RowShape, StoredView
@@ -26,11 +26,12 @@ class LiveStore:
     """Reads like a `FeatureStore`."""
 
     def __init__(
-        self, records: Mapping[str, Record], vision: VisionConfig, view: ViewConfig
-    ) -> None:
+        self, records: Mapping[str, Record], vision: VisionConfig, view: ViewConfig,
+        encoder: VisionEncoder | None = None,
+    ) -> None:  # fmt: skip
         self.records, self.vision, self.view = records, vision, view
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.encoder = build_vision(vision).to(self._device)
+        self.encoder = (encoder or build_vision(vision)).to(self._device)
         self.shape = RowShape(tuple(self.encoder.channels), view.height, view.width)
         self._keys = list(records)
         # Whether a view is mirrored or cropped shows when it is made: `load` says so.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from find_core.encoders.base import VisionConfig
+from find_core.encoders.base import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
 from training.data import coco, tabletop
 from training.data.facts import Facts, vocabulary
@@ -48,12 +48,13 @@ class Sources:
 
 def open_sources(
     config: DataConfig, vision: VisionConfig | None = None, split: str = "train",
-    known: Facts | None = None,
+    known: Facts | None = None, encoder: VisionEncoder | None = None,
 ) -> Sources:  # fmt: skip
     """Read every label file the recipe names.
 
     Args:
-        vision: needed where there is no feature store: pictures are then encoded as they come.
+        vision: needed where there is no feature store: pictures are then encoded as they come,
+            by `encoder` where its weights come from a checkpoint.
 
     Raises:
         ImageError: nothing is named, or a file is missing.
@@ -79,7 +80,9 @@ def open_sources(
     table = {r.key: r for r in records}
     if config.store or vision is None:
         return Sources(table, facts, names, FeatureStore(config.store), config, vision)
-    return Sources(table, facts, names, LiveStore(table, vision, config.view), config, vision)
+    return Sources(
+        table, facts, names, LiveStore(table, vision, config.view, encoder), config, vision
+    )
 
 
 def _extended(records: list[Record], config: DataConfig, panoptic: bool) -> list[Record]:
