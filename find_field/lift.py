@@ -15,7 +15,7 @@ import numpy as np
 
 from find_core.errors import FieldError
 from find_field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
-from find_field.feature_field import PIXEL, SEMANTIC, Channel, FeatureField
+from find_field.feature_field import PIXEL, SEMANTIC, Channel, FeatureField, to_half
 from find_field.frames import PosedFrame, backproject, pixel_grid, transform, viewing_cosine
 from find_field.voxels import (
     GrowingArray,
@@ -300,4 +300,4 @@ def _basis_rows(kind: str, maps_Qhw: np.ndarray, embeddings_QD: np.ndarray) -> n
 def _channel(sums: _Sums, weight: np.ndarray) -> Channel:
     mean = sums.values.view / weight
     spread = sums.squares.view / weight[:, 0] - np.einsum("nk,nk->n", mean, mean)
-    return Channel(sums.basis, mean.astype(np.float16), np.maximum(spread, 0).astype(np.float16))
+    return Channel(sums.basis, to_half(mean), to_half(np.maximum(spread, 0)))

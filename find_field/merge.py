@@ -8,14 +8,14 @@ import numpy as np
 
 from find_core.errors import FieldError
 from find_field.basis import fit_basis
-from find_field.feature_field import Channel, FeatureField
+from find_field.feature_field import Channel, FeatureField, to_half
 from find_field.voxels import group, group_sum, pack, unpack
 
 
 def rebase(channel: Channel, basis: np.ndarray) -> Channel:
     """The channel's embeddings as coefficients of another basis (D, k)."""
     change = channel.basis.T @ basis
-    coefficients = (channel.coefficients.astype(np.float32) @ change).astype(np.float16)
+    coefficients = to_half(channel.coefficients.astype(np.float32) @ change)
     return replace(channel, basis=basis, coefficients=coefficients)
 
 
@@ -86,7 +86,7 @@ def _fuse_channel(x: Channel, y: Channel, fused) -> Channel:
     mean = fused(x.coefficients, y.coefficients)
     square = fused(_second_moment(x)[:, None], _second_moment(y)[:, None])[:, 0]
     variance = np.maximum(square - np.einsum("nk,nk->n", mean, mean), 0)
-    return Channel(x.basis, mean.astype(np.float16), variance.astype(np.float16))
+    return Channel(x.basis, to_half(mean), to_half(variance))
 
 
 def _second_moment(channel: Channel) -> np.ndarray:

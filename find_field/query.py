@@ -75,15 +75,24 @@ class EntityScorer:
         """(E + M, k): what cosines are needed of."""
         return np.concatenate([self._entities_Ek, self._words_Mk]).astype(np.float32)
 
-    def relevancy(self, cosines: np.ndarray, entity: int) -> np.ndarray:
-        """(n,) float32 in [0, 1] of one entity from cosines (E + M, n) with `queries`."""
-        bar = np.full(cosines.shape[1], self.config.bias, np.float32)
+    def margin(self, cosines: np.ndarray, entity: int) -> np.ndarray:
+        """(n,) float32: how far one entity's cosines (E + M, n) are above what they must beat."""
+        bar: Any = np.float32(self.config.bias)
         rivals = [*np.flatnonzero(self._rival_EE[entity])]
         rivals += range(len(self._rival_EE), len(cosines))
         for rival in rivals:
-            np.maximum(bar, cosines[rival], out=bar)
-        margin = np.float32(self.config.temperature) * (cosines[entity] - bar)
-        return 1 / (1 + np.exp(-np.clip(margin, -50, 50)))
+            bar = np.maximum(bar, cosines[rival])
+        return cosines[entity] - bar
+
+    def relevancy(self, margin: Any) -> Any:
+        """In [0, 1], float32, of margins."""
+        scaled = np.float32(self.config.temperature) * np.asarray(margin, np.float32)
+        return 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
+
+    def least_margin(self, relevancy: float) -> float:
+        """The margin from which the relevancy is at least this."""
+        share = min(max(relevancy, 1e-9), 1 - 1e-9)
+        return float(np.log(share / (1 - share)) / self.config.temperature)
 
 
 def relevancy(field: FeatureField, prompt: Any, find: Any, config: Any = None,
@@ -95,7 +104,8 @@ def relevancy(field: FeatureField, prompt: Any, find: Any, config: Any = None,
     """
     scorer = EntityScorer(field, prompt, find, resolve_config(find, config, overrides))
     cosines = field.directions.cosines(scorer.queries)
-    return np.stack([scorer.relevancy(cosines, e) for e in range(len(scorer.labels))])
+    margins = [scorer.margin(cosines, e) for e in range(len(scorer.labels))]
+    return scorer.relevancy(np.stack(margins))
 
 
 def query(field: FeatureField, prompt: Any, find: Any, config: QueryConfig | None = None,
@@ -122,8 +132,9 @@ def query(field: FeatureField, prompt: Any, find: Any, config: QueryConfig | Non
 def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
                  entity: int) -> FieldEntity:  # fmt: skip
     config, label = scorer.config, scorer.labels[entity]
-    per_voxel = scorer.relevancy(cosines, entity)
-    seeds = np.flatnonzero(per_voxel >= config.threshold)
+    margin = scorer.margin(cosines, entity)
+    # Compared as margins: a sigmoid over all voxels costs more than their cosines.
+    seeds = np.flatnonzero(margin >= scorer.least_margin(config.threshold))
     clusters = _clusters(field, seeds, config)
     scored = sorted(((_score(field, scorer, rows, entity), rows) for rows in clusters),
                     key=lambda item: -item[0])  # fmt: skip
@@ -134,8 +145,8 @@ def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
             continue
         rows = _grown(field, rows, taken, config)
         taken[rows] = True
-        hits.append(_hit(field, label, entity, score, rows, per_voxel[rows]))
-    best = hits[0].score if hits else _near_miss(field, scorer, per_voxel, entity)
+        hits.append(_hit(field, label, entity, score, rows, scorer.relevancy(margin[rows])))
+    best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
     return FieldEntity(label, entity, float(best), tuple(hits))
 
 
@@ -158,16 +169,16 @@ def mean_direction(field: FeatureField, rows: np.ndarray) -> np.ndarray:
 def _score(field: FeatureField, scorer: EntityScorer, rows: np.ndarray, entity: int) -> float:
     """Relevancy of a cluster's mean embedding: one stray voxel cannot make a hit."""
     cosines = scorer.queries @ mean_direction(field, rows)
-    return float(scorer.relevancy(cosines[:, None], entity)[0])
+    return float(scorer.relevancy(scorer.margin(cosines[:, None], entity))[0])
 
 
-def _near_miss(field: FeatureField, scorer: EntityScorer, per_voxel: np.ndarray,
+def _near_miss(field: FeatureField, scorer: EntityScorer, margin: np.ndarray,
                entity: int) -> float:  # fmt: skip
     """Score of the `min_points` most relevant voxels, kept below the threshold: it is no hit."""
-    few = min(scorer.config.min_points, len(per_voxel))
+    few = min(scorer.config.min_points, len(margin))
     if not few:
         return 0.0
-    rows = np.argpartition(per_voxel, -few)[-few:]
+    rows = np.argpartition(margin, -few)[-few:]
     return min(_score(field, scorer, rows, entity), np.nextafter(scorer.config.threshold, 0))
 
 
@@ -178,8 +189,8 @@ def _grown(field: FeatureField, seeds: np.ndarray, taken: np.ndarray,
         return seeds
     low, high = field.ijk[seeds].min(axis=0), field.ijk[seeds].max(axis=0)
     margin = (high - low) // 2 + 2 * config.link_voxels
-    near = ((field.ijk >= low - margin) & (field.ijk <= high + margin)).all(axis=1)
-    rows = np.flatnonzero(near & ~taken)
+    rows = _within(field.ijk, low - margin, high + margin)
+    rows = rows[~taken[rows]]
     alike = field.directions.cosines(mean_direction(field, seeds)[None], rows)[0]
     rows = rows[alike >= config.refine_cosine]
     clusters = _clusters(field, rows, config)
@@ -187,6 +198,15 @@ def _grown(field: FeatureField, seeds: np.ndarray, taken: np.ndarray,
     if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another thing
         return seeds
     return clusters[int(np.argmax(touching))]
+
+
+def _within(ijk: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Rows of the voxels in a box of coordinates, both ends included; axis by axis, on fewer rows."""
+    rows = np.flatnonzero((ijk[:, 0] >= low[0]) & (ijk[:, 0] <= high[0]))
+    for axis in (1, 2):
+        values = ijk[rows, axis]
+        rows = rows[(values >= low[axis]) & (values <= high[axis])]
+    return rows
 
 
 def _hit(field: FeatureField, label: str, entity: int, score: float, rows: np.ndarray,
