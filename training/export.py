@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +25,21 @@ from find_core.model.find import FindModel
 from find_core.predictor import Find
 from find_core.prompts import Prompt, PromptEntity
 from training.checkpoints import load_config, load_weights
+from training.config import override
 from training.data.tabletop import read_split
 from training.evaluation.tabletop_suite import Labelled
 
 
 def export(
-    run: Path, out: Path, weights: str, calibrate: Path | None, limit: int
+    run: Path,
+    out: Path,
+    weights: str,
+    calibrate: Path | None,
+    limit: int,
+    settings: Sequence[str] = (),
 ) -> dict[str, float]:
     """Write config.json and model.safetensors; returns the calibration."""
-    config = load_config(run)
+    config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
     model = FindModel(config.model, vision.channels, language.width)
     model.load_state_dict(load_weights(run / f"{weights}.safetensors"))
@@ -92,10 +99,13 @@ def main() -> None:
     parser.add_argument("--weights", default="last", choices=("last", "best"))
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
     parser.add_argument("--limit", type=int, default=60, help="scenes to calibrate on")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     try:
-        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit)
+        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
     except FindError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     print(f"{args.out}: {fitted or 'not calibrated'}")

@@ -27,7 +27,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(world: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """The tiny recipe on the miniature world, its feature store filled."""
     store = tmp_path_factory.mktemp("store")
-    config = override(recipe("tiny"), [f"data.tabletop={world}", f"data.store={store}"])
+    config = override(
+        recipe("tiny"), [f"data.tabletop={world}", f"data.store={store}", "data.batch.size=4"]
+    )
     encoder = build_vision(config.model.vision)
     writer = open_writer(str(store), "a", encoder, config.model.vision, config.data.view)
     records = [tabletop.record_of(s) for s in tabletop.read_split(world, "train")]
