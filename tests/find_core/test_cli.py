@@ -136,6 +136,7 @@ def test_info(tiny, capsys):
     assert main(["info", "--model", tiny]) == 0 and "fingerprint" in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:x.pt is not one")
 def test_import_refuses_what_is_none(tmp_path, capsys):
     (tmp_path / "x.pt").write_bytes(b"nothing")
     assert main(["import", str(tmp_path / "x.pt"), "--out", str(tmp_path / "out")]) == 2

@@ -194,7 +194,7 @@ def run_suite(
         seed: of the clips to render. limit: only so many clips (a quick look).
 
     Returns:
-        the summary: group -> measure -> {"mean", "low", "high", "n"} or a number.
+        the summary: group -> measure -> {"value", "low", "high", "n"} or a number.
     """
     clips_dir, out_dir = Path(clips_dir), Path(out_dir)
     if not list(clips_dir.glob("*/clip.json")):
@@ -241,7 +241,7 @@ def _cell(group: dict[str, Any], key: str) -> str:
     if key == "clips":
         return f"{value} ({group['clips_without_target']})"
     if isinstance(value, dict):
-        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
     return "-" if value is None else str(value)
 
 

@@ -125,9 +125,9 @@ def mean_interval(values: Sequence[float], seed: int = 0, draws: int = 1000) -> 
     """Mean with its bootstrapped 95 % interval over clips."""
     data = np.asarray([v for v in values if np.isfinite(v)], float)
     if not len(data):
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
+        return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
     rng = np.random.default_rng(seed)
     means = data[rng.integers(0, len(data), (draws, len(data)))].mean(1)
     low, high = np.percentile(means, [2.5, 97.5])
-    numbers = {"mean": float(data.mean()), "low": float(low), "high": float(high)}
+    numbers = {"value": float(data.mean()), "low": float(low), "high": float(high)}
     return {k: round(v, 4) for k, v in numbers.items()} | {"n": len(data)}

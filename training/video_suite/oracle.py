@@ -55,8 +55,10 @@ class OracleFind:
         return [Localization(best.score, (entity,), height, width)]
 
     def _instance(self, mask: np.ndarray) -> Instance:
-        shake = self.rng.integers(-self.shake_px, self.shake_px + 1, 2)
-        moved = np.roll(mask, shake, (0, 1))
+        dx, dy = self.rng.integers(-self.shake_px, self.shake_px + 1, 2)
+        shake = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+        size = mask.shape[::-1]
+        moved = cv2.warpAffine(mask.astype(np.uint8), shake, size, flags=cv2.INTER_NEAREST) > 0
         like = self._like + self.rng.normal(0, 0.3, 32)
         score = float(self.rng.uniform(0.6, 1.0))
         return Instance(score, moved, box_of_mask(moved), like / np.linalg.norm(like))

@@ -86,7 +86,7 @@ def test_suite_report(clips, tmp_path):
     known = summary["known kinds"]
     assert known["clips"] == 2 and known["clips_without_target"] == 1
     assert known["false_alarms_per_minute_offline"] == 0
-    assert known["r1_offline"]["mean"] == 1.0 and known["idf1"]["n"] == 2
+    assert known["r1_offline"]["value"] == 1.0 and known["idf1"]["n"] == 2
     report = json.loads((tmp_path / "video.json").read_text())
     assert len(report["clips"]) == 3 and report["fingerprint"] == "color-find"
     assert (tmp_path / "strips" / "twins.jpg").is_file()

@@ -112,5 +112,5 @@ def test_feature_idf1_matches_brute_force(frames):
 
 def test_mean_interval():
     out = mean_interval([1.0, 0.0, 1.0, 1.0, float("nan")])
-    assert out["mean"] == 0.75 and out["n"] == 4 and 0 <= out["low"] < 0.75 < out["high"] <= 1
+    assert out["value"] == 0.75 and out["n"] == 4 and 0 <= out["low"] < 0.75 < out["high"] <= 1
     assert mean_interval([])["n"] == 0

@@ -1,0 +1,84 @@
+"""Strips of real clips with their tracks, to be looked at: there are no labels to count.
+
+python -m training.video_suite.real_clips --clips shared/data/clips --out out/real_clips
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from find_core.drawing import contact_sheet, write_image
+from find_core.video_offline import VideoReport, localize_video
+from find_core.video_sources import open_source
+
+if TYPE_CHECKING:
+    from find_core.predictor import Find
+
+# Things that are there, and one that is not.
+PROMPTS = {
+    "02_cups.mp4": ("the <red cup>", "the <banana>"),
+    "bedroom.mp4": ("the <bed>", "the <pillow>", "the <frying pan>"),
+    "bottle-detection.mp4": ("the <bottle>", "the <teddy bear>"),
+}
+FRAMES_IN_STRIP = 12
+
+
+def strip_of(video: Path, count: int = FRAMES_IN_STRIP) -> np.ndarray:
+    """Evenly spaced frames of a video in two rows, (H, W, 3) uint8 RGB."""
+    frames = list(open_source(video).frames())
+    chosen = [frames[n] for n in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    captions = [f"{frame.time_s:.1f} s" for frame in chosen]
+    images = [frame.image for frame in chosen]
+    return contact_sheet(images, captions, columns=-(-count // 2))
+
+
+def facts(report: VideoReport, prompts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What can be counted without labels: relevance, intervals, tracks."""
+    out = []
+    for n, prompt in enumerate(prompts):
+        tracks = {e["track_id"] for e in report.events if e["prompt_index"] == n}
+        out.append(
+            {
+                "prompt": prompt,
+                "mean_relevance": round(float(report.raw[n].mean()), 3),
+                "intervals": [i.to_json() for i in report.intervals[n]],
+                "tracks": len(tracks),
+            }
+        )
+    return out
+
+
+def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
+    """Localize, draw, count; writes a folder and a strip per clip and prompt, and facts.json."""
+    answers: dict[str, Any] = {}
+    for name, prompts in PROMPTS.items():
+        folder = out / Path(name).stem
+        report = localize_video(open_source(clips / name), find, prompts, folder, fps=fps)
+        write_image(out / f"{folder.name}.png", strip_of(folder / "annotated.mp4"))
+        answers[name] = facts(report, prompts)
+    (out / "facts.json").write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+    return answers
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="find-tabletop")
+    parser.add_argument("--fps", type=float, default=4.0)
+    args = parser.parse_args(argv)
+    import find_core
+
+    print(json.dumps(run(find_core.load(args.model), args.clips, args.out, args.fps), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
