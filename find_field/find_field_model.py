@@ -65,6 +65,9 @@ class FindFieldModel(NerfactoModel):
         )  # fmt: skip
         # Not a module: its prompts are the viewer's, and no part of a checkpoint.
         self.panel = PromptPanel(self)
+        # The viewer looks for its elements among a module's own attributes only.
+        for name, element in self.panel.elements().items():
+            setattr(self, name, element)
 
     def get_param_groups(self) -> dict:
         return {

@@ -52,6 +52,16 @@ class PromptPanel:
         self.threshold = ViewerSlider("Threshold", 0.5, 0.0, 1.0, 0.01)
         self.draw = ViewerButton("Locate in 3D", cb_hook=lambda _: self.draw_hits())
 
+    def elements(self) -> dict[str, Any]:
+        """What the viewer shows, by attribute name."""
+        return {
+            "viewer_control": self.control,
+            "prompt_box": self.prompt,
+            "reference_box": self.reference,
+            "threshold_slider": self.threshold,
+            "locate_button": self.draw,
+        }
+
     def ask(self, text: str | None = None) -> bool:
         """Take the prompt box's text (or `text`); returns whether it could be understood."""
         from find_core.prompts import Prompt

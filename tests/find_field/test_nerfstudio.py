@@ -252,3 +252,31 @@ def test_panel_asks_and_says_what_is_wrong(model, oracle):
     torch.testing.assert_close(outputs["relevancy"][:, 0], want, atol=1e-5, rtol=1e-4)
     assert not model.panel.ask("the <mug") and "never closed" in model.panel.status
     assert not model.panel.ask("")
+
+
+def test_viewer_finds_the_panel(model):
+    from nerfstudio.viewer.utils import parse_object
+    from nerfstudio.viewer.viewer_elements import ViewerControl, ViewerElement
+
+    shown = {element.name for _, element in parse_object(model, ViewerElement, "Custom")}
+    assert {"Prompt", "Reference", "Threshold", "Locate in 3D"} <= shown
+    controls = parse_object(model, ViewerControl, "Custom")
+    assert [control for _, control in controls] == [model.panel.control]
+
+
+def test_hits_are_drawn_where_they_are_in_the_trained_frame(model, oracle, room):
+    from find_field.similarity import Similarity
+
+    similarity = Similarity(np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0], [0, 0, 1, -0.2]]), 2.5)
+    drawn = {}
+    scene = SimpleNamespace(add_label=lambda name, text: None,
+                            add_box=lambda name, *args: drawn.update({name: args}))  # fmt: skip
+    panel = model.panel
+    panel.control.viser_server = SimpleNamespace(scene=scene)
+    panel.find, panel._prompt = oracle, "red box"
+    panel.locate = lambda prompt, **kw: (room.query(prompt, oracle, **kw), similarity)
+    hit = panel.draw_hits()[0]
+    _, size, _, centre = drawn["/find/0"]
+    want = 10 * 2.5 * (similarity.M[:, :3] @ hit.T_world_object[:3, 3] + similarity.M[:, 3])
+    np.testing.assert_allclose(centre, want, atol=1e-6)
+    np.testing.assert_allclose(size, 25 * hit.extent_m)
