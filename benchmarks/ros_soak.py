@@ -144,9 +144,8 @@ def main() -> int:
         try:
             results = _soak(options, process)
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-                process.wait(20)
+            ended_s = _end(process)
+    results["seconds_to_end"] = ended_s
     results["exit_status"] = process.returncode
     missed = _judge(results)
     if options.json:
@@ -157,6 +156,19 @@ def main() -> int:
     if options.plot:
         _plot(results, options.plot)
     return 1 if options.check and missed else 0
+
+
+def _end(process: subprocess.Popen[bytes]) -> float:
+    """SIGINT; seconds until it is gone. A process that hangs is killed, which shows as its status."""
+    began_s = time.monotonic()
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return round(time.monotonic() - began_s, 2)
 
 
 def _parse() -> argparse.Namespace:

@@ -80,7 +80,9 @@ class CameraInput:
         image, *others = self._subscriptions
         reliable = self.config.reliability == "reliable"
         out = []
-        if self.silent_s() > 2.0:
+        if self.images and self.silent_s() > 2.0:
+            out.append(f"images have stopped coming on {image.topic_name}")
+        elif not self.images:
             out.append(qos.explain_silence(self._node, image.topic_name, self.type_name, reliable))
         if others and not self.depths:
             kind = "sensor_msgs/msg/Image"

@@ -158,7 +158,8 @@ class FieldServer(Node):
         began_s = time.monotonic()
         answer: dict[str, Any] = {"id": None, "prompt": text[:200], "error": "", "answer": None}
         try:
-            answer["id"], prompt = _read_query(text, self._shelf.all())
+            answer["id"] = _query_id(text)
+            prompt = read_prompt(text, self._shelf.all())
             answer["prompt"] = prompt.markup
             hits = self._ready().query(prompt, threshold=self.parameters.threshold)
             answer["answer"] = hits.to_json()
@@ -236,13 +237,12 @@ class FieldServer(Node):
         return self.camera.waits_for() if self.camera is not None else []
 
 
-def _read_query(text: str, images: dict[str, np.ndarray]) -> tuple[Any, Any]:
-    """(id, Prompt) of a query: a sentence, or prompt JSON with an optional "id"."""
-    query_id = None
+def _query_id(text: str) -> Any:
+    """The optional "id" of a query in JSON; what else is wrong with it `read_prompt` says."""
     if text.lstrip().startswith("{"):
-        with contextlib.suppress(ValueError):  # read_prompt says what is wrong
-            query_id = json.loads(text).get("id")
-    return query_id, read_prompt(text, images)
+        with contextlib.suppress(ValueError):
+            return json.loads(text).get("id")
+    return None
 
 
 def main(args: list[str] | None = None) -> int:

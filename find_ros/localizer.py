@@ -142,7 +142,7 @@ class Localizer(LifecycleNode):
 
     def _start_itself(self) -> None:
         self._autostart.cancel()
-        if self.trigger_configure() == SUCCESS:
+        if self.trigger_configure() == SUCCESS and self.context.ok():
             self.trigger_activate()
 
     def _stop_working(self, timeout_s: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,12 +23,16 @@ def run_node(
     table: Sequence[Param],
     args: Sequence[str] | None = None,
 ) -> int:
-    """Spin a node until SIGINT, SIGTERM or `rclpy.shutdown`; returns the exit status.
+    """Spin a node until SIGINT, SIGTERM or `rclpy.shutdown`, then end the process.
 
     Args:
         create: makes the node; its `close()` is called at the end if it has one, and an
-            `exit_status` attribute is handed back.
+            `exit_status` attribute is the process's.
         table: its parameters, for --help.
+
+    Returns:
+        0 after --help; otherwise not at all. The process ends with 2 after a sentence about wrong
+        parameters, 0 after a signal.
     """
     given = sys.argv[1:] if args is None else list(args)
     if "-h" in given or "--help" in given:
@@ -43,14 +48,14 @@ def run_node(
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
     rclpy.init(args=list(args) if args is not None else None)
-    node = None
+    node, status = None, 1  # 1: whatever was not foreseen below
     try:
         node = create()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        status = int(getattr(node, "exit_status", 0))
     except (
         FindError,
         ValueError,
@@ -59,21 +64,19 @@ def run_node(
         ParameterException,
     ) as error:
         print(f"find_ros: {error}", file=sys.stderr)
-        return 2
+        status = 2
     finally:
         # What follows a signal must not be stopped by the next one, nor by a thread that hangs.
-        watchdog = threading.Timer(2 * GRACE_S, os._exit, [0])
+        watchdog = threading.Timer(2 * GRACE_S, os._exit, [status])
         watchdog.daemon = True
         watchdog.start()
-        finished = _close(node)
+        _close(node)
         rclpy.try_shutdown()
-    status = int(getattr(node, "exit_status", 0))
     sys.stdout.flush()
     sys.stderr.flush()
-    if not finished:
-        os._exit(status)
-    watchdog.cancel()
-    return status
+    # The node has left the network and its threads have stopped (or hang in a model). Python's own
+    # tear-down, with torch loaded, takes seconds that a launch file would wait for.
+    os._exit(status)
 
 
 def help_text(about: str, table: Sequence[Param]) -> str:
@@ -85,13 +88,10 @@ def help_text(about: str, table: Sequence[Param]) -> str:
     return "\n".join(lines)
 
 
-def _close(node: Any) -> bool:
-    """Let the node end its threads; False when one is still at work."""
+def _close(node: Any) -> None:
+    """Let the node end its threads, as far as they do, and leave the network."""
     if node is None:
-        return True
-    try:
-        finished = bool(node.close()) if hasattr(node, "close") else True
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        node.close()
         node.destroy_node()
-        return finished
-    except KeyboardInterrupt:
-        return False
