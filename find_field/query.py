@@ -30,6 +30,8 @@ class QueryConfig:
     refine_cosine: float = 0.85
     """A hit is grown over touching voxels this similar to its own mean: words find the seed, what
     was seen finds the outline. 1 or more switches this off."""
+    refine_relevancy: float = 0.35
+    """...and at least this relevant."""
     min_points: int = 12
     """Smaller clusters are not reported."""
     max_hits: int = 10
@@ -140,11 +142,13 @@ def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
                     key=lambda item: -item[0])  # fmt: skip
     hits: list[FieldHit] = []
     taken = np.zeros(len(field), bool)
+    free = margin >= scorer.least_margin(min(config.refine_relevancy, config.threshold))
     for score, rows in scored:
         if score < config.threshold or len(hits) == config.max_hits or taken[rows].any():
             continue
-        rows = _grown(field, rows, taken, config)
+        rows = _grown(field, rows, free, config)
         taken[rows] = True
+        free[rows] = False
         hits.append(_hit(field, label, entity, score, rows, scorer.relevancy(margin[rows])))
     best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
     return FieldEntity(label, entity, float(best), tuple(hits))
@@ -182,15 +186,15 @@ def _near_miss(field: FeatureField, scorer: EntityScorer, margin: np.ndarray,
     return min(_score(field, scorer, rows, entity), np.nextafter(scorer.config.threshold, 0))
 
 
-def _grown(field: FeatureField, seeds: np.ndarray, taken: np.ndarray,
+def _grown(field: FeatureField, seeds: np.ndarray, free: np.ndarray,
            config: QueryConfig) -> np.ndarray:  # fmt: skip
-    """The voxels that touch `seeds` and look like them, within twice their extent."""
+    """The free voxels that touch `seeds` and look like them, within twice their extent."""
     if config.refine_cosine >= 1:
         return seeds
     low, high = field.ijk[seeds].min(axis=0), field.ijk[seeds].max(axis=0)
     margin = (high - low) // 2 + 2 * config.link_voxels
     rows = _within(field.ijk, low - margin, high + margin)
-    rows = rows[~taken[rows]]
+    rows = rows[free[rows]]
     alike = field.directions.cosines(mean_direction(field, seeds)[None], rows)[0]
     rows = rows[alike >= config.refine_cosine]
     clusters = _clusters(field, rows, config)
