@@ -56,7 +56,9 @@ class Board:
     """All questions' answers, known and held-out kinds apart."""
 
     overlaps: dict[tuple[str, str], Overlaps] = field(default_factory=lambda: defaultdict(Overlaps))
-    presence: dict[str, Separation] = field(default_factory=lambda: defaultdict(Separation))
+    presence: dict[tuple[str, str], Separation] = field(
+        default_factory=lambda: defaultdict(Separation)
+    )
     right: dict[str, Answers] = field(default_factory=lambda: defaultdict(Answers))
     by_kind: dict[tuple[str, str], Answers] = field(default_factory=lambda: defaultdict(Answers))
 
@@ -71,8 +73,8 @@ class Board:
         out: dict[str, Any] = {"known": {}, "held_out": {}}
         for (question, side), overlaps in sorted(self.overlaps.items()):
             out[side][question] = overlaps.figures()
-        for side, separation in self.presence.items():
-            out[side]["presence"] = separation.figures()
+        for (side, claim), separation in self.presence.items():
+            out[side][f"presence_of_{claim}"] = separation.figures()
         for name, answers in self.right.items():
             out["known"][name] = answers.figure()
         kinds: dict[str, dict[str, float]] = defaultdict(dict)
@@ -168,10 +170,16 @@ def ask_phrases(
             f"text_{phrase['type']}", instance, labelled, entity.mask, truth, best_of(oracle, truth)
         )
         side = side_of(instance)
-        board.presence[side].present.add(entity.score, group_of(instance, labelled))
+        group = group_of(instance, labelled)
+        board.presence[side, kind_of_claim(phrase["type"])].present.add(entity.score, group)
         if phrase["type"] == "relation" and side == "known" and has_lookalike(labelled, instance):
             hit = mask_iou(entity.mask, truth) > 0.5
             board.right["relation_right_instance"].add(hit, group_of(instance, labelled))
+
+
+def kind_of_claim(phrase_type: str) -> str:
+    """Is it said that a thing is there, or that it stands somewhere?"""
+    return "things" if phrase_type in ("name", "attribute", "category") else "relations"
 
 
 def has_lookalike(labelled: Labelled, instance: dict[str, Any]) -> bool:
@@ -255,12 +263,14 @@ def ask_absent(
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Things that are not there: their scores must lie below those of things that are."""
-    texts = [a["text"] for a in labelled.data["absent"]]
-    chosen = [texts[k] for k in rng.permutation(len(texts))[:MAX_ABSENT]]
+    absent = labelled.data["absent"]
+    chosen = [absent[k] for k in rng.permutation(len(absent))[:MAX_ABSENT]]
     side = "held_out" if split == "held" else "known"
-    for answer in scene.localize_many([Prompt((PromptEntity(t),)) for t in chosen]):
-        group = f"{labelled.data['folder']}/{labelled.data['index']}"
-        board.presence[side].absent.add(answer.entities[0].score, group)
+    group = f"{labelled.data['folder']}/{labelled.data['index']}"
+    answers = scene.localize_many([Prompt((PromptEntity(a["text"]),)) for a in chosen])
+    for item, answer in zip(chosen, answers, strict=True):
+        score = answer.entities[0].score
+        board.presence[side, kind_of_claim(item["type"])].absent.add(score, group)
 
 
 def ask_clicks(

@@ -100,7 +100,7 @@ def test_a_perfect_find_gets_perfect_figures(world: Path, monkeypatch: pytest.Mo
     for side in ("known", "held_out"):
         for question in ("text_name", "reference", "sentence", "click"):
             assert figures[side][question]["miou"]["value"] > 0.9, (side, question)
-        assert figures[side]["presence"]["auc"]["value"] == 1.0
+        assert figures[side]["presence_of_things"]["auc"]["value"] == 1.0
     assert set(figures["held_out_miou_by_kind"]) == {"ball"}
     assert figures["known"]["text_name"]["oracle_miou"]["value"] > 0.9
 
