@@ -18,6 +18,7 @@ import numpy as np
 
 from find_core.errors import FindError, PromptError
 from find_core.images import check_image
+from find_core.instances import parts_of, single_things
 from find_core.results import Entity, Instance, Localization
 from find_core.timeline import Interval, IntervalCutter, Smoother, TimelineConfig
 from find_core.tracking import IdSource, Track, TrackChange, Tracker, TrackerConfig, stack
@@ -309,9 +310,9 @@ class _Follower:
         self, k: int, entity: Entity, tracker: Tracker, time_s: float
     ) -> tuple[Entity, list[TrackChange]]:
         """Give the instances of entity `k` their track ids; the entity is the steadiest of them."""
-        found = list(entity.instances) if entity.found else []
+        found = single_things(entity.instances) if entity.found else []
         weak = not found and entity.score >= self.config.weak * self.level and entity.mask.any()
-        candidates: list[Instance] = [entity] if weak else found
+        candidates = parts_of(entity)[:1] if weak else found
         width = len(entity.embedding)
         owners, changes = tracker.update(
             stack([c.box_xyxy for c in candidates], 4),
@@ -355,8 +356,8 @@ class _Follower:
 
 def _index_of(entity: Entity, found: Sequence[Instance]) -> int:
     """Which of the instances is the frame's own best candidate."""
-    same = [n for n, i in enumerate(found) if np.array_equal(i.box_xyxy, entity.box_xyxy)]
-    return same[0] if same else 0
+    shared = [np.count_nonzero(instance.mask & entity.mask) for instance in found]
+    return int(np.argmax(shared))
 
 
 def _vote(owners: Sequence[Track | None], chosen: int) -> None:

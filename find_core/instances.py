@@ -1,0 +1,75 @@
+"""From masks to single things: one mask that covers two separate things is two instances.
+
+Networks let look-alikes share a mask. To follow things, or to reach for one, they must be apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from find_core.results import Instance, box_of_mask
+
+MIN_SHARE = 0.25  # of the largest part: smaller ones are crumbs
+MIN_GAP = 0.35  # of the smaller part: nearer ones may be one thing behind a pole
+SAME_SHARE = 0.6  # of the smaller of two masks: covered so far, both are the same thing
+
+
+def single_things(instances: Sequence[Instance]) -> list[Instance]:
+    """Instances whose masks are taken apart where their parts lie apart, best first, none twice.
+
+    Args:
+        instances: with (H, W) bool masks; parts keep the score and embedding of their whole.
+    """
+    parts = [part for instance in instances for part in parts_of(instance)]
+    kept: list[Instance] = []
+    for part in sorted(parts, key=lambda p: -p.score):
+        if not any(_same(part, other) for other in kept):
+            kept.append(part)
+    return kept
+
+
+def parts_of(instance: Instance) -> list[Instance]:
+    """The instance itself, or one for each of its parts that stand well apart, largest first."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        instance.mask.astype(np.uint8), connectivity=8
+    )
+    if count <= 2:
+        return [instance]
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    large = [int(n) + 1 for n in np.argsort(-areas) if areas[n] >= MIN_SHARE * areas.max()]
+    groups: list[list[int]] = []
+    for label in large:
+        near = [g for g in groups if any(not _apart(stats[label], stats[k]) for k in g)]
+        joined = [k for g in near for k in g] + [label]
+        groups = [g for g in groups if g not in near] + [joined]
+    if len(groups) == 1:
+        return [instance]
+    masks = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
+    return [
+        Instance(instance.score, mask, box_of_mask(mask), instance.embedding)
+        for mask in reversed(masks)
+    ]
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do the boxes (x, y, w, h, area) of two parts leave a gap that is wide for their size?"""
+    gap_x = max(a[0], b[0]) - min(a[0] + a[2], b[0] + b[2])
+    gap_y = max(a[1], b[1]) - min(a[1] + a[3], b[1] + b[3])
+    gap = float(np.hypot(max(gap_x, 0), max(gap_y, 0)))
+    smaller = min(np.hypot(a[2], a[3]), np.hypot(b[2], b[3]))
+    return bool(gap > MIN_GAP * smaller)
+
+
+def _same(a: Instance, b: Instance) -> bool:
+    """Does either mask cover most of the other?"""
+    low = np.maximum(a.box_xyxy[:2], b.box_xyxy[:2]).astype(int)
+    high = np.minimum(a.box_xyxy[2:], b.box_xyxy[2:]).astype(int)
+    if (high <= low).any():
+        return False
+    window = np.s_[low[1] : high[1], low[0] : high[0]]
+    shared = np.count_nonzero(a.mask[window] & b.mask[window])
+    smaller = min(np.count_nonzero(a.mask), np.count_nonzero(b.mask))
+    return shared > SAME_SHARE * smaller

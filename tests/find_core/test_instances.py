@@ -1,0 +1,78 @@
+"""Masks taken apart, and put together again only where that is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from find_core.instances import parts_of, single_things
+from find_core.results import Instance, box_of_mask
+
+
+def thing(*boxes, score=0.9, size=(80, 120)):
+    """An instance whose mask is the union of rectangles (x, y, w, h)."""
+    mask = np.zeros(size, bool)
+    for x, y, w, h in boxes:
+        mask[y : y + h, x : x + w] = True
+    return Instance(score, mask, box_of_mask(mask), np.eye(4)[0])
+
+
+def boxes(instances):
+    return sorted(tuple(int(v) for v in i.box_xyxy) for i in instances)
+
+
+def test_smoke_two_look_alikes_in_one_mask():
+    both = thing((10, 10, 20, 20), (60, 30, 20, 24))
+    parts = parts_of(both)
+    assert boxes(parts) == [(10, 10, 30, 30), (60, 30, 80, 54)]
+    assert [p.mask.sum() for p in parts] == [480, 400], "largest first"
+    assert all(p.score == both.score for p in parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(10, 10, 20, 20)],
+        [(10, 10, 20, 20), (34, 10, 20, 20)],  # one thing behind a narrow pole
+        [(10, 10, 20, 20), (60, 30, 5, 5)],  # a crumb
+    ],
+)
+def test_what_stays_whole(parts):
+    whole = thing(*parts)
+    assert parts_of(whole) == [whole]
+
+
+def test_three_in_a_row_two_of_them_near():
+    parts = parts_of(thing((0, 0, 20, 20), (23, 0, 20, 20), (80, 0, 20, 20)))
+    assert boxes(parts) == [(0, 0, 43, 20), (80, 0, 100, 20)]
+
+
+def test_what_two_masks_share_stands_once():
+    both, one = thing((10, 10, 20, 20), (60, 30, 20, 20)), thing((60, 30, 20, 19), score=0.95)
+    kept = single_things([both, one])
+    assert boxes(kept) == [(10, 10, 30, 30), (60, 30, 80, 49)] and kept[0].score == 0.95
+
+
+def test_neighbours_that_overlap_a_little_are_both_kept():
+    assert len(single_things([thing((10, 10, 30, 20)), thing((35, 10, 30, 20))])) == 2
+
+
+def test_empty():
+    assert single_things([]) == [] and len(parts_of(thing())) == 1
+
+
+rectangles = st.tuples(
+    st.integers(0, 100), st.integers(0, 60), st.integers(2, 30), st.integers(2, 30)
+)
+
+
+@given(st.lists(rectangles, min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_feature_parts_are_disjoint_and_inside(shapes):
+    whole = thing(*shapes)
+    parts = parts_of(whole)
+    total = np.sum([p.mask for p in parts], axis=0)
+    assert total.max() == 1 and not (total.astype(bool) & ~whole.mask).any()
+    assert boxes(single_things(parts)) == boxes(parts)
