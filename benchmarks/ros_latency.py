@@ -10,6 +10,7 @@ cameras and listeners are another process, over DDS, with the shipped Fast DDS p
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -308,7 +309,12 @@ def _camera(plan: dict[str, Any]) -> int:
     node.create_subscription(Image, "/localizer/label_image", lambda m: None, 5)
     if plan.get("lockstep"):
         node.create_subscription(String, plan["lockstep"], lambda m: answered.set(), 5)
-    threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
+
+    def spin() -> None:
+        with contextlib.suppress(Exception):  # the other process ends this one in mid-spin
+            rclpy.spin(node)
+
+    threading.Thread(target=spin, daemon=True).start()
     width, height = plan["size"]
     rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     message = array_to_image(rgb, "rgb8", Header(frame_id="camera"))
