@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-from launch_ros.actions import Node
-
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
 
 SHARE = Path(__file__).resolve().parents[1]
 YES = ("true", "1", "yes", "on")
