@@ -26,7 +26,7 @@ def single_things(instances: Sequence[Instance]) -> list[Instance]:
     parts = [part for instance in instances for part in parts_of(instance)]
     kept: list[Instance] = []
     for part in sorted(parts, key=lambda p: -p.score):
-        if not any(_same(part, other) for other in kept):
+        if not any(same(part, other) for other in kept):
             kept.append(part)
     return kept
 
@@ -45,7 +45,7 @@ def parts_of(instance: Instance) -> list[Instance]:
         near = [g for g in groups if any(not _apart(stats[label], stats[k]) for k in g)]
         joined = [k for g in near for k in g] + [label]
         groups = [g for g in groups if g not in near] + [joined]
-    if len(groups) == 1:
+    if len(groups) == 1 and len(groups[0]) == count - 1:  # whole, and no crumbs to drop
         return [instance]
     masks = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
     return [
@@ -63,7 +63,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(gap > MIN_GAP * smaller)
 
 
-def _same(a: Instance, b: Instance) -> bool:
+def same(a: Instance, b: Instance) -> bool:
     """Does either mask cover most of the other?"""
     low = np.maximum(a.box_xyxy[:2], b.box_xyxy[:2]).astype(int)
     high = np.minimum(a.box_xyxy[2:], b.box_xyxy[2:]).astype(int)

@@ -30,7 +30,14 @@ __all__ = ["CompiledPrompt", "Find", "Scene", "load"]
 
 CACHED_PROMPTS = 64
 # Settings that change what is made of vectors, not the vectors.
-NOT_VECTORS = ("name", "relevance_scale", "relevance_bias", "threshold", "selection")
+NOT_VECTORS = (
+    "name",
+    "relevance_scale",
+    "relevance_bias",
+    "threshold",
+    "selection",
+    "single_things",
+)
 CLASS_SENTENCE = "Describe the concept of {}."
 
 

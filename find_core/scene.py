@@ -17,6 +17,7 @@ from torch import Tensor
 from find_core import postprocess
 from find_core.compiled import CompiledPrompt, stack_states, to_unit
 from find_core.errors import FindError, PromptError
+from find_core.instances import parts_of, same, single_things
 from find_core.interactive import interact
 from find_core.model.heads import Outputs, unit
 from find_core.model.image_state import ImageState, resize
@@ -282,6 +283,9 @@ class Scene:
                 for n, m in zip(chosen, masks, strict=True)
             ]
             first = found_all[0]
+            if self.find.config.single_things:
+                first = parts_of(first)[0]
+                found_all = [first, *(p for p in single_things(found_all) if not same(p, first))]
             found = bool(first.score >= least and first.mask.any())
             passed = sorted(found_all, key=lambda i: -i.score) if found else []
             entities.append(

@@ -36,12 +36,16 @@ def test_smoke_two_look_alikes_in_one_mask():
     [
         [(10, 10, 20, 20)],
         [(10, 10, 20, 20), (34, 10, 20, 20)],  # one thing behind a narrow pole
-        [(10, 10, 20, 20), (60, 30, 5, 5)],  # a crumb
     ],
 )
 def test_what_stays_whole(parts):
     whole = thing(*parts)
     assert parts_of(whole) == [whole]
+
+
+def test_crumbs_are_dropped():
+    parts = parts_of(thing((10, 10, 20, 20), (60, 30, 5, 5)))
+    assert boxes(parts) == [(10, 10, 30, 30)]
 
 
 def test_three_in_a_row_two_of_them_near():

@@ -289,3 +289,14 @@ def test_selection_by_score_takes_the_best_score():
     )
     with pytest.raises(fc.CheckpointError, match="selection"):
         type(find.config).from_dict(find.config.to_dict() | {"selection": "magic"})
+
+
+def test_single_things_take_masks_apart():
+    plain, apart = tiny_find(), tiny_find(single_things=True)
+    assert plain.fingerprint == apart.fingerprint
+    for prompt in ("mug", "plate"):
+        whole = plain.encode(IMAGE).localize(prompt, threshold=0.0).entities[0]
+        part = apart.encode(IMAGE).localize(prompt, threshold=0.0).entities[0]
+        assert part.score == pytest.approx(whole.score)
+        assert part.mask.any() and not (part.mask & ~whole.mask).any()
+        assert any(np.array_equal(part.mask, i.mask) for i in part.instances)
