@@ -13,7 +13,7 @@ import numpy as np
 from find_core.results import Instance, box_of_mask
 
 MIN_SHARE = 0.25  # of the largest part: smaller ones are crumbs
-MIN_GAP = 0.35  # of the smaller part: nearer ones may be one thing behind a pole
+MIN_GAP = 0.35  # of the larger part: nearer ones may be one thing behind a pole, or its lid
 SAME_SHARE = 0.6  # of the smaller of two masks: covered so far, both are the same thing
 
 
@@ -59,8 +59,8 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     gap_x = max(a[0], b[0]) - min(a[0] + a[2], b[0] + b[2])
     gap_y = max(a[1], b[1]) - min(a[1] + a[3], b[1] + b[3])
     gap = float(np.hypot(max(gap_x, 0), max(gap_y, 0)))
-    smaller = min(np.hypot(a[2], a[3]), np.hypot(b[2], b[3]))
-    return bool(gap > MIN_GAP * smaller)
+    larger = max(np.hypot(a[2], a[3]), np.hypot(b[2], b[3]))
+    return bool(gap > MIN_GAP * larger)
 
 
 def same(a: Instance, b: Instance) -> bool:
