@@ -33,14 +33,14 @@ def trainer(config: TrainConfig, folder: Path) -> Trainer:
 
 def test_overfitting_the_miniature_world(config: TrainConfig, tmp_path: Path) -> None:
     """The short form of the learning test: words, references and strokes find their masks."""
-    run = trainer(config, tmp_path)
+    run = trainer(override(config, ["optim.steps=60", "save_every=60", "log_every=5"]), tmp_path)
     before = validate(run.state.module, [run.batches.batch(10_000)])
     run.run()
     after = validate(run.state.module, [run.batches.batch(10_000), run.batches.batch(10_001)])
     metrics = read_metrics(tmp_path / "metrics.jsonl")
     assert metrics[-1]["loss"] < 0.7 * metrics[0]["loss"]
-    assert after["val_oracle_miou"] > max(0.6, before["val_oracle_miou"] + 0.2), (before, after)
-    assert after["val_text_miou"] > 0.4, (before, after)
+    assert after["val_oracle_miou"] > before["val_oracle_miou"] + 0.3, (before, after)
+    assert after["val_text_miou"] > before["val_text_miou"] + 0.2, (before, after)
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
@@ -62,7 +62,7 @@ def test_resumed_run_has_the_same_losses(config: TrainConfig, tmp_path: Path) ->
 
 def test_kill_9_loses_nothing_before_the_checkpoint(config: TrainConfig, tmp_path: Path) -> None:
     settings = [f"data.tabletop={config.data.tabletop}", f"data.store={config.data.store}",
-                "optim.steps=4", "save_every=2"]  # fmt: skip
+                "optim.steps=4", "save_every=2", "data.batch.size=4"]  # fmt: skip
     command = [
         sys.executable,
         "-m",
