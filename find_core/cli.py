@@ -72,6 +72,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="packaged name (default: find-tabletop), directory, hub id or published .pt",
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1")
+    parser.add_argument(
+        "--language-cache",
+        metavar="FILE",
+        help="answer prompts from this file of ready texts, without the language model "
+        "(made by: python -m find_core.encoders.precompute)",
+    )
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +112,8 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
 def load_model(args: argparse.Namespace) -> Find:
     import find_core
 
-    return find_core.load(args.model, device=args.device)
+    cache = {"language_cache": args.language_cache} if args.language_cache else {}
+    return find_core.load(args.model, device=args.device, **cache)
 
 
 def read_prompts(args: argparse.Namespace) -> list[Prompt]:

@@ -207,3 +207,17 @@ def test_help_is_quick_to_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_language_cache_is_handed_to_load(monkeypatch):
+    import argparse
+
+    import find_core
+    from find_core import cli
+
+    given = {}
+    monkeypatch.setattr(find_core, "load", lambda name, **options: given.update(options))
+    parser = argparse.ArgumentParser()
+    cli.add_model_arguments(parser)
+    cli.load_model(parser.parse_args(["--language-cache", "kitchen.cache", "--device", "cpu"]))
+    assert given == {"device": "cpu", "language_cache": "kitchen.cache"}
