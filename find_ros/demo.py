@@ -30,7 +30,7 @@ from find_core.timeline import TimelineConfig, cut_intervals
 from find_core.video_writer import VideoWriter
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
-DEFAULT_PROMPT = "the <green apple> on the <white plate>"
+DEFAULT_PROMPT = "the <red bowl> in front of the <white mug>"
 # How long the nodes may take to come up (a first load of weights), and to answer one frame.
 START_S, SILENCE_S = 180.0, 120.0
 ANSWER, OVERLAY = "/localizer/localization", "/localizer/overlay/compressed"
