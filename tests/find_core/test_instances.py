@@ -36,7 +36,7 @@ def test_smoke_two_look_alikes_in_one_mask():
     [
         [(10, 10, 20, 20)],
         [(10, 10, 20, 20), (34, 10, 20, 20)],  # one thing behind a narrow pole
-        [(10, 24, 24, 40), (14, 5, 16, 14)],  # a bottle and its cap
+        [(10, 24, 24, 40), (12, 4, 20, 16)],  # a bottle and its cap
     ],
 )
 def test_what_stays_whole(parts):
