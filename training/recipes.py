@@ -67,7 +67,7 @@ def find_tabletop() -> TrainConfig:
         model=FindConfig(
             name="find-tabletop", hidden_dim=128, mask_dim=64, stride4_dim=64, num_heads=4,
             ffn_dim=384, num_queries=30, num_layers=6, encoder_layers=1, norm_groups=16,
-            num_memories=4, max_spatial_points=64, selection="score",
+            num_memories=4, max_spatial_points=64, selection="score", single_things=True,
         ),
         losses=LossConfig(
             masks=MaskLossConfig(num_points=0, aux_weight=0.5, aux_every=2, costs=MatchCosts(2.0, 5.0, 5.0)),

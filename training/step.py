@@ -37,6 +37,13 @@ from training.distributed import gather_rows
 from training.losses import cosine_logits, itc, proposal_ce, temperature, token_retrieval
 from training.presence import Presence, presence_losses
 from training.refine import previous_masks, refined_prompts
+from training.targets import (
+    counts_to_weights,
+    pair_labels,
+    phrase_texts,
+    pick_targets,
+    strokes_of,
+)
 
 
 @dataclass
@@ -251,7 +258,7 @@ class TrainStep(nn.Module):
         queries = self._stack(outputs, Var.SPATIAL, self.model.heads.pixel)
         logits = queries @ pixel[Var.SEGMENT].transpose(-1, -2)
         pairs = [[(p.target, n) for n, p in enumerate(a.prompts)] for a in batch.asks]
-        weight = _counts_to_weights([len(a.prompts) for a in batch.asks], logits.shape[2], features)
+        weight = counts_to_weights([len(a.prompts) for a in batch.asks], logits.shape[2], features)
         found = proposal_losses(
             logits, pixel[Var.SEGMENT], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
@@ -280,9 +287,7 @@ class TrainStep(nn.Module):
                 visual[b, n] = entity.is_visual
         logits = torch.where(visual[None, :, :, None], by_look, by_word)
         pairs = [[(m, n) for n, e in enumerate(a.entities) for m in e.targets] for a in batch.asks]
-        weight = _counts_to_weights(
-            [len(a.entities) for a in batch.asks], logits.shape[2], features
-        )
+        weight = counts_to_weights([len(a.entities) for a in batch.asks], logits.shape[2], features)
         found = proposal_losses(
             logits, pixel[Var.ENTITY], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
@@ -338,43 +343,6 @@ class TrainStep(nn.Module):
         rank = torch.cat([torch.arange(1, len(t) + 1) for t in tokens]).to(device)
         means = objects_LBQH.mean(2)
         return sum(token_retrieval(m, torch.cat(tokens), owner, rank, self._scale) for m in means)
-
-
-def phrase_texts(ask: Ask) -> list[str]:
-    """A picture without a phrase still needs a row."""
-    return [p.text for p in ask.phrases] or ["nothing"]
-
-
-def strokes_of(ask: Ask, image: ImageState, b: int) -> list[VisualPrompt]:
-    device = image.mask_features.device
-    return [
-        VisualPrompt(image, b, torch.from_numpy(p.stroke).to(device), n)
-        for n, p in enumerate(ask.prompts)
-    ]
-
-
-def pick_targets(masks_BMhw: Tensor, pairs: list[list[tuple[int, int]]]) -> MaskTargets:
-    """Masks per (instance, text) pair of each picture, padded; the label is the text."""
-    count = max(1, max(len(p) for p in pairs))
-    shape = (len(pairs), count)
-    picked = masks_BMhw.new_zeros(*shape, *masks_BMhw.shape[2:])
-    valid = torch.zeros(shape, dtype=torch.bool, device=masks_BMhw.device)
-    label = torch.zeros(shape, dtype=torch.long, device=masks_BMhw.device)
-    for b, row in enumerate(pairs):
-        for k, (m, n) in enumerate(row):
-            picked[b, k], valid[b, k], label[b, k] = masks_BMhw[b, m], True, n
-    return MaskTargets(picked, valid, label)
-
-
-def pair_labels(pairs: list[list[tuple[int, int]]]) -> Tensor:
-    """(B, M) which text each (instance, text) pair belongs to, padded with 0."""
-    count = max(1, max(len(p) for p in pairs))
-    return torch.tensor([[n for _, n in row] + [0] * (count - len(row)) for row in pairs])
-
-
-def _counts_to_weights(counts: list[int], width: int, like: Tensor) -> Tensor:
-    steps = torch.arange(width)[None] < torch.tensor(counts)[:, None]
-    return steps.to(like)
 
 
 def _semantic_vars(outputs: list[Outputs]) -> list[Var]:

@@ -19,7 +19,8 @@ from training.data.texts import TextCache
 from training.presence import image_truth, spread_truth, truth_table
 from training.recipes import OFF
 from training.refine import corrective_click
-from training.step import TrainStep, pick_targets
+from training.step import TrainStep
+from training.targets import pick_targets
 from training.train import build_module
 
 EVERY = ("grounding_chance=1", "interactive_chance=1", "refine=1", "retrieval_tokens=0.5")
