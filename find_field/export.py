@@ -41,7 +41,8 @@ def pca_rgb(vectors: np.ndarray) -> np.ndarray:
 
 def heat_colors(values: np.ndarray, base: np.ndarray | None = None) -> np.ndarray:
     """(N, 3) uint8 RGB of values (N,) in [0, 1]; low values show `base` (N, 3) greyed instead."""
-    heat = cv2.applyColorMap(np.uint8(255 * np.clip(values, 0, 1))[:, None], cv2.COLORMAP_TURBO)
+    grey_levels = (255 * np.clip(values, 0, 1)).astype(np.uint8)
+    heat = cv2.applyColorMap(grey_levels[:, None], cv2.COLORMAP_TURBO)
     heat = heat[:, 0, ::-1].astype(np.float32)
     if base is None:
         return heat.astype(np.uint8)

@@ -48,7 +48,9 @@ class PosedRGBD(DataParser):
     def _generate_dataparser_outputs(self, split: str = "train") -> DataparserOutputs:
         folder = open_folder(self.config.data, registered=True)
         files = folder.files
-        poses = np.stack([f.T_world_camera @ np.linalg.inv(OPENCV_FROM_OPENGL) for f in files])
+        poses: np.ndarray = np.stack(
+            [f.T_world_camera @ np.linalg.inv(OPENCV_FROM_OPENGL) for f in files]
+        )
         shift = -poses[:, :3, 3].mean(axis=0) if self.config.center == "poses" else np.zeros(3)
         poses[:, :3, 3] += shift
         reach = float(np.abs(poses[:, :3, 3]).max())

@@ -86,7 +86,7 @@ def _lifter(pipeline: FindFieldPipeline, config: ExportConfig, similarity: Simil
     find = pipeline.datamanager.find
     described = SimpleNamespace(name=find.name, fingerprint=find.fingerprint)
     frame = pipeline.datamanager.train_dataset.metadata.get("frame", "world")
-    up = (0.0, 0.0, 1.0)
+    up: Any = (0.0, 0.0, 1.0)
     if getattr(pipeline.datamanager.dataparser.config, "orientation_method", "none") != "none":
         # The data's own frame may have any direction up; nerfstudio turned it to z.
         up = tuple(float(v) for v in similarity.direction_to_world(np.array([0, 0, 1.0])))

@@ -173,8 +173,8 @@ def pca_image(features: Tensor) -> Tensor:
     from find_field.export import pca_rgb
 
     flat = features.reshape(-1, features.shape[-1]).float()
-    flat = F.normalize(flat, dim=-1).cpu().numpy()
-    rgb = torch.from_numpy(pca_rgb(flat)).to(features.device)
+    unit = F.normalize(flat, dim=-1).cpu().numpy()
+    rgb = torch.from_numpy(pca_rgb(unit)).to(features.device)
     return rgb.reshape(*features.shape[:-1], 3).float() / 255
 
 
@@ -185,7 +185,8 @@ class _Lpips:
     """
 
     def __init__(self, build: Any, options: dict) -> None:
-        self._build, self._options, self._metric = build, options, None
+        self._build, self._options = build, options
+        self._metric: Any = None
 
     def __call__(self, first: Tensor, second: Tensor) -> Tensor:
         if self._metric is None:

@@ -40,7 +40,7 @@ class PromptPanel:
     def __init__(self, model: FindFieldModel) -> None:
         self._basis = lambda: model.basis
         self.find: Any = None
-        self.locate: Callable[[Any], tuple[FieldHits, Any]] | None = None
+        self.locate: Callable[..., tuple[FieldHits, Any]] | None = None
         self._entities_Ek: Tensor | None = None
         self._prompt: Any = None
         self.status = "type a prompt"

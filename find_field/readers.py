@@ -62,7 +62,9 @@ class FrameFiles:
         depth_m = None if self.depth is None else read_depth(self.depth, self.depth_scale)
         if depth_m is not None and self.register is not None:
             K_depth, T_rgb_depth = self.register
-            depth_m = register_depth(depth_m, K_depth, self.K, T_rgb_depth, rgb.shape[:2])
+            depth_m = register_depth(
+                depth_m, K_depth, self.K, T_rgb_depth, (rgb.shape[0], rgb.shape[1])
+            )
         if self.distortion is not None and np.any(self.distortion):
             rgb, depth_m = _undistorted(rgb, depth_m, self.K, self.distortion)
         return PosedFrame(rgb, depth_m, self.K, self.T_world_camera, self.name)
@@ -274,7 +276,8 @@ def read_depth(path: Path, scale: float) -> np.ndarray:
 def _undistorted(rgb: np.ndarray, depth_m: np.ndarray | None, K: np.ndarray,
                  distortion: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
     size = rgb.shape[1], rgb.shape[0]
-    maps = cv2.initUndistortRectifyMap(K, distortion, None, K, size, cv2.CV_32FC1)
+    straight = np.eye(3)
+    maps = cv2.initUndistortRectifyMap(K, distortion, straight, K, size, cv2.CV_32FC1)
     if depth_m is not None:  # nearest: a mean of two surfaces is a third one
-        depth_m = cv2.remap(depth_m, *maps, cv2.INTER_NEAREST, borderValue=np.nan)
-    return cv2.remap(rgb, *maps, cv2.INTER_LINEAR), depth_m
+        depth_m = cv2.remap(depth_m, maps[0], maps[1], cv2.INTER_NEAREST, borderValue=(np.nan,))
+    return cv2.remap(rgb, maps[0], maps[1], cv2.INTER_LINEAR), depth_m

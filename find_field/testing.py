@@ -21,8 +21,8 @@ class Thing:
     """
 
     name: str
-    centre_m: Sequence[float]
-    size_m: Sequence[float]
+    centre_m: Sequence[float] | np.ndarray
+    size_m: Sequence[float] | np.ndarray
     yaw: float = 0.0
     ball: bool = False
     color: tuple[int, int, int] = (200, 60, 60)

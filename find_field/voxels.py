@@ -101,7 +101,7 @@ class GrowingArray:
     """Rows of one array with room to grow: appending is cheap, `view` is all rows so far."""
 
     def __init__(self, columns: tuple[int, ...], dtype: type) -> None:
-        self._data = np.zeros((1024, *columns), dtype)
+        self._data: np.ndarray = np.zeros((1024, *columns), dtype)
         self._length = 0
 
     @property
