@@ -283,7 +283,7 @@ def test_batches_are_seeded_and_consistent(config: TrainConfig) -> None:
     stream = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
     again = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
     visual = absent = crossed = 0
-    for step in range(12):
+    for step in range(20):
         batch, twin = stream.batch(step), again.batch(step)
         assert [a.sentence for a in batch.asks] == [a.sentence for a in twin.asks]
         for b, ask in enumerate(batch.asks):
