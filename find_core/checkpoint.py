@@ -256,7 +256,7 @@ def _check_sizes(config: FindConfig) -> None:
     sizes = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
-        if isinstance(getattr(config, field.name), int)
+        if type(getattr(config, field.name)) is int  # a bool is no size
     }
     for name, size in sizes.items():
         if not (0 if name == "encoder_layers" else 1) <= size <= _MAX_SIZE:

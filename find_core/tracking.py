@@ -140,7 +140,8 @@ class Tracker:
         """The camera turned: everything is expected so many pixels further on."""
         if dx_px or dy_px:
             for track in self.tracks:
-                track.kalman.statePost[:2, 0] += (dx_px, dy_px)
+                state: np.ndarray = track.kalman.statePost
+                state[:2, 0] = state[:2, 0] + np.array((dx_px, dy_px))
 
     def cut(self) -> None:
         """A new shot begins: positions mean nothing any more, only likeness does."""

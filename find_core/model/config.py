@@ -86,6 +86,8 @@ def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
             raise CheckpointError(f"Config key {where} must not be negative, got {value}.")
     if kind.startswith("tuple"):
         return tuple(value)
+    if kind == "bool" and not isinstance(value, bool):
+        raise CheckpointError(f"Config key {where} must be true or false, got {value!r}.")
     if where == "selection" and value not in SELECTIONS:
         raise CheckpointError(f"Config key selection is one of {SELECTIONS}, got {value!r}.")
     return value

@@ -300,3 +300,14 @@ def test_single_things_take_masks_apart():
         assert part.score == pytest.approx(whole.score)
         assert part.mask.any() and not (part.mask & ~whole.mask).any()
         assert any(np.array_equal(part.mask, i.mask) for i in part.instances)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_saved_settings_survive(tmp_path, apart):
+    from find_core import checkpoint
+
+    find = tiny_find(single_things=apart)
+    checkpoint.save(tmp_path / "m", find.model, find.vision, find.language)
+    again = fc.load(str(tmp_path / "m"), device="cpu")
+    assert again.config.single_things is apart
+    assert again.fingerprint == find.fingerprint
