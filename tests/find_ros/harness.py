@@ -49,7 +49,8 @@ class Process:
         for name, value in (remap or {}).items():
             command += ["-r", f"{name}:={value}"]
         self._log = tempfile.NamedTemporaryFile("w+b", suffix=".log")  # noqa: SIM115
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         self.process = subprocess.Popen(
             command, stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT, env=environment
         )
