@@ -31,7 +31,7 @@ ROS = [
     "ros-rosgraph-msgs",
     "ros-std-srvs",
 ]
-FIELD = ["nerfstudio==1.1.5", "trimesh>=4"]
+FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
     "accelerate>=1.0",
@@ -67,6 +67,8 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
         (f"share/{NAME}/config", glob("config/*")),
+        # colcon makes these from the entry points (setup.cfg); pip does not, and `ros2 run` looks here.
+        (f"lib/{NAME}", glob("resource/lib/*")),
     ],
     python_requires=">=3.10",
     install_requires=[
@@ -94,6 +96,13 @@ setup(
             "localizer = find_ros.localizer:main",
             "field_server = find_ros.field_server:main",
             "camera_player = find_ros.camera_player:main",
+        ],
+        "nerfstudio.method_configs": [
+            "find-field = find_field.find_field_config:find_field",
+            "find-field-lite = find_field.find_field_config:find_field_lite",
+        ],
+        "nerfstudio.dataparser_configs": [
+            "posed-rgbd = find_field.find_field_dataparser:posed_rgbd",
         ],
     },
     zip_safe=False,
