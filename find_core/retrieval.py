@@ -9,7 +9,7 @@ Letters: E entities, Q objects, D semantic width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,19 @@ def score(
 
 
 def rank(
-    query: RetrievalQuery | CompiledPrompt, scenes: Sequence[Scene],
+    query: RetrievalQuery | CompiledPrompt,
+    scenes: Sequence[Scene],
     entity_weight: float = ENTITY_WEIGHT,
-) -> np.ndarray:  # fmt: skip
-    """(N,) int64 indices of `scenes`, best first."""
-    return np.argsort([-score(query, s, entity_weight) for s in scenes], kind="stable")
+    exclude: Collection[int] = (),
+) -> np.ndarray:
+    """(N,) int64 indices of `scenes`, best first, without those in `exclude`.
+
+    The pictures that the query's references come from belong into `exclude`: the paper leaves them
+    out, its code in effect does not (find-spec 3.6-5).
+    """
+    members = [i for i in range(len(scenes)) if i not in exclude]
+    scores = [-score(query, scenes[i], entity_weight) for i in members]
+    return np.array(members, np.int64)[np.argsort(scores, kind="stable")]
 
 
 @torch.inference_mode()

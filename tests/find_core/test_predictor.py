@@ -189,6 +189,7 @@ def test_retrieval(find, scene):
     order = retrieval.rank(query, scenes)
     scores = [retrieval.score(query, s) for s in scenes]
     assert scores[order[0]] >= scores[order[1]]
+    assert retrieval.rank(query, scenes, exclude=[int(order[0])]).tolist() == [int(order[1])]
     paper = retrieval.paper_query(find, prompts()["interleaved"])
     assert paper.entities.shape == (2, find.embedding_dim)
     assert np.allclose(np.linalg.norm(paper.entities, axis=1), 1, atol=1e-4)
