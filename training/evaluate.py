@@ -2,6 +2,7 @@
 
     python -m training.evaluate --suite tabletop --tabletop DATA/tabletop --json --out results.json
     python -m training.evaluate --suite real --data shared/data --model runs/tabletop/export
+    python -m training.evaluate --suite video --clips runs/video_suite --out video.json
 
 `tabletop`: rendered scenes, known and held-out kinds apart, the oracle beside the selection.
 `real`: COCO val pictures and retrieval beside their floors; nothing is tuned on them.
@@ -28,10 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--suite", required=True, choices=("tabletop", "real"))
+    parser.add_argument("--suite", required=True, choices=("tabletop", "real", "video"))
     parser.add_argument("--model", default="find-tabletop", help="what find_core.load takes")
     parser.add_argument("--tabletop", default="data/tabletop", help="folder of rendered scenes")
     parser.add_argument("--data", default="shared/data", help="folder of the real miniature sets")
+    parser.add_argument("--clips", default="runs/video_suite", help="video: folder of clips")
+    parser.add_argument("--strips", default="out/video_suite", help="video: folder for strips")
     parser.add_argument("--limit", type=int, help="only the first pictures of each split")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -60,6 +63,10 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         from training.evaluation.tabletop_suite import run_suite
 
         figures = run_suite(find, args.tabletop, args.limit, progress)
+    elif args.suite == "video":
+        from training.video_suite.evaluate_video import run_suite as run_video
+
+        figures = run_video(find, args.clips, args.strips, limit=args.limit, progress=progress)
     else:
         from training.evaluation.real_suite import run_real
 
