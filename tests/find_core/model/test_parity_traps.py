@@ -23,6 +23,16 @@ def error_of(task: str) -> float:
     return golden.worst(task, model, *golden.run(task, model))[0]
 
 
+def twice(image):
+    """The same picture as a batch of two."""
+    return dataclasses.replace(
+        image,
+        mask_features=image.mask_features.repeat(2, 1, 1, 1),
+        sources=[s.repeat(2, 1, 1) for s in image.sources],
+        level_masks=[m.repeat(2, 1, 1) for m in image.level_masks],
+    )
+
+
 def patch_rule(monkeypatch, v: Var, **changes) -> None:
     monkeypatch.setitem(RULES, v, dataclasses.replace(RULES[v], **changes))
 
@@ -82,12 +92,7 @@ def test_text_tokens_skip_content_attention(monkeypatch, v):
     model = golden.model()
     image = model.image_state(golden.features())
     if task == "retrieval/out":
-        image = dataclasses.replace(
-            image,
-            mask_features=image.mask_features.repeat(2, 1, 1, 1),
-            sources=[s.repeat(2, 1, 1) for s in image.sources],
-            level_masks=[m.repeat(2, 1, 1) for m in image.level_masks],
-        )
+        image = twice(image)
     assert golden.worst(task, model, *golden.run(task, model, image))[0] > CLEARLY_WRONG
 
 
@@ -119,7 +124,31 @@ def test_proposal_groups_are_masked_by_their_own_masks(monkeypatch):
     assert error_of("interleave/out") > CLEARLY_WRONG
 
 
-def test_hidden_row_is_unhidden_and_image_query_unmasked(monkeypatch):
+def test_image_query_is_not_masked(monkeypatch):
+    original = interface._pixel_masks
+
+    def masked_too(*args):
+        allowed = original(*args)
+        return allowed | {Var.IMAGE: allowed[Var.OBJECT][:, :1]}
+
+    monkeypatch.setattr(interface, "_pixel_masks", masked_too)
+    # The pooled row is a mean of objects, so the trap shows only in its weights.
+    assert error_of("seg") > 10 * golden.TOLERANCE
+
+
+def test_hidden_row_sees_everything(monkeypatch):
+    def stays_hidden(outputs, image, level, previous, groups):
+        return {
+            v: outputs.pixel[v] @ image.level_masks[level] >= 0
+            for v in tasks.PROPOSALS
+            if v in outputs.pixel
+        }
+
+    monkeypatch.setattr(interface, "_pixel_masks", stays_hidden)
+    assert error_of("seg") > CLEARLY_WRONG
+
+
+def test_grounding_proposals_see_the_description_tokens(monkeypatch):
     patch_rule(monkeypatch, Var.GROUNDING, condition=(Var.GROUNDING,))
     assert error_of("grounding/out") > CLEARLY_WRONG
 
@@ -213,12 +242,7 @@ def test_unfixed_padding_differs(monkeypatch):
     """The switch matters: hiding padded description queries is not what the reference does."""
     model = golden.model()
     image = model.image_state(golden.features())
-    two = dataclasses.replace(
-        image,
-        mask_features=image.mask_features.repeat(2, 1, 1, 1),
-        sources=[s.repeat(2, 1, 1) for s in image.sources],
-        level_masks=[m.repeat(2, 1, 1) for m in image.level_masks],
-    )
+    two = twice(image)
     texts = golden.phrases("grounding_b2")
     official = model(two, model.sampler.grounding(texts, official_padding=True))[-1]
     fixed = model(two, model.sampler.grounding(texts))[-1]
