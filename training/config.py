@@ -52,6 +52,9 @@ class LossConfig:
     """Factors of the grounding cross-entropy: referring sentences, class names."""
     grounding_chance: float = 1.0
     interactive_chance: float = 1.0
+    objects_first: int = 0
+    """Steps at the start with the panoptic task alone: all proposals share their weights, and a
+    step without the other tasks costs a third."""
     """Share of the steps that a task takes part in (the paper: all); saves time on small machines."""
     segment_sees_queries: float = 0.3
     """Chance that segments see what prompts became instead of their tokens (find-spec 2.7)."""
@@ -59,6 +62,8 @@ class LossConfig:
     """Chance of one more interactive round, with a corrective click and the memory."""
     presence: float = 0.0
     """Ours: is an entity there at all, and which proposals are it (absolute, calibrated)."""
+    instances: float = 0.0
+    """Ours: mask features of one instance alike, of two unlike (training/instance_contrast.py)."""
     alignment: float = 0.0
     """Ours: an entity's semantic embedding against the objects of the whole batch."""
 

@@ -67,7 +67,8 @@ def find_tabletop() -> TrainConfig:
         model=FindConfig(
             name="find-tabletop", hidden_dim=128, mask_dim=64, stride4_dim=64, num_heads=4,
             ffn_dim=384, num_queries=30, num_layers=6, encoder_layers=1, norm_groups=16,
-            num_memories=4, max_spatial_points=64, selection="score", single_things=True,
+            num_memories=4, max_spatial_points=64, mask_coordinates=True, selection="score",
+            single_things=True,
         ),
         losses=LossConfig(
             masks=MaskLossConfig(num_points=0, aux_weight=0.5, aux_every=2, costs=MatchCosts(2.0, 5.0, 5.0)),
@@ -75,23 +76,25 @@ def find_tabletop() -> TrainConfig:
             interactive=TaskWeights(0.6, 2.5, 3.5),
             grounding=TaskWeights(0.5, 2.5, 3.5),
             interleave=TaskWeights(0.5, 3.0, 4.0),
-            interleave_semantic=0.7,
+            interleave_semantic=1.0,
             interleave_itc=0.4,
-            retrieval=0.4,
+            retrieval=0.6,
             retrieval_tokens=0.0,
             referring=1.0,
             class_text=1.0,
             grounding_chance=0.5,
             interactive_chance=0.6,
             refine=0.1,
-            presence=0.7,
+            objects_first=700,
+            instances=2.0,
+            presence=1.0,
             alignment=0.5,
         ),
         bank=BankConfig(max_names=96, fresh=12, fresh_present=True, max_age=300),
         optim=OptimConfig(
-            lr=5e-4, clip=1.0, warmup=50, schedule="linear", decay_from=0.6, steps=2600, ema=0.998
+            lr=1e-3, clip=1.0, warmup=100, schedule="linear", decay_from=0.5, steps=3600, ema=0.998
         ),
-        data=DataConfig(batch=BatchConfig(size=8, partners=4, real=2)),
+        data=DataConfig(batch=BatchConfig(size=8, partners=3, real=1)),
         frozen=(),
         logit_scale=3.0,
         precision="bf16",
@@ -108,7 +111,7 @@ def tiny() -> TrainConfig:
         language=LanguageConfig(name="tiny_text"),
     )  # fmt: skip
     return dataclasses.replace(
-        base, name="find-tiny", model=model,
+        base, name="find-tiny", model=model, losses=dataclasses.replace(base.losses, objects_first=0),
         optim=dataclasses.replace(base.optim, lr=2e-3, warmup=10, steps=60, ema=0.0),
         data=dataclasses.replace(base.data, view=ViewConfig(height=64, width=96)),
         log_every=1, save_every=20,

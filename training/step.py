@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from find_core.compiled import entity_of_tokens
 from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
-from find_core.model.sampler import Legend, VisualPrompt
 from find_core.model.tasks import RULES, SEGMENT_SEES_QUERIES, Groups, Var
 from training.bank import ClassBank
 from training.config import TaskWeights, TrainConfig
@@ -29,20 +27,19 @@ from training.criterion import (
     proposal_losses,
     spread_targets,
 )
-from training.data.asks import Ask
 from training.data.batches import Batch
 from training.data.facts import UNKNOWN, Facts
 from training.data.texts import TextCache
 from training.distributed import gather_rows
+from training.groups import task_groups, token_rows
+from training.instance_contrast import instance_contrast
 from training.losses import cosine_logits, itc, proposal_ce, temperature, token_retrieval
 from training.presence import Presence, presence_losses
 from training.refine import previous_masks, refined_prompts
 from training.targets import (
     counts_to_weights,
     pair_labels,
-    phrase_texts,
     pick_targets,
-    strokes_of,
 )
 
 
@@ -114,7 +111,7 @@ class TrainStep(nn.Module):
         # On CPUs bf16 helps the convolutions only; the interface's small products lose by it.
         mixed = precision is not None and device.type != "cpu"
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=mixed):
-            groups = self._groups(batch, image, rng)
+            groups = self._groups(batch, image, step, rng)
             outputs = self.model(image, groups, rules=self._rules(rng))
         scored = outputs[::-1][:: self.config.losses.masks.aux_every][::-1]
         return self._score(batch, step, rng, image, scored)
@@ -126,42 +123,13 @@ class TrainStep(nn.Module):
             return {**RULES, Var.SEGMENT: SEGMENT_SEES_QUERIES}
         return dict(RULES)
 
-    def _groups(self, batch: Batch, image: ImageState, rng: np.random.Generator) -> Groups:
-        sampler, losses = self.model.sampler, self.config.losses
-        groups: Groups = dict(sampler.segmentation(len(batch)))
+    def _groups(
+        self, batch: Batch, image: ImageState, step: int, rng: np.random.Generator
+    ) -> Groups:
+        if self.training and step < self.config.losses.objects_first:
+            return dict(self.model.sampler.segmentation(len(batch)))
         drawn = rng.random(2) if self.training else (0.0, 0.0)
-        if losses.grounding.active and drawn[0] < losses.grounding_chance:
-            groups |= sampler.grounding([self._tokens(phrase_texts(a)) for a in batch.asks])
-        if losses.interactive.active and drawn[1] < losses.interactive_chance:
-            strokes = [strokes_of(a, image, b) for b, a in enumerate(batch.asks)]
-            groups |= sampler.interactive(strokes, [max(1, len(s)) for s in strokes])
-        if losses.interleave.active or losses.interleave_itc:
-            groups |= sampler.interleave([self._legend(a, image) for a in batch.asks])
-            groups |= sampler.entity_proposals(len(batch))
-        if losses.retrieval:
-            groups |= sampler.sentence(self._tokens([a.caption or "nothing" for a in batch.asks]))
-        return groups
-
-    def _tokens(self, texts: list[str]) -> list[Tensor]:
-        device = self.model.device
-        return [self.model.lang_proj(t.states.to(device)) for t in self.texts.encode(texts)]
-
-    def _legend(self, ask: Ask, image: ImageState) -> Legend:
-        tokens = self.texts.encode([ask.sentence or "nothing"])[0]
-        index = entity_of_tokens(tokens, ask.spans)
-        prompts = [
-            VisualPrompt(image, e.picture, torch.from_numpy(e.region).to(self.model.device), k)
-            for k, e in enumerate(ask.entities)
-            if e.region is not None and e.picture is not None
-        ]
-        visual = [e.is_visual for e in ask.entities] or [False]
-        device = self.model.device
-        return Legend(
-            self.model.lang_proj(tokens.states.to(device)),
-            index.to(device),
-            torch.tensor(visual, device=device),
-            prompts,
-        )
+        return task_groups(self.model, self.texts, batch, image, self.config.losses, drawn)
 
     # -- scoring --------------------------------------------------------------------------------
 
@@ -189,7 +157,10 @@ class TrainStep(nn.Module):
                 self._interactive(terms, batch, outputs, pixel, features, masks, view)
                 if self.training and rng.random() < losses.refine:
                     self._refine(terms, batch, image, outputs, features, masks, view)
-            if losses.interleave.active:
+            if losses.instances:
+                contrast = instance_contrast(features, masks, valid)
+                terms.add("instances", contrast, losses.instances)
+            if Var.ENTITY in pixel:
                 self._interleave(terms, batch, outputs, semantic, pixel, features, masks, view)
             self._retrieval(terms, batch, semantic)
             if losses.presence or losses.alignment:
@@ -314,7 +285,7 @@ class TrainStep(nn.Module):
         device = self.model.device
         layers = len(semantic[Var.OBJECT])
         weights = prediction_weights(layers, losses.masks.aux_weight, device)
-        if losses.retrieval:
+        if Var.CAPTION in semantic:
             known = torch.tensor([a.caption is not None for a in batch.asks], device=device)
             for n, w in enumerate(weights):
                 image, text = semantic[Var.IMAGE][n, :, 0], semantic[Var.CAPTION][n, :, 0]
@@ -322,7 +293,7 @@ class TrainStep(nn.Module):
             if losses.retrieval_tokens:
                 value = self._token_retrieval(batch, semantic[Var.OBJECT])
                 terms.add("retrieval_tokens", value, losses.retrieval * losses.retrieval_tokens)
-        if losses.interleave_itc:
+        if losses.interleave_itc and Var.LEGEND in semantic:
             spoken = torch.tensor(
                 [any(e.targets for e in a.entities) for a in batch.asks], device=device
             )
@@ -337,7 +308,7 @@ class TrainStep(nn.Module):
         return itc(gather_rows(image_BH), gather_rows(text_BH), self._scale, known)
 
     def _token_retrieval(self, batch: Batch, objects_LBQH: Tensor) -> Tensor:
-        tokens = self._tokens([a.caption or "nothing" for a in batch.asks])
+        tokens = token_rows(self.model, self.texts, [a.caption or "nothing" for a in batch.asks])
         device = objects_LBQH.device
         owner = torch.cat([torch.full((len(t),), b) for b, t in enumerate(tokens)]).to(device)
         rank = torch.cat([torch.arange(1, len(t) + 1) for t in tokens]).to(device)

@@ -87,6 +87,7 @@ def teach_recipe(
     )  # fmt: skip
     return dataclasses.replace(
         base, name=f"{old.config.name}-taught", model=old.config, optim=optim, data=data,
+        losses=dataclasses.replace(base.losses, objects_first=0, instances=0.0),
         frozen=("pixel_decoder.",), init=str(source / checkpoint.WEIGHTS_FILE), log_every=10,
         save_every=config.steps,
     )  # fmt: skip

@@ -53,7 +53,7 @@ Report = Callable[[str], None]
 
 def build_module(config: TrainConfig, facts: Facts, names: list[str], channels: Any) -> TrainStep:
     """The interface, freshly initialised from the seed (or from `config.init`), in training form."""
-    texts = TextCache(build_language(config.model.language))
+    texts = TextCache(build_language(config.model.language), bf16=config.precision == "bf16")
     torch.manual_seed(config.seed)
     model = FindModel(config.model, channels, texts.width)
     with torch.no_grad():
@@ -91,11 +91,13 @@ class Trainer:
         self, config: TrainConfig, folder: Path, module: TrainStep, batches: Batches,
         val: list[Batch], report: Report = print,
     ) -> None:  # fmt: skip
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
 
         self.config, self.folder, self.report = config, folder, report
         self.batches, self.val = batches, val
-        self.accelerator = Accelerator()
+        # Not every step asks every task: which parameters take part differs.
+        partly = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(kwargs_handlers=[partly])
         optimizer = torch.optim.AdamW(
             parameter_groups(module, config.optim.weight_decay),
             lr=config.optim.lr,

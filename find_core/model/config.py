@@ -36,6 +36,9 @@ class FindConfig:
     num_layers: int = 9
     encoder_layers: int = 6
     norm_groups: int = 32
+    mask_coordinates: bool = False
+    """Ours: where a pixel is enters the mask features, so that look-alikes can be told apart by
+    place after little training (as SOLOv2 and CondInst do)."""
     num_memories: int = 32
     """Rows of previous-mask memory per visual prompt."""
     max_spatial_points: int = 512

@@ -38,6 +38,7 @@ class FindModel(nn.Module):
             config.ffn_dim,
             config.encoder_layers,
             config.norm_groups,
+            config.mask_coordinates,
         )
         self.lang_proj = nn.Linear(language_width, dim, bias=False)
         self.level_embed = nn.Embedding(3, dim)

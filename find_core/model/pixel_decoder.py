@@ -73,7 +73,8 @@ class PixelDecoder(nn.Module):
 
     Args:
         channels: of res2..res5. stride4_dim: width of the last (1/4) map; where it differs from
-            `hidden_dim`, a 1x1 `bridge` carries the 1/8 map over.
+            `hidden_dim`, a 1x1 `bridge` carries the 1/8 map over. coordinates: see
+            `FindConfig.mask_coordinates`.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class PixelDecoder(nn.Module):
         ffn_dim: int,
         num_layers: int,
         norm_groups: int = 32,
+        coordinates: bool = False,
     ) -> None:
         super().__init__()
         self.hidden_dim = hidden_dim
@@ -104,6 +106,9 @@ class PixelDecoder(nn.Module):
         same = stride4_dim == hidden_dim
         self.bridge = nn.Identity() if same else nn.Conv2d(hidden_dim, stride4_dim, 1, bias=False)
         self.mask_features = nn.Conv2d(stride4_dim, mask_dim, 3, padding=1)
+        self.coordinates = (
+            nn.Conv2d(stride4_dim, stride4_dim, 1, bias=False) if coordinates else None
+        )
 
     def encode(self, res5_BChw: Tensor) -> Tensor:
         """The transformer over the coarsest map: (B, C, h, w) -> (B, H, h, w)."""
@@ -123,8 +128,9 @@ class PixelDecoder(nn.Module):
         for i in (3, 2, 1):
             lateral = self.adapters[str(i)](features[i - 1])
             top = self.bridge(x) if i == 1 else x
-            x = self.layers[str(i)](
-                lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest")
-            )
+            x = lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest")
+            if i == 1 and self.coordinates is not None:
+                x = x + self.coordinates(sine_position(*x.shape[-2:], x.shape[1], x.device))
+            x = self.layers[str(i)](x)
             levels.append(x)
         return self.mask_features(x), levels[:3]

@@ -44,7 +44,7 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
     masks = [f"{t}_{k}" for t in ("panoptic", "grounding", "interactive", "interleave")
              for k in ("ce", "bce", "dice")]  # fmt: skip
     others = ["retrieval", "retrieval_tokens", "interleave_itc", "interleave_semantic"]
-    others += ["presence", "alignment"]
+    others += ["presence", "alignment", "instances"]
     assert sorted(result.terms) == sorted(masks + others)
     assert sum(result.terms.values()) == pytest.approx(float(result.total), rel=1e-4)
     result.total.backward()
@@ -162,3 +162,12 @@ def test_bank_vectors_are_those_of_inference(config: TrainConfig) -> None:
         module.model, build_vision(config.model.vision), build_language(config.model.language)
     )
     torch.testing.assert_close(rows, find.classes(["cup", "background"]), rtol=1e-2, atol=2e-2)
+
+
+def test_the_first_steps_ask_for_objects_alone(full: TrainConfig) -> None:
+    module, batches = step_of(override(full, ["losses.objects_first=2"]))
+    early, later = module(batches.batch(1), 1), module(batches.batch(2), 2)
+    assert set(early.outputs[-1].pixel) == {Var.OBJECT}
+    assert Var.ENTITY in later.outputs[-1].pixel
+    module.eval()  # validation asks everything from the start
+    assert Var.ENTITY in module(batches.batch(0), 0).outputs[-1].pixel

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
+
 from find_core.encoders.base import LanguageEncoder, TextTokens
 
 
 class TextCache:
-    """A `LanguageEncoder` that remembers; the least recently used texts are forgotten first."""
+    """A `LanguageEncoder` that remembers; the least recently used texts are forgotten first.
 
-    def __init__(self, encoder: LanguageEncoder, capacity: int = 60_000) -> None:
-        self.encoder, self.capacity = encoder, capacity
+    Args:
+        bf16: encode under bf16 autocast (CPUs with AMX: three times faster).
+    """
+
+    def __init__(
+        self, encoder: LanguageEncoder, capacity: int = 60_000, bf16: bool = False
+    ) -> None:
+        self.encoder, self.capacity, self.bf16 = encoder, capacity, bf16
         self.width = encoder.width
         self._known: OrderedDict[str, TextTokens] = OrderedDict()
 
@@ -20,7 +28,9 @@ class TextCache:
         """One `TextTokens` per text."""
         missing = list(dict.fromkeys(t for t in texts if t not in self._known))
         if missing:
-            for text, tokens in zip(missing, self.encoder.encode(missing), strict=True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                found = self.encoder.encode(missing)
+            for text, tokens in zip(missing, found, strict=True):
                 self._known[text] = TextTokens(tokens.states.half(), tokens.offsets)
         out = []
         for text in texts:
