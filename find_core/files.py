@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import contextlib
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from find_core.errors import FindError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def replace_file(
@@ -20,23 +21,29 @@ def replace_file(
 ) -> None:
     """Have `write_to` write a temporary file beside `path`, then put it in place in one step.
 
+    The temporary file ends like `path`, since some writers go by that, and other users may read it
+    as the umask says. Missing folders are made.
+
     Raises:
         error: it cannot be written; what was at `path` is still there.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         write_to(temporary)
-        temporary.chmod(0o644)  # mkstemp's own mode shuts other users out
         temporary.replace(path)
     except (OSError, SafetensorError) as problem:
+        _discard(temporary)
         raise error(f"{path} cannot be written ({problem}): check the disk.") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def write_tensors(
@@ -46,6 +53,8 @@ def write_tensors(
     error: type[FindError] = FindError,
 ) -> None:
     """Write CPU tensors and strings as a safetensors file, atomically."""
+    from safetensors.torch import save_file  # imports torch, which fields do without
+
     replace_file(path, lambda file: save_file(dict(tensors), file, dict(metadata)), error)
 
 

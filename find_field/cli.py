@@ -291,12 +291,18 @@ def _print_hits(hits: Any) -> None:
 def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     import cv2
 
+    from find_core.errors import FieldError
     from find_field.export import heat_colors
     from find_field.pictures import top_view
     from find_field.storage import write_atomically
 
     picture = top_view(field, heat_colors(relevancy, field.colors), hits, margin_m=0.5)
-    write_atomically(path, lambda temporary: cv2.imwrite(str(temporary), picture[..., ::-1]))
+    try:
+        write_atomically(path, lambda temporary: cv2.imwrite(str(temporary), picture[..., ::-1]))
+    except cv2.error:
+        raise FieldError(
+            f"{path.name!r} names no picture format: end it in .png or .jpg."
+        ) from None
 
 
 if __name__ == "__main__":

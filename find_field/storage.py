@@ -9,8 +9,6 @@ provenance}. Tensors: ijk, points_world_m, colors, weight, count, and per channe
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from find_core.errors import FieldError
+from find_core.files import replace_file
 
 if TYPE_CHECKING:
     from find_field.feature_field import FeatureField
@@ -28,26 +27,13 @@ _ARRAYS = {"ijk": np.int32, "points_world_m": np.float32, "colors": np.uint8,
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
-    """Call `write(temporary)` beside `path`, then move it there: readers see all or nothing."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FieldError(f"No folder {path.parent}: make it first.")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        write(Path(name))
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
+    """`path`, once `write(temporary)` is done and moved there: readers see all or nothing.
 
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    Raises:
+        FieldError: it cannot be written; what was at `path` is still there.
+    """
+    replace_file(Path(path), write, FieldError)
+    return Path(path)
 
 
 def field_arrays(field: FeatureField) -> dict[str, np.ndarray]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -16,8 +19,28 @@ def test_round_trip(tmp_path):
     write_tensors(path, {"x": torch.arange(3)}, {"k": "v"})
     tensors, metadata = read_tensors(path)
     assert torch.equal(tensors["x"], torch.arange(3)) and metadata == {"k": "v"}
-    assert path.stat().st_mode & 0o777 == 0o644
     assert [p.name for p in path.parent.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_others_may_read_what_the_umask_lets_them(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        replace_file(tmp_path / "a", lambda temporary: temporary.write_text("x"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+
+
+def test_the_temporary_file_ends_like_the_wanted_one(tmp_path):
+    seen = []
+    replace_file(tmp_path / "a.png", lambda temporary: seen.append(temporary.suffix))
+    assert seen == [".png"]
+
+
+def test_fields_can_be_stored_without_torch():
+    code = "import sys, find_core.files; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("problem", [OSError("disk full"), KeyboardInterrupt()])

@@ -55,6 +55,9 @@ def test_query_prints_draws_and_exports(lifted, world, tmp_path, capsys):
     assert main(args) == 0
     text = capsys.readouterr().out
     assert "red box" in text and "not here" in text
+    assert main([*args, "--picture", str(tmp_path / "top.doc")]) == 2
+    assert "picture format" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.doc")) + list(tmp_path.glob(".top*"))
 
 
 def test_query_with_references(lifted, frames, world, tmp_path, capsys):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from find_core.errors import FieldError
 from find_field.feature_cache import FeatureCache, build_set, image_key
 
 
@@ -84,6 +85,6 @@ def test_sampling_is_bilinear(frames, oracle, tmp_path):
 def test_nothing_half_written_stays(frames, oracle, tmp_path, monkeypatch):
     cache = FeatureCache(tmp_path, oracle)
     monkeypatch.setattr(np, "save", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(FieldError, match="disk full"):
         cache.semantic_map(frames[0].rgb)
     assert list(cache.folder.iterdir()) == []

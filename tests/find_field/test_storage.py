@@ -85,12 +85,17 @@ def test_a_failed_save_leaves_the_old_file(room, saved, tmp_path):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(FieldError, match="disk full"):
         write_atomically(saved, fail)
     assert saved.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["room.field"]
-    with pytest.raises(FieldError, match="make it first"):
-        room.save(tmp_path / "no" / "room.field")
+    with pytest.raises(FieldError, match="cannot be written"):
+        room.save(saved / "room.field")  # below a file
+
+
+def test_saving_makes_missing_folders(room, tmp_path):
+    """Minutes of lifting are not lost to a folder that nobody made."""
+    assert_same(room, ff.load(room.save(tmp_path / "new" / "folder" / "room.field")))
 
 
 def test_embeddings_at(world, room, oracle):
