@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 import find_core as fc
 from find_core import checkpoint as ck
-from find_core import checkpoint_published, files
+from find_core import checkpoint_published
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.find import FindModel
@@ -205,7 +205,7 @@ def test_a_failed_save_leaves_the_old_one(find, folder, monkeypatch):
         raise OSError("No space left on device")
 
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(files, "save_file", fail)
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
     with pytest.raises(CheckpointError, match=r"cannot be written.*No space left"):
         ck.save(folder, tiny_find(seed=4).model)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
