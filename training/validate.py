@@ -24,7 +24,8 @@ VALIDATION_STEP = 2**31
 
 @torch.no_grad()
 def validate(module: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
-    """Mean IoU of text and visual entities, oracle, one stroke; AUC of presence."""
+    """Mean IoU of text and visual entities, phrases, oracle, one stroke; AUC of presence; share of
+    captions that find their picture within the batch."""
     values: dict[str, list[float]] = defaultdict(list)
     scores: list[tuple[float, bool]] = []
     training = module.training
@@ -33,6 +34,8 @@ def validate(module: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
         result = module(batch, VALIDATION_STEP + n)
         _entities(module, batch, result, values, scores)
         _strokes(module, batch, result, values)
+        _phrases(module, batch, result, values)
+        _captions(module, batch, result, values)
     module.train(training)
     out = {f"val_{k}": float(np.mean(v)) for k, v in sorted(values.items()) if v}
     present = [s for s, there in scores if there]
@@ -98,3 +101,36 @@ def _strokes(
         for n, prompt in enumerate(ask.prompts):
             truth = batch.masks[b, prompt.target] > 0.5
             values[f"{prefix}stroke_miou"].append(float(iou(masks[b, chosen[b, n]], truth)))
+
+
+def _phrases(
+    module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
+) -> None:
+    last, heads = result.outputs[-1], module.model.heads
+    if Var.GROUNDING not in last.pixel:
+        return
+    masks = module.model.masks(last.pixel[Var.GROUNDING], result.image) > 0
+    queries = heads.semantic(last.embeddings[Var.DESCRIPTION])
+    cosine = cosine_logits(queries, heads.semantic(last.embeddings[Var.GROUNDING]))
+    for b, ask in enumerate(batch.asks):
+        prefix = "coco_" if batch.pictures[b].record.source == "coco" else ""
+        for n, phrase in enumerate(ask.phrases):
+            if len(phrase.targets) == 1:
+                truth = batch.masks[b, phrase.targets[0]] > 0.5
+                overlap = iou(masks[b, cosine[b, n].argmax()], truth)
+                values[f"{prefix}grounding_miou"].append(float(overlap))
+
+
+def _captions(
+    module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
+) -> None:
+    last, heads = result.outputs[-1], module.model.heads
+    if Var.CAPTION not in last.embeddings:
+        return
+    images = heads.semantic(last.embeddings[Var.IMAGE][:, 0])
+    texts = heads.semantic(last.embeddings[Var.CAPTION][:, 0])
+    nearest = cosine_logits(texts, images).argmax(1)
+    for b, ask in enumerate(batch.asks):
+        if ask.caption is not None:
+            same = batch.pictures[int(nearest[b])].record is batch.pictures[b].record
+            values["caption_r1"].append(float(same))
