@@ -18,9 +18,13 @@ from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 
+from find_core.errors import FieldError
 from find_core.images import read_image
 from find_field.feature_cache import FeatureCache, FeatureSet, build_set
 from find_field.models import load_model
+
+# Of the features' squared length, within a checkpoint's basis; below, they are another model's.
+_KEPT_ENERGY = 0.9
 
 
 class FindFieldDataset(InputDataset):
@@ -81,26 +85,51 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         super().__init__(config, device, **kwargs)
         data = Path(config.data or config.dataparser.data)
         self.find = load_model(config.find, data, str(device).split(":")[0])
-        cache = FeatureCache(config.feature_cache, self.find)
-        self.features = self._build(cache, self.train_dataset, None)
-        if self.eval_dataset is not None and len(self.eval_dataset):
-            found = self._build(cache, self.eval_dataset, self.features.basis)
-            self.eval_dataset.feature_set = found
+        self._cache = FeatureCache(config.feature_cache, self.find)
+        self.features = self._build(None)
         CONSOLE.print(
-            f"Features of {self.find.name}: {cache.computed} pictures encoded, "
+            f"Features of {self.find.name}: {self._cache.computed} pictures encoded, "
             f"{len(self.train_dataset)} for training, rank {self.features.basis.shape[1]}, "
-            f"cache {cache.nbytes / 2**20:.1f} MiB in {cache.folder}"
+            f"cache {self._cache.nbytes / 2**20:.1f} MiB in {self._cache.folder}"
         )
         # The pipeline hands this on to the model.
         self.train_dataset.metadata["find_basis"] = torch.from_numpy(self.features.basis)
         self.train_dataset.metadata["find_mean"] = torch.from_numpy(self.features.mean)
 
-    def _build(
-        self, cache: FeatureCache, dataset: FindFieldDataset, basis: np.ndarray | None
-    ) -> FeatureSet:
+    def use_basis(self, basis: np.ndarray) -> None:
+        """Give coefficients of this basis (D, k), a checkpoint's, instead of the one fitted here.
+
+        A basis fitted again, on another machine or after the cache was deleted, may differ in signs
+        and order.
+
+        Raises:
+            FieldError: it is that of other features than these pictures have.
+        """
+        own = self.features
+        if np.array_equal(basis, own.basis):
+            return
+        kept = 0.0
+        if len(basis) == len(own.basis):
+            self.features = self._build(basis)
+            kept = _energy(self.features) / max(_energy(own), 1e-12)
+        if kept < _KEPT_ENERGY:
+            raise FieldError(
+                f"This run learned other features than {self.find.name} gives to these pictures "
+                f"(they share {100 * kept:.0f} % of them): name the model and the data it was "
+                "trained with, or train again."
+            )
+
+    def _build(self, basis: np.ndarray | None) -> FeatureSet:
+        """The training pictures' features; the evaluation pictures are given theirs."""
+        features = self._build_one(self.train_dataset, basis)
+        if self.eval_dataset is not None and len(self.eval_dataset):
+            self.eval_dataset.feature_set = self._build_one(self.eval_dataset, features.basis)
+        return features
+
+    def _build_one(self, dataset: FindFieldDataset, basis: np.ndarray | None) -> FeatureSet:
         pictures = [lambda i=i: dataset.picture(i) for i in range(len(dataset))]
         return build_set(
-            cache, pictures, self.config.feature_rank, basis,
+            self._cache, pictures, self.config.feature_rank, basis,
             progress=lambda items: track(items, "Encoding pictures", console=CONSOLE),
         )  # fmt: skip
 
@@ -117,3 +146,9 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         width = cameras.width[picture, 0].cpu().numpy()
         values = self.features.sample(picture, (column + 0.5) / width, (row + 0.5) / height)
         return torch.from_numpy(values).to(self.device)
+
+
+def _energy(features: FeatureSet) -> float:
+    """Mean squared length of the coefficients; of sixteen pictures at most."""
+    some = features.maps[:: max(1, len(features.maps) // 16)].astype(np.float32)
+    return float(np.square(some).sum(axis=-1).mean())

@@ -47,6 +47,13 @@ class FindFieldPipeline(VanillaPipeline):
         self.model.panel.find = self.datamanager.find
         self.model.panel.locate = self._locate
 
+    def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
+        """Load a checkpoint; features are spoken of in its basis from then on."""
+        for name, value in loaded_state.items():
+            if name.endswith(".basis"):
+                self.datamanager.use_basis(value.cpu().numpy())
+        super().load_pipeline(loaded_state, step)
+
     def export(self, path: str | Path | None = None, **options: Any) -> FeatureField:
         """The trained scene as a `FeatureField` in the input's metric frame; saved when asked."""
         exported = export_field(self, self.config.export, **options)

@@ -17,6 +17,7 @@ pytest.importorskip(
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
+from find_core.errors import FieldError
 from find_field.find_field_config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.find_field_dataparser import PosedRGBDDataParserConfig
 from find_field.find_field_export import ExportConfig, export_field, similarity_of
@@ -182,6 +183,39 @@ def test_dataparser_rays_meet_the_world_where_it_is(sequence, frames):
         point = similarity.to_world((bundle.origins[i] + bundle.directions[i] * length).numpy())
         want = transform(frame.T_world_camera, backproject(np.array(z), frame.K, u, v))
         np.testing.assert_allclose(point, want, atol=2e-3)
+
+
+@pytest.fixture
+def manager(sequence, frames, world, oracle, tmp_path, monkeypatch):
+    from find_field import find_field_datamanager as module
+
+    monkeypatch.setattr(module, "load_model", lambda *_: oracle)
+    config = module.FindFieldDataManagerConfig(
+        dataparser=PosedRGBDDataParserConfig(data=sequence), data=sequence, feature_rank=12,
+        feature_cache=tmp_path, train_num_rays_per_batch=32, eval_num_rays_per_batch=32,
+    )  # fmt: skip
+    return config.setup(device="cpu", test_mode="val")
+
+
+def test_a_checkpoints_basis_is_spoken(manager):
+    """Rotated within what the features span: the same embeddings, in other coefficients."""
+    at = torch.tensor([[0, 50, 60], [3, 20, 90]])
+    own, before = manager.features.basis, manager._features_at(at).numpy()
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))[0].astype(np.float32)
+    manager.use_basis(own @ turn)
+    after = manager._features_at(at).numpy()
+    np.testing.assert_allclose(after, before @ turn, atol=2e-3)
+    assert np.abs(after - before).max() > 0.05
+    maps = manager.eval_dataset.feature_set
+    np.testing.assert_array_equal(maps.basis, own @ turn)
+
+
+def test_another_models_checkpoint_is_refused(manager):
+    foreign = np.linalg.qr(np.random.default_rng(2).normal(size=(64, 12)))[0].astype(np.float32)
+    with pytest.raises(FieldError, match="other features than oracle"):
+        manager.use_basis(foreign)
+    with pytest.raises(FieldError, match="other features than oracle"):
+        manager.use_basis(np.eye(40, 12, dtype=np.float32))
 
 
 class ExactModel(torch.nn.Module):
