@@ -100,6 +100,8 @@ class TrainStep(nn.Module):
 
     def forward(self, batch: Batch, step: int) -> StepResult:
         """Run all tasks on one batch; randomness is seeded by the step."""
+        # Which tasks take part is drawn from `rng` alone, in the same order whatever the batch:
+        # all processes must agree on it, or their collective operations would wait for ever.
         rng = np.random.default_rng((self.config.seed, step, 1))
         precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
         device = self.model.device
@@ -148,9 +150,7 @@ class TrainStep(nn.Module):
         pixel = {v: torch.stack([o.pixel[v].float() for o in outputs]) for v in outputs[0].pixel}
         with torch.autocast(device.type, enabled=False):
             if losses.panoptic.active:
-                self._panoptic(
-                    terms, batch, step, rng, semantic, pixel, features, masks, valid, view
-                )
+                self._panoptic(terms, batch, step, semantic, pixel, features, masks, valid, view)
             if Var.GROUNDING in pixel:
                 self._grounding(terms, batch, semantic, pixel, features, masks, view)
             if Var.SEGMENT in pixel:
@@ -180,12 +180,11 @@ class TrainStep(nn.Module):
     def _stack(self, outputs: list[Outputs], v: Var, head: nn.Module) -> Tensor:
         return head(torch.stack([o.embeddings[v].float() for o in outputs]))
 
-    def _panoptic(
-        self, terms, batch, step, rng, semantic, pixel, features, masks, valid, view
-    ) -> None:
+    def _panoptic(self, terms, batch, step, semantic, pixel, features, masks, valid, view) -> None:
         instances = [p.instances for p in batch.pictures]
         present = [i.name for row in instances for i in row]
-        names, banks = self.bank.build(self.model, self.texts, present, step, rng)
+        own = np.random.default_rng((self.config.seed, step, 2))
+        names, banks = self.bank.build(self.model, self.texts, present, step, own)
         banks = banks[::-1][:: self.config.losses.masks.aux_every][::-1]
         bank = torch.stack([b.float() for b in banks])[:, None]
         logits = cosine_logits(semantic[Var.OBJECT], bank, self._scale)

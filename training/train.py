@@ -139,9 +139,7 @@ class Trainer:
                 self._log(step, means)
                 sums.clear()
                 started = time.monotonic()
-            if self.main and (
-                self.state.step % self.config.save_every == 0 or self.state.step == end
-            ):
+            if self.state.step % self.config.save_every == 0 or self.state.step == end:
                 self.save()
 
     def train_step(self, step: int) -> dict[str, float]:
@@ -164,12 +162,17 @@ class Trainer:
         return {"loss": float(result.total.detach()), **result.terms, **extra}
 
     def save(self) -> None:
-        """Checkpoint, validate the averaged weights, keep the best, draw the curves."""
+        """Checkpoint, validate the averaged weights, keep the best, draw the curves.
+
+        All processes validate (its forward waits for all of them); the main one writes.
+        """
+        values = self._validate_average() if self.val else {}
+        if not self.main:
+            return
         save_state(self.folder, self.state)
         weights = model_weights(self.state)
         save_weights(self.folder / "last.safetensors", weights)
-        if self.val:
-            values = self._validate_average()
+        if values:
             score = [
                 values.get(f"val_{k}", 0.0) for k in ("text_miou", "visual_miou", "presence_auc")
             ]
