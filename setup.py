@@ -9,7 +9,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent  # colcon --symlink-install runs a link to this file
 NAME = "find_ros"
 
 TABLETOP = [
@@ -43,7 +43,7 @@ TRAIN = [
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10",
+    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5",
 ]  # fmt: skip
 
 setup(
@@ -58,7 +58,8 @@ setup(
     maintainer_email="maintainers@find-for-robots.example",
     packages=find_packages(include=["find_core*", "find_field*", "find_ros*"]),
     package_data={
-        "find_core": ["py.typed", "schemas/*.json", "share/**/*"],
+        # Each depth by itself: the setuptools of Ubuntu 22.04 takes "**" for one folder.
+        "find_core": ["py.typed", "schemas/*.json", *(f"share/{'*/' * n}*" for n in (1, 2, 3))],
         "find_field": ["py.typed", "schemas/*.json"],
         "find_ros": ["py.typed"],
     },
@@ -67,7 +68,8 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
         (f"share/{NAME}/config", glob("config/*")),
-        # colcon makes these from the entry points (setup.cfg); pip does not, and `ros2 run` looks here.
+        # The nodes, where `ros2 run` and launch files look, after colcon and pip alike. They are no
+        # console scripts: colcon would put those over these, started by colcon's own Python.
         (f"lib/{NAME}", glob("resource/lib/*")),
     ],
     python_requires=">=3.10",
@@ -93,9 +95,6 @@ setup(
         "console_scripts": [
             "find-core = find_core.cli:main",
             "find-field = find_field.cli:main",
-            "localizer = find_ros.localizer:main",
-            "field_server = find_ros.field_server:main",
-            "camera_player = find_ros.camera_player:main",
         ],
         "nerfstudio.method_configs": [
             "find-field = find_field.find_field_config:find_field",
