@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
 from find_core.errors import FieldError
+from find_field.boxes import box_corners
 from find_field.find_field_config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.find_field_dataparser import PosedRGBDDataParserConfig
 from find_field.find_field_export import ExportConfig, export_field, similarity_of
@@ -277,15 +279,43 @@ def test_panel_asks_and_says_what_is_wrong(model, oracle):
         entity_embeddings=np.eye(12, dtype=np.float32)[: len(prompt.entities)]))  # fmt: skip
     assert model.panel.ask("the <mug> by the <book>")
     model.eval()
+    bundle = rays()
     with torch.no_grad():
-        outputs = model.get_outputs(rays())
+        outputs = model.get_outputs(bundle)
     assert outputs["relevancy"].shape == (6, 1) and outputs["composited"].shape == (6, 3)
     want = torch.nn.functional.normalize(outputs["features"], dim=-1)[:, :2].amax(-1)
     config = oracle.config
     want = (config.relevance_scale * (want - config.relevance_bias)).sigmoid()
     torch.testing.assert_close(outputs["relevancy"][:, 0], want, atol=1e-5, rtol=1e-4)
     assert not model.panel.ask("the <mug") and "never closed" in model.panel.status
+    assert relevancy_of(model, bundle).max() > 0  # half a prompt leaves the last whole one active
     assert not model.panel.ask("")
+    assert relevancy_of(model, bundle).max() == 0
+
+
+def relevancy_of(model, bundle):
+    with torch.no_grad():
+        return model.get_outputs(bundle)["relevancy"]
+
+
+def test_a_picked_thing_is_looked_for(model, oracle):
+    """The clicked ray itself is as relevant as can be; the query gets the same direction."""
+    model.panel.find = SimpleNamespace(config=oracle.config)
+    model.train()
+    bundle = rays(1)
+    bundle.nears = bundle.fars = None  # as the viewer's: the model sets its own
+    model.panel.look_for_ray(bundle.origins[0].tolist(), (3 * bundle.directions[0]).tolist())
+    assert model.training and "picked" in model.panel.status
+    model.eval()
+    with torch.no_grad():
+        outputs = model(bundle)
+    config = oracle.config
+    most = torch.tensor(config.relevance_scale * (1 - config.relevance_bias)).sigmoid()
+    assert float(outputs["relevancy"]) == pytest.approx(float(most), abs=1e-4)
+    vector = model.panel._prompt.entity_embeddings
+    own = torch.nn.functional.normalize(outputs["features"], dim=-1) @ model.basis.T
+    np.testing.assert_allclose(vector, own.numpy(), atol=1e-4)
+    assert [e.label for e in model.panel._prompt.prompt.entities] == ["picked"]
 
 
 def test_viewer_finds_the_panel(model):
@@ -293,7 +323,7 @@ def test_viewer_finds_the_panel(model):
     from nerfstudio.viewer.viewer_elements import ViewerControl, ViewerElement
 
     shown = {element.name for _, element in parse_object(model, ViewerElement, "Custom")}
-    assert {"Prompt", "Reference", "Threshold", "Locate in 3D"} <= shown
+    assert {"Prompt", "Reference", "Threshold", "Locate in 3D", "Answer"} <= shown
     controls = parse_object(model, ViewerControl, "Custom")
     assert [control for _, control in controls] == [model.panel.control]
 
@@ -302,15 +332,27 @@ def test_hits_are_drawn_where_they_are_in_the_trained_frame(model, oracle, room)
     from find_field.similarity import Similarity
 
     similarity = Similarity(np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0], [0, 0, 1, -0.2]]), 2.5)
-    drawn = {}
-    scene = SimpleNamespace(add_label=lambda name, text: None,
-                            add_box=lambda name, *args: drawn.update({name: args}))  # fmt: skip
+    drawn, removed = {}, []
+
+    def handle(name, *args, **kwargs):
+        drawn[name] = args, kwargs
+        return SimpleNamespace(remove=lambda: removed.append(name))
+
+    scene = SimpleNamespace(add_label=handle, add_spline_catmull_rom=handle)
     panel = model.panel
     panel.control.viser_server = SimpleNamespace(scene=scene)
     panel.find, panel._prompt = oracle, "red box"
     panel.locate = lambda prompt, **kw: (room.query(prompt, oracle, **kw), similarity)
     hit = panel.draw_hits()[0]
-    _, size, _, centre = drawn["/find/0"]
-    want = 10 * 2.5 * (similarity.M[:, :3] @ hit.T_world_object[:3, 3] + similarity.M[:, 3])
-    np.testing.assert_allclose(centre, want, atol=1e-6)
-    np.testing.assert_allclose(size, 25 * hit.extent_m)
+    (path,), _ = drawn["/find/0/box"]
+    want = [10 * 2.5 * (similarity.M[:, :3] @ corner + similarity.M[:, 3])
+            for corner in box_corners(hit.T_world_object, hit.extent_m)]  # fmt: skip
+    edges = {tuple(sorted(np.abs(want - p).sum(1).argmin() for p in pair))
+             for pair in itertools.pairwise(path)}  # fmt: skip
+    assert edges == {(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit}
+    for point in path:
+        assert np.abs(want - point).sum(1).min() < 1e-6
+    assert panel.status.startswith("1 found: red box")
+    count = len(drawn)
+    panel.draw_hits()
+    assert len(removed) == count == 2  # old boxes go
