@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from find_core.errors import FindError
 from find_core.video_sources import SourceError, SourceFrame, thin
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -32,6 +33,49 @@ _ENCODINGS: dict[str, tuple[int, int | None]] = {
 }
 
 
+@contextmanager
+def open_bag(path: Path) -> Iterator[Any]:
+    """An open `rosbags.highlevel.AnyReader`, for a `with` statement.
+
+    Args:
+        path: the bag's folder, its .db3 or .mcap file in that folder, or a ROS 1 .bag file.
+
+    Raises:
+        SourceError: not a bag, or a damaged one; also when that shows only while it is read.
+    """
+    try:
+        from rosbags.highlevel import AnyReader
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError:
+        raise SourceError("Reading bags needs rosbags: pip install rosbags.") from None
+    folder = path.parent if path.suffix in (".db3", ".mcap") else path
+    if folder.is_dir() and not (folder / "metadata.yaml").is_file():
+        raise SourceError(
+            f"Cannot read the bag {path.name}: no metadata.yaml beside its recording; "
+            "ros2 bag reindex writes one."
+        )
+    # Foreign bytes make the parsers below raise anything from KeyError to sqlite3.DatabaseError.
+    try:
+        reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+        reader.open()
+    except Exception as error:
+        raise SourceError(f"Cannot read the bag {path.name}: {_why(error)}.") from None
+    try:
+        yield reader
+    except FindError:
+        raise
+    except Exception as error:
+        raise SourceError(f"Reading the bag {path.name} broke off: {_why(error)}.") from None
+    finally:
+        reader.close()
+
+
+def _why(error: Exception) -> str:
+    """One line of a parser's error, and what to do about it; no full stop."""
+    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return f"{said} (is it whole? ros2 bag info tells, ros2 bag reindex may mend it)"
+
+
 class BagSource:
     """One image topic of a bag; stamps are the headers', or the recorder's where they are zero."""
 
@@ -39,7 +83,7 @@ class BagSource:
 
     def __init__(self, path: Path, topic: str | None = None) -> None:
         self.path, self.name = Path(path), Path(path).name
-        with self._reader() as reader:
+        with open_bag(self.path) as reader:
             topics = {c.topic: c for c in reader.connections if c.msgtype in IMAGE_TYPES}
             if not topics or (topic and topic not in topics):
                 wanted = f"no image topic {topic}" if topic else "no image topic"
@@ -52,29 +96,11 @@ class BagSource:
             self._start_ns = reader.start_time
         self.identity = f"{self.name}:{self.topic}:{self.frame_count}:{self._start_ns}"
 
-    @contextmanager
-    def _reader(self) -> Iterator[Any]:
-        try:
-            from rosbags.highlevel import AnyReader, AnyReaderError
-            from rosbags.typesys import Stores, get_typestore
-        except ImportError:
-            raise SourceError("Reading bags needs rosbags: pip install rosbags.") from None
-        path = self.path.parent if self.path.suffix in (".db3", ".mcap") else self.path
-        try:
-            reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
-            reader.open()
-        except (AnyReaderError, OSError) as error:
-            raise SourceError(f"Cannot read the bag {self.name}: {error}.") from None
-        try:
-            yield reader
-        finally:
-            reader.close()
-
     def frames(
         self, start_s: float = 0.0, stop_s: float = float("inf"), first_index: int = 0
     ) -> Iterator[SourceFrame]:
         first_ns: int | None = None
-        with self._reader() as reader:
+        with open_bag(self.path) as reader:
             wanted = [c for c in reader.connections if c.topic == self.topic]
             index = first_index
             for connection, recorded_ns, raw in reader.messages(connections=wanted):

@@ -101,13 +101,21 @@ def open_source(
         raise SourceError(
             f"Nothing at {path}: give a video, a folder of pictures, a bag or 0, 1..."
         )
-    if path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file():
+    if looks_like_bag(path):
         from find_core.video_bag import BagSource
 
         return BagSource(path, topic)
     if path.is_dir():
         return FolderSource(path, fps or 10.0)
     return VideoSource(text)
+
+
+def looks_like_bag(path: Path) -> bool:
+    """A ROS bag by its names, whole or damaged: a file, or a folder with a recording in it."""
+    inside = ("metadata.yaml", "*.db3", "*.mcap")
+    return path.suffix in (".mcap", ".db3", ".bag") or any(
+        next(path.glob(pattern), None) for pattern in inside
+    )
 
 
 def next_due_s(time_s: float, period_s: float) -> float:

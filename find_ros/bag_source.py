@@ -5,14 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from find_core.video_bag import decode_message
+from find_core.video_bag import decode_message, open_bag
 from find_core.video_sources import SourceError
 from find_ros.conversions import DEPTH_ENCODINGS, MessageError, depth_to_m
 from find_ros.geometry import pose_to_matrix
@@ -38,9 +37,9 @@ class BagCamera:
     is_live = False
 
     def __init__(self, path: Path, world_frame: str = "world") -> None:
-        self.path = path.parent if path.suffix in (".mcap", ".db3") else path
+        self.path = path
         self.world_frame = world_frame
-        with self._reader() as reader:
+        with open_bag(self.path) as reader:
             self._colour, self._depth = _camera_topics(reader, self.path.name)
             self.frame_count: int | None = reader.topics[self._colour].msgcount
             self.duration_s: float | None = reader.duration * 1e-9
@@ -55,7 +54,7 @@ class BagCamera:
         depths: deque[tuple[int, Any]] = deque(maxlen=KEPT_DEPTHS)
         waiting: deque[tuple[int, Any]] = deque()
         wanted = {self._colour, self._depth, self._info}
-        with self._reader() as reader:
+        with open_bag(self.path) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
             for connection, recorded_ns, raw in reader.messages(connections=connections):
                 msg = reader.deserialize(raw, connection.msgtype)
@@ -84,23 +83,6 @@ class BagCamera:
         K = np.array(info.k, np.float64).reshape(3, 3) if info is not None else None
         pose = self._tree.lookup(self.world_frame, msg.header.frame_id, stamp_ns)
         return PlayedFrame(decode_message(msg), (stamp_ns - first_ns) * 1e-9, depth_m, K, pose)
-
-    @contextmanager
-    def _reader(self) -> Iterator[Any]:
-        try:
-            from rosbags.highlevel import AnyReader, AnyReaderError
-            from rosbags.typesys import Stores, get_typestore
-        except ImportError:
-            raise SourceError("Reading bags needs rosbags: pip install rosbags.") from None
-        try:
-            reader = AnyReader([self.path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
-            reader.open()
-        except (AnyReaderError, OSError) as error:
-            raise SourceError(f"Cannot read the bag {self.path.name}: {error}.") from None
-        try:
-            yield reader
-        finally:
-            reader.close()
 
 
 def _camera_topics(reader: Any, name: str) -> tuple[str, str | None]:

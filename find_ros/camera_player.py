@@ -133,7 +133,8 @@ class CameraPlayer(Node):
             count = self._play_once(self._source)
             while self.parameters.loop and count and not self._stopping.is_set():
                 count += self._play_once(self._source)
-            self.get_logger().info(f"Played {count} frames.")
+            if self.context.ok():  # after a signal there is nobody left to tell
+                self.get_logger().info(f"Played {count} frames.")
         except FindError as error:
             self.get_logger().error(str(error))
             self.exit_status = 1

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from find_core.video_sources import SourceError, open_source
+from find_core.video_sources import SourceError, looks_like_bag, open_source
 
 DEFAULT_FPS = 10.0
 
@@ -62,7 +62,7 @@ def open_player_source(what: str, fps: float = 0.0, world_frame: str = "world") 
         FindError: nothing there, or not readable.
     """
     path = Path(what)
-    if path.suffix in (".mcap", ".db3") or (path / "metadata.yaml").is_file():
+    if path.suffix != ".bag" and looks_like_bag(path):
         from find_ros.bag_source import BagCamera
 
         return BagCamera(path, world_frame)

@@ -81,7 +81,9 @@ def assert_whole(site: Path, clone: Path) -> None:
         assert len(files) > 10
         missing = [p for p in files if not (site / p.relative_to(clone)).is_file()]
         assert [p.name for p in missing if p.name != "README.md"] == []
-    entries = [e for d in importlib.metadata.distributions(path=[str(site)]) for e in d.entry_points]
+    entries = [
+        e for d in importlib.metadata.distributions(path=[str(site)]) for e in d.entry_points
+    ]
     for group, names in ENTRY_POINTS.items():
         assert {e.name for e in entries if e.group == group} == names
     for entry in entries:
