@@ -123,7 +123,7 @@ class VideoFrame:
         return self.prompts[0].interval
 
     def to_json(self, prompt_index: int = 0) -> dict[str, Any]:
-        """The line of `localizations.jsonl` (schemas/video_frame.schema.json)."""
+        """The line of `localizations.jsonl` (schemas/localization.schema.json)."""
         answer = self.prompts[prompt_index]
         line = {"frame_index": self.index, "time_s": round(self.time_s, 6)}
         line |= {"prompt_index": prompt_index, "cut": self.cut}

@@ -101,7 +101,10 @@ def test_localize_video_with_the_real_model(files, tiny, tmp_path):
     clip = str(files / "clip.mp4")
     args = ["localize", clip, "--prompt", "a <mug>", "--model", tiny, "--out", str(tmp_path)]
     assert main([*args, "--fps", "4", "--no-video"]) == 0
-    assert len((tmp_path / "localizations.jsonl").read_text().splitlines()) == 16
+    lines = (tmp_path / "localizations.jsonl").read_text().splitlines()
+    assert len(lines) == 16
+    for line in lines:
+        validate("localization", json.loads(line))
 
 
 def test_prompt_json_file(files, color, tmp_path, capsys):
@@ -109,7 +112,9 @@ def test_prompt_json_file(files, color, tmp_path, capsys):
     (tmp_path / "p.json").write_text(json.dumps(data))
     photo = str(files / "photo.png")
     assert main(["localize", photo, "--prompt-json", str(tmp_path / "p.json"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["entities"][0]["found"]
+    out = json.loads(capsys.readouterr().out)
+    validate("localization", out)
+    assert out["entities"][0]["found"]
 
 
 @pytest.mark.parametrize("mode", ["panoptic", "instance", "semantic"])

@@ -89,13 +89,31 @@ def test_video_lines():
             check.validate(json.loads(json.dumps(line)))
 
 
-def test_localization_schema_holds_found_and_instances_together():
+ROS_LINE = {
+    "frame_id": "camera", "stamp_ns": 7, "prompt": "the <red>", "relevance_smoothed": 0.5, "events": [],
+    "objects_3d": [{"entity_index": 0, "track_id": 1, "frame_id": "map", "position_m": [0, 0, 1],
+                    "center_m": [0, 0, 1], "extent_m": [0.1, 0.1, 0.1]}],
+}  # fmt: skip
+BAD_LINES = {
+    "found without instances": lambda d: d["entities"][0].update(instances=[]),
+    "entity without track": lambda d: d["entities"][0].pop("track_id"),
+    "unknown field": lambda d: d.update(relevanz=0.5),
+    "unknown field of an entity": lambda d: d["entities"][0].update(color="red"),
+    "unknown field of an instance": lambda d: d["entities"][0]["instances"][0].update(label="red"),
+    "unknown field of a place": lambda d: d["objects_3d"][0].update(yaw=0.0),
+    "place in two dimensions": lambda d: d["objects_3d"][0].update(center_m=[0, 0]),
+    "place without frame": lambda d: d["objects_3d"][0].pop("frame_id"),
+    "stamp without frame": lambda d: d.pop("frame_id"),
+    "frame without prompt": lambda d: d.pop("prompt"),
+    "score above one": lambda d: d.update(relevance_smoothed=1.5),
+    "frame without time": lambda d: d.pop("time_s"),
+}
+
+
+@pytest.mark.parametrize("change", BAD_LINES.values(), ids=BAD_LINES)
+def test_localization_schema_is_strict(change):
     line = StreamLocalizer(ColorFind(), "<red>").update(paint([("red", 9, 9, 20, 20)]), 0).to_json()
-    check = validator("localization")
+    line, check = copy.deepcopy(line | ROS_LINE), validator("localization")
     check.validate(line)
-    broken = copy.deepcopy(line)
-    broken["entities"][0]["instances"] = []
-    assert not check.is_valid(broken)
-    broken = copy.deepcopy(line)
-    broken["entities"][0].pop("track_id")
-    assert not check.is_valid(broken)
+    change(line)
+    assert not check.is_valid(line)

@@ -89,7 +89,8 @@ def test_a_broken_bag_is_one_sentence(tmp_path, name, kind):
         with pytest.raises(SourceError, match=r"drive") as caught:
             list(open_source(given).frames())
         text = str(caught.value)
-        assert "reindex" in text and "\n" not in text and text.endswith(".") and not text.endswith("..")
+        assert "reindex" in text and "\n" not in text
+        assert text.endswith(".") and not text.endswith("..")
 
 
 @pytest.mark.parametrize("kind", PLUGINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
@@ -20,6 +22,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header, String
 
+from find_core.schemas import load_schema
 from find_ros.conversions import array_to_image, ns_to_stamp, stamp_to_ns
 from tests.find_core.video_fakes import paint
 
@@ -193,7 +196,17 @@ def camera_info(fx: float = 100.0, width: int = WIDTH, height: int = HEIGHT) -> 
 
 
 def answers(messages: list) -> list[dict]:
-    return [json.loads(m.data) for m in messages]
+    """What JSON topics said; whatever a localizer said is held against its schema."""
+    return [_parsed(m.data) for m in messages]
+
+
+@functools.lru_cache(maxsize=4096)  # polled many times
+def _parsed(text: str) -> dict:
+    data = json.loads(text)
+    if "entities" in data:
+        jsonschema.validate(data, load_schema("localization"))
+        assert {"frame_id", "stamp_ns"} <= set(data), "a robot's answer says where and when"
+    return data
 
 
 def diagnostics(messages: list, node: str = "localizer") -> dict:
