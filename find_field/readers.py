@@ -4,6 +4,17 @@ sequence      meta.json, rgb/NNNNNN.jpg, depth/NNNNNN.png: this project's own, a
               written from ROS (OpenCV cameras, T_world_camera in metres, depth in millimetres)
 7scenes       frame-*.color.jpg|png, .depth.png (mm), .pose.txt (camera to world)
 nerfstudio    transforms.json (OpenGL cameras), depth_file_path where there is depth
+
+A sequence's meta.json, of which `K` and `frames` must be there:
+
+    {"K": [[fx, 0, cx], [0, fy, cy], [0, 0, 1]],    pixel centres at integers
+     "depth_unit_m": 0.001,                         metres per unit of depth/*.png (the default)
+     "frame": "map",                                name of the world frame (default "world")
+     "fps": 10.0,                                   for camera_player (default 10)
+     "frames": [{"file": "000000",                  rgb/000000.jpg or .png, depth/000000.png
+                 "T_world_camera": [[...] * 4]}]}   (4, 4), metres; null where tracking was lost
+
+A frame may have its own "K", and paths "rgb" and "depth" instead of "file".
 """
 
 from __future__ import annotations
@@ -180,10 +191,12 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
 def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str]:
     meta = _read_json(folder / "meta.json")
     entries = meta.get("frames", [])
-    names = [str(e.get("file", f"{i:06d}")) for i, e in enumerate(entries)]
+    names = [str(e.get("file", e.get("rgb", f"frame {i}"))) for i, e in enumerate(entries)]
 
     def make(i: int) -> FrameFiles:
         entry, name = entries[i], names[i]
+        if "file" not in entry and "rgb" not in entry:
+            raise FieldError(f'{name}: no "file" in meta.json, the name of its pictures.')
         rgb = folder / entry["rgb"] if "rgb" in entry else _picture(folder / "rgb", name)
         depth = folder / entry.get("depth", f"depth/{name}.png")
         K = np.array(entry.get("K", meta.get("K")), float)

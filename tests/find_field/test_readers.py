@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from find_core.errors import FieldError, ImageError
+from find_field import readers
+from find_field.frames import backproject, pixel_grid, transform
 from find_field.readers import open_folder, read_depth
 from tests.find_field.folders import write_nerfstudio, write_sequence, write_seven_scenes
 
+SAMPLE = Path(readers.__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
 WRITERS = {
     "sequence": write_sequence,
     "7scenes": write_seven_scenes,
@@ -88,6 +92,52 @@ def test_depth_in_wrong_units_is_told(frames, tmp_path):
     (tmp_path / "meta.json").write_text(json.dumps(meta | {"depth_unit_m": 1.0}))
     with pytest.raises(ImageError, match="millimetres"):
         next(iter(open_folder(tmp_path)))
+
+
+def test_frames_without_a_file_are_told(frames, tmp_path):
+    write_sequence(tmp_path, frames[:2])
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    meta["frames"][0]["name"] = meta["frames"][0].pop("file")
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    (why,) = open_folder(tmp_path).skipped
+    assert 'no "file" in meta.json' in why
+
+
+def test_the_shipped_sample_is_the_documented_form():
+    """Every frame of it, with the keys that the reader's docstring names and nothing left out."""
+    meta = json.loads((SAMPLE / "meta.json").read_text())
+    folder = open_folder(SAMPLE)
+    assert folder.kind == "sequence" and not folder.skipped
+    assert len(folder) == len(meta["frames"]) == len(list((SAMPLE / "rgb").iterdir())) > 0
+    for key in ("K", "depth_unit_m", "fps"):
+        assert key in meta and f'"{key}"' in readers.__doc__
+    assert all({"file", "T_world_camera"} <= set(entry) for entry in meta["frames"])
+    first = next(iter(folder))
+    raw = cv2.imread(str(SAMPLE / "depth" / f"{meta['frames'][0]['file']}.png"), -1)
+    assert first.rgb.shape == (meta["height"], meta["width"], 3)
+    assert first.depth_m[240, 320] == pytest.approx(raw[240, 320] * meta["depth_unit_m"])
+    np.testing.assert_array_equal(first.K, meta["K"])
+    pose = meta["frames"][0]["T_world_camera"]
+    np.testing.assert_allclose(first.T_world_camera, pose, atol=1e-5)
+
+
+def test_the_shipped_sample_is_metric():
+    """Pose, intrinsics and depth unit together: each thing's surface lies in the box named for it."""
+    points = np.concatenate([world_points(frame) for frame in open_folder(SAMPLE).take(every=16)])
+    for thing in json.loads((SAMPLE / "meta.json").read_text())["objects"]:
+        T_object_world = np.linalg.inv(thing["T_world_object"])
+        offset = transform(T_object_world, points) - transform(
+            T_object_world, np.array(thing["center_world_m"])
+        )
+        inside = (np.abs(offset) < np.array(thing["extent_m"]) / 2 + 0.005).all(axis=1)
+        assert inside.sum() > 200, thing["name"]
+
+
+def world_points(frame):
+    u, v = np.meshgrid(*pixel_grid(frame.height, frame.width, 4))
+    points = backproject(frame.depth_m[v.astype(int), u.astype(int)], frame.K, u, v)
+    points = transform(frame.T_world_camera, points.reshape(-1, 3))
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def test_depth_files(tmp_path):

@@ -42,8 +42,8 @@ def tabletop(tmp_path_factory):
         depth = np.full((72, 96), 1000 + n, np.uint16)
         depth[0, 0] = 65535
         cv2.imwrite(str(folder / f"depth/{n:06d}.png"), depth)
-    frames = [{"name": f"{n:06d}", "T_world_camera": T.tolist()} for n, T in enumerate(poses(4))]
-    meta = {"K": K, "depth_scale_m": 0.001, "fps": 20, "frames": frames}
+    frames = [{"file": f"{n:06d}", "T_world_camera": T.tolist()} for n, T in enumerate(poses(4))]
+    meta = {"K": K, "depth_unit_m": 0.001, "fps": 20, "frames": frames}
     (folder / "meta.json").write_text(json.dumps(meta))
     return folder
 

@@ -72,7 +72,7 @@ def test_the_player_publishes_tf(robot, tmp_path):
     write_image(tmp_path / "rgb" / "000000.png", scene())
     T = np.eye(4)
     T[:3, 3] = 1, 2, 3
-    frames = [{"name": "000000", "T_world_camera": T.tolist()}]
+    frames = [{"file": "000000", "T_world_camera": T.tolist()}]
     meta = {"K": [[80, 0, 48], [0, 80, 36], [0, 0, 1]], "frames": frames}
     (tmp_path / "meta.json").write_text(json.dumps(meta))
     heard = robot.hear(tf2.TFMessage, "/tf")
