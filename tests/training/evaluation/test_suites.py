@@ -128,3 +128,15 @@ def test_recalls_and_semantic_figures_by_hand() -> None:
     assert recalls(scores)["r5"]["value"] == 1.0
     figures = real_suite.semantic_figures(np.array([[3, 1], [0, 0]]))
     assert figures == {"semantic_miou": 0.75, "pixel_accuracy": 0.75, "classes": 1}
+
+
+@pytest.mark.parametrize(
+    ("caption", "marked"),
+    [
+        ("a cup on a table", "a <cup> on a <table>"),
+        ("an apple, a red bowl and a pen", "an <apple>, a <red bowl> and a <pen>"),
+        ("nothing here", "nothing here"),
+    ],
+)
+def test_listed_things_become_entities(caption: str, marked: str) -> None:
+    assert tabletop_suite.mark_listed(caption) == marked
