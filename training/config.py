@@ -62,6 +62,10 @@ class LossConfig:
     """Chance of one more interactive round, with a corrective click and the memory."""
     presence: float = 0.0
     """Ours: is an entity there at all, and which proposals are it (absolute, calibrated)."""
+    phrases: float = 0.0
+    """Ours: true and false phrases against every object of the batch (training/phrases.py)."""
+    phrases_a_picture: int = 6
+    """At most so many true ones, and so many false ones."""
     instances: float = 0.0
     """Ours: mask features of one instance alike, of two unlike (training/instance_contrast.py)."""
     alignment: float = 0.0

@@ -10,10 +10,13 @@ Dimension letters: T entities of the batch, B pictures, Q proposals, M instances
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from find_core.model.tasks import Var
+from training.data.asks import EntityAsk
 from training.data.batches import Batch
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts
 from training.losses import cosine_logits, multi_positive_nce, presence_bce
@@ -81,10 +84,14 @@ def _conditioned(
 
 def truth_table(batch: Batch, where: list[tuple[int, int]], facts: Facts) -> Tensor:
     """(T, B, M) long: is each entity true of each visible instance of each picture (-1 unknown)."""
-    table = torch.full((len(where), *batch.valid.shape), UNKNOWN)
+    return truths([batch.asks[b].entities[n] for b, n in where], batch, facts)
+
+
+def truths(entities: Sequence[EntityAsk], batch: Batch, facts: Facts) -> Tensor:
+    """`truth_table` of any entities."""
+    table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
     rows = [picture.instances for picture in batch.pictures]
-    for t, (b, n) in enumerate(where):
-        entity = batch.asks[b].entities[n]
+    for t, entity in enumerate(entities):
         for o, instances in enumerate(rows):
             for m, instance in enumerate(instances):
                 table[t, o, m] = entity.truth(instance, facts)

@@ -87,6 +87,7 @@ def find_tabletop() -> TrainConfig:
             refine=0.1,
             objects_first=700,
             instances=2.0,
+            phrases=1.0,
             presence=1.0,
             alignment=0.5,
         ),

@@ -34,6 +34,7 @@ from training.distributed import gather_rows
 from training.groups import task_groups, token_rows
 from training.instance_contrast import instance_contrast
 from training.losses import cosine_logits, itc, proposal_ce, temperature, token_retrieval
+from training.phrases import choose_phrases, phrase_losses, phrase_rows
 from training.presence import Presence, presence_losses
 from training.refine import previous_masks, refined_prompts
 from training.targets import (
@@ -163,6 +164,8 @@ class TrainStep(nn.Module):
             if Var.ENTITY in pixel:
                 self._interleave(terms, batch, outputs, semantic, pixel, features, masks, view)
             self._retrieval(terms, batch, semantic)
+            if losses.phrases:
+                self._phrases(terms, batch, step, semantic[Var.OBJECT][-1])
             if losses.presence or losses.alignment:
                 found = presence_losses(
                     self.presence, batch, self.facts, semantic, terms.matched, self._scale
@@ -234,6 +237,18 @@ class TrainStep(nn.Module):
             self.config.losses.masks,
         )  # fmt: skip
         terms.add_masks("interactive", found, self.config.losses.interactive)
+
+    def _phrases(self, terms, batch, step, objects_BQH) -> None:
+        rng = np.random.default_rng((self.config.seed, step, 3))
+        phrases = choose_phrases(batch, self.config.losses.phrases_a_picture, rng)
+        if phrases:
+            rows = phrase_rows(self.model, self.texts, phrases)
+            found = phrase_losses(
+                self.presence, phrases, rows, objects_BQH, terms.matched["panoptic"][-1], batch,
+                self.facts, self._scale,
+            )  # fmt: skip
+            terms.add("phrases_presence", found[0], self.config.losses.phrases)
+            terms.add("phrases_alignment", found[1], self.config.losses.phrases)
 
     def _refine(self, terms, batch, image, outputs, features, masks, view) -> None:
         """A second round on the first one's masks; both rounds' terms add up."""

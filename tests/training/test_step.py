@@ -44,7 +44,7 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
     masks = [f"{t}_{k}" for t in ("panoptic", "grounding", "interactive", "interleave")
              for k in ("ce", "bce", "dice")]  # fmt: skip
     others = ["retrieval", "retrieval_tokens", "interleave_itc", "interleave_semantic"]
-    others += ["presence", "alignment", "instances"]
+    others += ["presence", "alignment", "instances", "phrases_presence", "phrases_alignment"]
     assert sorted(result.terms) == sorted(masks + others)
     assert sum(result.terms.values()) == pytest.approx(float(result.total), rel=1e-4)
     result.total.backward()

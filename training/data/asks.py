@@ -124,12 +124,13 @@ def visible_phrases(picture: Picture) -> list[PhraseAsk]:
         spatial = phrase.kind in ("relation", "instruction")
         if not targets or (spatial and not picture.complete):
             continue  # what a relation leans on may be outside the crop
-        text = _as_seen(phrase.text, picture)
+        text = as_seen(phrase.text, picture)
         phrases.setdefault(text, PhraseAsk(text, targets, referring=spatial))
     return list(phrases.values())
 
 
-def _as_seen(text: str, picture: Picture) -> str:
+def as_seen(text: str, picture: Picture) -> str:
+    """Left and right change places in a mirrored view."""
     return mirror_text(text) if picture.view.mirrored else text
 
 
@@ -137,7 +138,7 @@ def _caption(picture: Picture, rng: np.random.Generator) -> str | None:
     captions = picture.record.captions
     if not captions or not (picture.complete or picture.record.source == "coco"):
         return None
-    return _as_seen(captions[int(rng.integers(len(captions)))], picture)
+    return as_seen(captions[int(rng.integers(len(captions)))], picture)
 
 
 def _prompts(picture: Picture, config: AskConfig, rng: np.random.Generator) -> list[PromptAsk]:
@@ -181,7 +182,7 @@ def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk
     chosen = fit[int(rng.integers(len(fit)))]
     targets = iter(chosen.entities)
     parts: list[str | EntityAsk] = []
-    for part in Prompt.parse(_as_seen(chosen.markup, picture)).parts:
+    for part in Prompt.parse(as_seen(chosen.markup, picture)).parts:
         if isinstance(part, PromptEntity):
             parts.append(EntityAsk(part.label, tuple(place[k] for k in next(targets))))
         else:
@@ -241,7 +242,7 @@ def _absent(
         t.text for other in pictures for t in other.record.phrases if t.kind != "relation"
     ]
     for i in rng.permutation(len(texts))[:8]:
-        text = _as_seen(texts[i], pictures[b])
+        text = as_seen(texts[i], pictures[b])
         if here.absent and texts[i] in here.absent:
             return EntityAsk(text, ())
         if here.exhaustive and all(facts.truth(text, x) == FALSE for x in here.instances):
