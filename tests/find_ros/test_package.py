@@ -22,7 +22,6 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.drawing import write_image
-from find_ros.camera_player import TABLE as PLAYER_TABLE
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE
 from find_ros.share import share_file
@@ -151,16 +150,6 @@ def test_real_ros2_launch(robot, tmp_path):
         launched.send_signal(signal.SIGINT)
         output = launched.communicate(timeout=PATIENCE_S)[0]
     assert output.count("process has finished cleanly") == 2, output
-
-
-def test_the_package_page_names_every_parameter_and_topic():
-    page = (ROOT / "find_ros" / "README.md").read_text()
-    for table in (*TABLES.values(), PLAYER_TABLE):
-        assert not [param.name for param in table if f"`{param.name}`" not in page]
-    source = (ROOT / "find_ros" / "outputs.py").read_text()
-    published = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant)}
-    for topic in ("localization", "relevance", "label_image", "overlay", "points", "markers"):
-        assert topic in published and f"`~/{topic}`" in page
 
 
 def test_viewer_layouts_show_topics_that_exist():
