@@ -92,7 +92,7 @@ class PromptPanel:
 
         text = self.prompt.value if text is None else text
         if not text.strip():
-            self._entities_Ek = self._prompt = None
+            self._look_for(None, None)
             self._say(_NO_PROMPT)
             return False
         try:
@@ -104,9 +104,18 @@ class PromptPanel:
             return False
         basis = self._model().basis
         vectors = torch.from_numpy(np.asarray(compiled.entity_embeddings)).to(basis)
-        self._prompt, self._entities_Ek = prompt, vectors @ basis
-        self._say("see the outputs relevancy and composited")
+        self._look_for(prompt, vectors @ basis)
+        self._say("see output composited")
         return True
+
+    def _look_for(self, prompt: Any, entities_Ek: Tensor | None) -> None:
+        self._prompt, self._entities_Ek = prompt, entities_Ek
+        self._erase()  # boxes of the question before
+
+    def _erase(self) -> None:
+        for handle in self._drawn:
+            handle.remove()
+        self._drawn = []
 
     def await_click(self) -> None:
         """Make the thing that is clicked on next what is looked for."""
@@ -137,9 +146,9 @@ class PromptPanel:
         model.train(was_training)
         label = SimpleNamespace(entities=[SimpleNamespace(label="picked")])
         embedding = (feature @ model.basis.T).cpu().numpy()
-        self._prompt = SimpleNamespace(entity_embeddings=embedding, prompt=label)
-        self._entities_Ek = feature
-        self._say("picked; see the outputs relevancy and composited")
+        prompt = SimpleNamespace(entity_embeddings=embedding, prompt=label)
+        self._look_for(prompt, feature)
+        self._say("picked; see output composited")
 
     def outputs(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Pictures of one chunk of rays: relevancy (R, 1), feature_pca and composited (R, 3).
@@ -174,10 +183,8 @@ class PromptPanel:
         except FindError as error:
             self._say(str(error))
             return None
-        for handle in self._drawn:
-            handle.remove()
+        self._erase()
         scene = self.control.viser_server.scene
-        self._drawn = []
         for i, hit in enumerate(hits):
             corners = similarity.from_world(box_corners(hit.T_world_object, hit.extent_m))
             corners = corners * _SCENE_SCALE

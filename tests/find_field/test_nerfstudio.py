@@ -356,3 +356,5 @@ def test_hits_are_drawn_where_they_are_in_the_trained_frame(model, oracle, room)
     count = len(drawn)
     panel.draw_hits()
     assert len(removed) == count == 2  # old boxes go
+    panel.ask("")
+    assert len(removed) == 4  # also with their question
