@@ -130,7 +130,8 @@ class PixelDecoder(nn.Module):
             top = self.bridge(x) if i == 1 else x
             x = lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest")
             if i == 1 and self.coordinates is not None:
-                x = x + self.coordinates(sine_position(*x.shape[-2:], x.shape[1], x.device))
+                height, width = x.shape[-2:]
+                x = x + self.coordinates(sine_position(height, width, x.shape[1], x.device))
             x = self.layers[str(i)](x)
             levels.append(x)
         return self.mask_features(x), levels[:3]
