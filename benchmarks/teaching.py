@@ -39,6 +39,7 @@ from training.evaluation.tabletop_suite import (
     ask_phrases,
     upsampled_objects,
 )
+from training.teach import TeachConfig
 
 KINDS = ("moka pot", "frying pan", "wine bottle")
 PICTURES = 20
@@ -94,17 +95,17 @@ def ask_known(find: Find, scenes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"miou": known["text_name"]["miou"], "presence": known["presence_of_things"]}
 
 
-def teach(lesson: Path, out: Path, steps: int) -> float:
+def teach(lesson: Path, out: Path, steps: int, keep: float) -> float:
     """Seconds it took."""
     start = time.monotonic()
     command = [sys.executable, "-m", "training.teach", "--images", str(lesson / "images"),
                "--masks", str(lesson / "masks"), "--names", str(lesson / "names.json"),
-               "--out", str(out), "--steps", str(steps)]  # fmt: skip
+               "--out", str(out), "--steps", str(steps), "--keep", str(keep)]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - start
 
 
-def measure(root: Path, steps: int, limit: int | None) -> dict[str, Any]:
+def measure(root: Path, steps: int, keep: float, limit: int | None) -> dict[str, Any]:
     held, known = read_split(root, "held"), read_split(root, "val", limit)
     holders = [s for s in held if any(i["kind"] in KINDS for i in s["instances"])][:PICTURES]
     taken = {s["index"] for s in holders}
@@ -112,7 +113,7 @@ def measure(root: Path, steps: int, limit: int | None) -> dict[str, Any]:
     before, figures = fc.load("find-tabletop"), {}
     with tempfile.TemporaryDirectory() as folder:
         write_lesson(holders, Path(folder) / "lesson")
-        seconds = teach(Path(folder) / "lesson", Path(folder) / "taught", steps)
+        seconds = teach(Path(folder) / "lesson", Path(folder) / "taught", steps, keep)
         for name, find in (("before", before), ("after", fc.load(Path(folder) / "taught"))):
             figures[name] = {"taught": ask_taught(find, others), "known": ask_known(find, known)}
 
@@ -120,7 +121,7 @@ def measure(root: Path, steps: int, limit: int | None) -> dict[str, Any]:
         return figures["after"][what]["miou"]["value"] - figures["before"][what]["miou"]["value"]
 
     return {
-        "model": before.fingerprint, "kinds": KINDS, "pictures": len(holders), "steps": steps,
+        "model": before.fingerprint, "kinds": KINDS, "pictures": len(holders), "steps": steps, "keep": keep,
         "seconds": round(seconds), "tested_on": {"held": len(others), "val": len(known)},
         "gain": round(change("taught"), 4), "forgotten": round(-change("known"), 4), **figures,
     }  # fmt: skip
@@ -131,13 +132,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tabletop", required=True, type=Path, help="folder with held/ and val/")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=TeachConfig.steps)
+    parser.add_argument("--keep", type=float, default=TeachConfig.keep, help="share of old weights")
     parser.add_argument("--limit", type=int, help="test on the first scenes of each split only")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    result = measure(args.tabletop, args.steps, args.limit)
+    result = measure(args.tabletop, args.steps, args.keep, args.limit)
     text = json.dumps(result, indent=1)
     print(text)
     if args.json:
