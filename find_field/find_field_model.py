@@ -40,6 +40,8 @@ class FindFieldModelConfig(NerfactoModelConfig):
     """Samples of a ray, those of the highest weight, that the features are read at."""
     feature_loss_mult: float = 1.0
     """Weight of the feature loss; its gradient never reaches density or colour."""
+    feature_loss_centred: bool = True
+    """Measure the loss's angles from the mean feature: what all pictures share hides the rest."""
     depth_loss_mult: float = 0.05
     """Weight of the depth loss, where the data has depth."""
     depth_sigma: float = 0.02
@@ -120,12 +122,18 @@ class FindFieldModel(NerfactoModel):
         losses = super().get_loss_dict(outputs, batch, metrics_dict)
         if "features" in batch:
             target = batch["features"].to(self.device)
-            error = (outputs["features"] - target).square().sum(-1)
-            angle = 1 - F.cosine_similarity(outputs["features"], target, dim=-1)
-            losses["feature_loss"] = self.config.feature_loss_mult * (error + angle).mean()
+            losses["feature_loss"] = self.config.feature_loss_mult * self._feature_loss(
+                outputs["features"], target
+            )
         if self.training and "depth_image" in batch and self.config.depth_loss_mult > 0:
             losses["depth_loss"] = self.config.depth_loss_mult * self._depth_loss(outputs, batch)
         return losses
+
+    def _feature_loss(self, features_Rk: Tensor, target_Rk: Tensor) -> Tensor:
+        error = (features_Rk - target_Rk).square().sum(-1)
+        origin = self.feature_mean if self.config.feature_loss_centred else 0.0
+        angle = 1 - F.cosine_similarity(features_Rk - origin, target_Rk - origin, dim=-1)
+        return (error + angle).mean()
 
     def _depth_loss(self, outputs: dict, batch: dict) -> Tensor:
         """Of the proposals and of the field; nerfstudio turns z-depth into length along the ray."""

@@ -96,6 +96,26 @@ def test_feature_loss_never_reaches_density_or_colour(model):
     assert reached == {"feature_field"}
 
 
+def test_feature_loss_earns_nothing_for_the_mean(model, monkeypatch):
+    """Against a slow twin; what all pictures share is no merit of the centred loss."""
+    mean = torch.tensor([3.0, 1, 0, 0, 0, 0, 0, 0])
+    monkeypatch.setitem(model._buffers, "feature_mean", mean)
+    target = mean + 0.3 * torch.randn(20, 8)
+    found = mean + 0.3 * torch.randn(20, 8)
+    rows = []
+    for f, t in zip(found, target, strict=True):
+        a, b = f - mean, t - mean
+        rows.append(float((f - t) @ (f - t) + 1 - a @ b / (a.norm() * b.norm())))
+    loss = model._feature_loss(found, target)
+    assert float(loss) == pytest.approx(np.mean(rows), rel=1e-4)
+    assert float(model._feature_loss(target, target)) == pytest.approx(0, abs=1e-5)
+    constant = mean.expand_as(target)
+    square = (constant - target).square().sum(-1).mean()
+    assert float(model._feature_loss(constant, target) - square) == pytest.approx(1)
+    monkeypatch.setattr(model.config, "feature_loss_centred", False)
+    assert float(model._feature_loss(constant, target) - square) < 0.1
+
+
 def test_depth_loss_prefers_the_right_depth(model):
     model.train()
     outputs = model.get_outputs(rays())
