@@ -113,7 +113,7 @@ def main() -> None:
     )
     parser.add_argument("--tabletop", required=True, type=Path, help="folder of rendered scenes")
     parser.add_argument("--first", type=int, default=0, help="number of the first picture")
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
