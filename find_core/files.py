@@ -31,7 +31,9 @@ def replace_file(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         write_to(temporary)
+        temporary.chmod(mode)  # some writers put a file of their own there, closed to others
         temporary.replace(path)
     except (OSError, SafetensorError) as problem:
         _discard(temporary)

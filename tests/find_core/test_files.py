@@ -27,9 +27,11 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         replace_file(tmp_path / "a", lambda temporary: temporary.write_text("x"))
+        write_tensors(tmp_path / "b.safetensors", {"x": torch.zeros(1)}, {})
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "b.safetensors").stat().st_mode & 0o777 == mode
 
 
 def test_the_temporary_file_ends_like_the_wanted_one(tmp_path):
