@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
 import argparse
-import json
 import platform
 import sys
 import time
@@ -28,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import publish
 from find_field import Channel, FeatureField, Lifter
 from find_field.testing import sample_world
 
@@ -201,10 +201,7 @@ def main() -> int:
                           "python": platform.python_version(), "numpy": np.__version__},
               "lifting": lifting(options.quick), "querying": rows,
               "query_line": straight_line(rows), "targets": TARGETS}  # fmt: skip
-    text = json.dumps(report, indent=2)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n")
+    publish(report, options.json, indent=2)
     missed = check(report)
     for sentence in missed:
         print(f"missed: {sentence}", file=sys.stderr)

@@ -30,6 +30,7 @@ from find_field.export import heat_colors
 from find_field.models import load_model
 from find_field.pictures import draw_hits, overlay, reproject, top_view
 from find_field.readers import open_folder
+from training.evaluation.metrics import auc
 
 PROMPTS = ("the <mug>", "the <book>", "the <chair>")
 
@@ -45,18 +46,6 @@ def pixel_relevancy(scene: Any, find: Any, prompt: str, size_hw: tuple[int, int]
     return cv2.resize(score.astype(np.float32), size_hw[::-1])
 
 
-def auc(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Area under the ROC curve, ties counted half; NaN when there is only one class."""
-    from scipy.stats import rankdata
-
-    positives = int(truth.sum())
-    negatives = truth.size - positives
-    if not positives or not negatives:
-        return float("nan")
-    ranks = rankdata(scores)[truth].sum() - positives * (positives + 1) / 2
-    return float(ranks / positives / negatives)
-
-
 def compare(field: ff.FeatureField, find: Any, held: list, prompts: list[str], out: Path) -> dict:
     """Agreement by prompt over the held-out frames; pictures of the first four into `out`."""
     values = {prompt: field.relevancy(prompt, find)[0] for prompt in prompts}
@@ -70,7 +59,7 @@ def compare(field: ff.FeatureField, find: Any, held: list, prompts: list[str], o
             known = np.isfinite(seen)
             a, b = own[known] >= 0.5, seen[known] >= 0.5
             iou = (a & b).sum() / (a | b).sum() if (a | b).any() else float("nan")
-            rows[prompt].append((float(iou), auc(seen[known], a)))
+            rows[prompt].append((float(iou), auc(seen[known][a], seen[known][~a])))
             panels.append(np.hstack([overlay(frame.rgb, own), overlay(frame.rgb, seen)]))
         if i < 4:
             cv2.imwrite(str(out / f"held_{i}.jpg"), np.vstack(panels)[..., ::-1])

@@ -34,6 +34,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.report import publish
+
 TARGETS = {"overhead": 0.30, "psnr_loss_db": 0.3, "feature_cosine_centred": 0.8}
 _EXAMPLE = """example:
   python benchmarks/field_training.py data/fox --iterations 1000 --json fox.json --check
@@ -279,10 +281,7 @@ def main() -> int:
     if not options.capture.is_dir():
         sys.exit(f"field_training: no folder {options.capture}: give a capture with transforms.json.")  # fmt: skip
     report = measure(options)
-    text = json.dumps(report, indent=2)
-    print(text)
-    if options.json is not None:
-        options.json.write_text(text + "\n")
+    publish(report, options.json, indent=2)
     missed = check(report)
     for sentence in missed:
         print(f"missed: {sentence}", file=sys.stderr)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import tempfile
 import time
@@ -20,9 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.report import publish
 from find_core.encoders.base import build_vision
 from training.cache import CacheJob, fill, open_writer
-from training.checkpoints import write_text
 from training.config import TrainConfig, override
 from training.data.batches import Batches
 from training.data.records import Record
@@ -120,11 +119,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(args.tabletop, args.steps, args.first, args.set)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        write_text(args.json, text + "\n")
+    publish(result, args.json)
     worst = min(result["miou"], key=result["miou"].get)
     if args.check and result["miou"][worst] <= TARGET_MIOU:
         sys.exit(f"{worst}: {result['miou'][worst]:.3f} mIoU, aimed at more than {TARGET_MIOU}.")

@@ -26,9 +26,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import find_core as fc
+from benchmarks.report import publish
 from find_core.images import read_image
 from find_core.predictor import Find
-from training.checkpoints import write_text
 from training.data.tabletop import read_split
 from training.evaluation.metrics import Answers, Separation, mask_iou
 from training.evaluation.tabletop_suite import (
@@ -140,11 +140,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     result = measure(args.tabletop, args.steps, args.keep, args.limit)
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        write_text(args.json, text + "\n")
+    publish(result, args.json)
     if args.check and result["gain"] < TARGETS["gain"]:
         sys.exit(f"Teaching won {result['gain']:.3f} mIoU, aimed at {TARGETS['gain']}.")
     if args.check and result["forgotten"] > TARGETS["forgotten"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from find_core.model.tasks import Var
 from training.data.batches import Batch
+from training.evaluation.metrics import auc
 from training.losses import cosine_logits
 from training.step import StepResult, TrainStep
 
@@ -43,13 +44,6 @@ def validate(module: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
     if present and absent:
         out["val_presence_auc"] = auc(np.array(present), np.array(absent))
     return out
-
-
-def auc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties half."""
-    ranks = np.searchsorted(np.sort(negative), positive, "left")
-    ties = np.searchsorted(np.sort(negative), positive, "right") - ranks
-    return float((ranks + 0.5 * ties).sum() / (len(positive) * len(negative)))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

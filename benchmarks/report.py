@@ -1,0 +1,17 @@
+"""What every benchmark does with its figures: show them, and keep them where --json says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from find_core.files import replace_file
+
+
+def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:
+    """Print the figures as JSON and write the same text to `path`, atomically, if there is one."""
+    text = json.dumps(report, indent=indent)
+    print(text)
+    if path is not None:
+        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
