@@ -19,7 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import find_core as fc
+from find_core.files import write_text
 from find_core.model import Var
 from find_core.predictor import Find
 
@@ -87,8 +90,8 @@ def main() -> int:
             f"{name:18s} {row['slow_ms']:8.1f} ms -> {row['fast_ms']:7.1f} ms  {row['ratio']:6.2f}x"
         )
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"threads": torch.get_num_threads(), **figures}, indent=1))
+        text = json.dumps({"threads": torch.get_num_threads(), **figures}, indent=1)
+        write_text(args.json, text + "\n")
     missed = [t[1] for n, t in TARGETS.items() if figures[n]["ratio"] < t[0]]
     if args.check and missed:
         print(f"Target missed: {missed[0]}.")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from find_core.files import replace_file
+from find_core.files import write_text
 
 
 def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:
@@ -14,4 +14,4 @@ def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:
     text = json.dumps(report, indent=indent)
     print(text)
     if path is not None:
-        replace_file(path, lambda temporary: temporary.write_text(text + "\n"))
+        write_text(path, text + "\n")

@@ -28,6 +28,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from find_core.files import write_text
 from find_core.prompts import as_prompt
 from find_core.results import Entity, Instance, Localization
 from find_ros.share import use_fastdds_profile
@@ -98,10 +99,7 @@ def main() -> int:
     results["load_average"] = {"before": load_before, "after": os.getloadavg()[0]}
     missed = _report(results)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        part = options.json.with_name(f".{options.json.name}.part")
-        part.write_text(json.dumps(results, indent=1) + "\n")
-        part.replace(options.json)
+        write_text(options.json, json.dumps(results, indent=1) + "\n")
     return 1 if options.check and missed else 0
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from find_core.files import write_text
 from find_ros.share import use_fastdds_profile
 
 TARGET_DRIFT = 0.02
@@ -149,10 +150,7 @@ def main() -> int:
     results["exit_status"] = process.returncode
     missed = _judge(results)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        part = options.json.with_name(f".{options.json.name}.part")
-        part.write_text(json.dumps(results) + "\n")
-        part.replace(options.json)
+        write_text(options.json, json.dumps(results) + "\n")
     if options.plot:
         _plot(results, options.plot)
     return 1 if options.check and missed else 0

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 import tempfile
@@ -25,7 +24,10 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import find_core as fc
+from benchmarks.report import publish
 from find_core.results import Entity, Instance, Localization, box_of_mask
 from find_core.video import StreamLocalizer
 from find_core.video_search import find_moments
@@ -196,11 +198,7 @@ def main() -> int:
     if args.only in (None, "search"):
         with tempfile.TemporaryDirectory() as folder:
             results |= search(find, args.minutes, args.work or Path(folder))
-    text = json.dumps(results, indent=2)
-    print(text)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+    publish(results, args.json)
     missed = [k for k, most in TARGETS.items() if results.get(k, 0.0) > most]
     for key in missed:
         print(f"{key} is {results[key]}, more than {TARGETS[key]}", file=sys.stderr)

@@ -17,6 +17,7 @@ from find_core.cli import (
     load_model,
     read_prompts,
 )
+from find_core.files import write_text
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -229,6 +230,4 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(data, ensure_ascii=False, indent=1) + "\n")

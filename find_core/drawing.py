@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import ImageError
+from find_core.files import replace_file
 from find_core.images import check_image
 from find_core.results import Instance, Localization
 
@@ -251,9 +252,7 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
     good, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not good:
         raise ImageError(f"Cannot write {path.name}: give a name that ends in .png or .jpg.")
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.tobytes())
-    part.replace(path)
+    replace_file(path, lambda file: file.write_bytes(data.tobytes()), ImageError)
     return path
 
 
@@ -285,10 +284,8 @@ def timeline_png(
     axes[-1].set_xlabel("time, seconds")
     figure.suptitle(title)
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     FigureCanvasAgg(figure)
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(path)
+    replace_file(path, lambda file: figure.savefig(file, format="png", dpi=100), ImageError)
     return path
 
 

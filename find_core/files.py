@@ -43,6 +43,11 @@ def replace_file(
         raise
 
 
+def write_text(path: Path, text: str, error: type[FindError] = FindError) -> None:
+    """Write UTF-8 text atomically; see `replace_file`."""
+    replace_file(path, lambda file: file.write_text(text, encoding="utf-8"), error)
+
+
 def _discard(temporary: Path) -> None:
     with contextlib.suppress(OSError):
         temporary.unlink(missing_ok=True)

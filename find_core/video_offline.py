@@ -27,6 +27,7 @@ from find_core.drawing import (
     write_image,
 )
 from find_core.errors import FindError
+from find_core.files import write_text
 from find_core.timeline import Interval, cut_intervals, smooth_both_ways, top_intervals
 from find_core.video import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video_records import by_frame, merged, read_records
@@ -164,9 +165,7 @@ class _Run:
     def _save(self, frame: SourceFrame) -> None:
         state = {"key": self.key, "bytes": self.part.stat().st_size, "stream": self.stream.state()}
         state |= {"index": frame.index, "time_s": frame.time_s}
-        temporary = self.saved.with_suffix(".tmp")
-        temporary.write_text(json.dumps(state))
-        temporary.replace(self.saved)
+        write_text(self.saved, json.dumps(state))
 
     def _resume(self) -> tuple[int, float, float, int]:
         """Next frame's index and time, when one is wanted, frames done; the stream is put back."""
@@ -249,9 +248,7 @@ def _write_summary(run: _Run, report: VideoReport) -> None:
     ]
     summary = {"version": JSON_VERSION, "source": run.source.name, "frames": report.frame_count}
     summary |= {"prompts": prompts, "events": list(report.events)}
-    temporary = run.out / ".timeline.json.part"
-    temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=1))
-    temporary.replace(run.out / "timeline.json")
+    write_text(run.out / "timeline.json", json.dumps(summary, ensure_ascii=False, indent=1))
 
 
 def _write_pictures(run: _Run, report: VideoReport) -> None:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
+from find_core.files import write_text
 from find_core.timeline import TimelineConfig, cut_intervals
 from find_core.video_writer import VideoWriter
 
@@ -248,9 +249,7 @@ def _count(source: str, fps: float) -> int | None:
 
 
 def _write(out: Path, received: Received, threshold: float) -> None:
-    part = out / ".localizations.jsonl.part"
-    part.write_text("".join(json.dumps(line) + "\n" for line in received.lines), encoding="utf-8")
-    part.replace(out / "localizations.jsonl")
+    write_text(out / "localizations.jsonl", "".join(json.dumps(x) + "\n" for x in received.lines))
     shown = [(x["time_s"], received.pictures.get(x["stamp_ns"])) for x in received.lines]
     with VideoWriter(out / "annotated.mp4") as video:
         for time_s, picture in shown:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim import Optimizer
 
+from find_core.files import replace_file, write_tensors, write_text
 from training.config import RecipeError, TrainConfig, from_dict
 from training.optim import MovingAverage
 from training.step import TrainStep
@@ -23,16 +24,9 @@ class RunState:
     """Everything that the next step depends on; randomness is a function of seed and step."""
 
     module: TrainStep
-    optimizer: Optimizer
+    optimizers: list[Optimizer]
     average: MovingAverage | None
     step: int = 0
-
-
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def save_state(folder: Path, state: RunState) -> None:
@@ -41,13 +35,11 @@ def save_state(folder: Path, state: RunState) -> None:
     payload = {
         "step": state.step,
         "module": state.module.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizers": [o.state_dict() for o in state.optimizers],
         "average": state.average.values if state.average else None,
         "bank": memory,
     }
-    temporary = folder / f"{STATE}.tmp"
-    torch.save(payload, temporary)
-    temporary.replace(folder / STATE)
+    replace_file(folder / STATE, lambda file: torch.save(payload, file))
 
 
 def load_state(folder: Path, state: RunState) -> bool:
@@ -57,7 +49,8 @@ def load_state(folder: Path, state: RunState) -> bool:
         return False
     payload = torch.load(path, map_location="cpu", weights_only=True)
     state.module.load_state_dict(payload["module"])
-    state.optimizer.load_state_dict(payload["optimizer"])
+    for optimizer, values in zip(state.optimizers, payload["optimizers"], strict=True):
+        optimizer.load_state_dict(values)
     if state.average is not None and payload["average"] is not None:
         state.average.values = payload["average"]
     state.module.bank.memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
@@ -71,9 +64,7 @@ def save_weights(path: Path, weights: dict[str, Tensor], half: bool = False) -> 
         n: (v.half() if half and v.is_floating_point() and v.ndim > 1 else v).contiguous().cpu()
         for n, v in weights.items()
     }
-    temporary = path.with_suffix(".tmp")
-    save_file(cast, temporary)
-    temporary.replace(path)
+    write_tensors(path, cast, {})
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -90,6 +90,8 @@ class OptimConfig:
     """AdamW and its schedule."""
 
     lr: float = 1e-4
+    muon: float = 0.0
+    """Ours: Muon's rate for the interface's matrices; 0 = AdamW for everything."""
     weight_decay: float = 0.05
     """0 for norms, biases and embeddings."""
     clip: float = 0.01

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from find_core.files import replace_file, write_text
+
 
 class MetricLog:
     """Appends one JSON line per report; lines after a resumed step are dropped first."""
@@ -16,9 +18,7 @@ class MetricLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [m for m in read_metrics(self.path) if m["step"] < resume_step]
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(m) + "\n" for m in kept))
-        temporary.replace(self.path)
+        write_text(self.path, "".join(json.dumps(m) + "\n" for m in kept))
         self._board = _tensorboard(folder)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -59,10 +59,8 @@ def draw_curves(metrics: list[dict[str, Any]], path: Path) -> None:
         axis.set_title(name, fontsize=8)
         axis.tick_params(labelsize=6)
     figure.tight_layout()
-    temporary = path.with_suffix(".tmp.png")
-    figure.savefig(temporary, dpi=90)
+    replace_file(path, lambda file: figure.savefig(file, dpi=90))
     plt.close(figure)
-    temporary.replace(path)
 
 
 def smooth(values: np.ndarray, window: int = 9) -> np.ndarray:

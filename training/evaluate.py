@@ -22,7 +22,7 @@ import torch
 
 import find_core as fc
 from find_core.errors import FindError
-from training.checkpoints import write_text
+from find_core.files import write_text
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""AdamW, its schedule, and the moving average of the weights (find-spec 3.3)."""
+"""Optimisers, their schedule, and the moving average of the weights (find-spec 3.3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from training.config import OptimConfig
+from training.config import OptimConfig, RecipeError
 
 STEPS_AT = (0.88889, 0.96296)
 
@@ -25,6 +25,41 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+
+
+def build_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the interface's matrices where `config.muon` is a rate.
+
+    Raises:
+        RecipeError: Muon is asked for and this torch has none.
+    """
+    groups = parameter_groups(module, config.weight_decay)
+    if not config.muon:
+        return [torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.999))]
+    if not hasattr(torch.optim, "Muon"):
+        raise RecipeError("optim.muon needs torch 2.9 or later: update it, or set optim.muon=0.")
+    matrices = [p for n, p in module.named_parameters() if p.requires_grad and is_matrix(n, p)]
+    known = {id(p) for p in matrices}
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in known]
+    muon = torch.optim.Muon(
+        matrices, lr=config.muon, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.999)), muon]
+
+
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Is it a hidden layer's linear map? Those are what Muon is made for."""
+    parts = name.removeprefix("model.").split(".")
+    return parameter.ndim == 2 and (parts[0] in ("interface", "heads") or "encoder" in parts)
+
+
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], step: int, config: OptimConfig) -> None:
+    """Every optimiser's rate at a step, in the order of `build_optimizers`."""
+    factor = learning_rate(step, config)
+    for optimizer, base in zip(optimizers, (config.lr, config.muon), strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = base * factor
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:

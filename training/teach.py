@@ -77,7 +77,9 @@ def teach_recipe(
 ) -> TrainConfig:
     """The default's recipe, small steps, decoder frozen, starting from the old weights."""
     base = recipe("find_tabletop")
-    optim = dataclasses.replace(base.optim, lr=config.lr, steps=config.steps, warmup=20, ema=0.98)
+    optim = dataclasses.replace(
+        base.optim, lr=config.lr, muon=0.0, steps=config.steps, warmup=20, ema=0.98
+    )
     size = dataclasses.replace(
         base.data.view, height=old.config.vision.short_side_px, width=old.config.vision.max_side_px
     )

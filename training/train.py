@@ -26,6 +26,7 @@ import torch
 from find_core import checkpoint
 from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import FindError
+from find_core.files import write_text
 from find_core.model.find import FindModel
 from training.checkpoints import (
     RunState,
@@ -35,7 +36,6 @@ from training.checkpoints import (
     save_config,
     save_state,
     save_weights,
-    write_text,
 )
 from training.config import RecipeError, TrainConfig, override
 from training.curves import MetricLog, draw_curves, read_metrics
@@ -43,7 +43,7 @@ from training.data.batches import Batch, Batches
 from training.data.facts import Facts
 from training.data.sources import Sources, open_sources
 from training.data.texts import TextCache
-from training.optim import MovingAverage, clip_gradients, learning_rate, parameter_groups
+from training.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
 from training.recipes import RECIPES, recipe
 from training.step import TrainStep
 from training.validate import validate
@@ -98,18 +98,14 @@ class Trainer:
         # Not every step asks every task: which parameters take part differs.
         partly = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.accelerator = Accelerator(kwargs_handlers=[partly])
-        optimizer = torch.optim.AdamW(
-            parameter_groups(module, config.optim.weight_decay),
-            lr=config.optim.lr,
-            betas=(0.9, 0.999),
-        )
+        made = build_optimizers(module, config.optim)
         average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
-        self.state = RunState(module, optimizer, average)
+        self.state = RunState(module, made, average)
         folder.mkdir(parents=True, exist_ok=True)
         resumed = load_state(folder, self.state)
         if average is not None and not resumed:
             average.values = {n: v.clone() for n, v in module.state_dict().items()}
-        self.wrapped, self.state.optimizer = self.accelerator.prepare(module, optimizer)
+        self.wrapped, *self.state.optimizers = self.accelerator.prepare(module, *made)
         if self.main:
             save_config(folder, config)
             self.log = MetricLog(folder, self.state.step)
@@ -148,13 +144,14 @@ class Trainer:
         torch.manual_seed(hash_seed(self.config.seed, step, process))
         count = self.accelerator.num_processes
         result = self.wrapped(self.batches.batch(step * count + process), step)
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = self.config.optim.lr * learning_rate(step, self.config.optim)
-        self.state.optimizer.zero_grad(set_to_none=True)
+        set_rates(self.state.optimizers, step, self.config.optim)
+        for optimizer in self.state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(result.total)
         norm = clip_gradients(self.state.module.parameters(), self.config.optim.clip)
         if np.isfinite(norm):
-            self.state.optimizer.step()
+            for optimizer in self.state.optimizers:
+                optimizer.step()
             if self.state.average is not None:
                 self.state.average.update(self.state.module, step)
         scale = self.state.module.model.heads.logit_scale.detach().exp()

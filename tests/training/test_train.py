@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.config import RecipeError, TrainConfig, from_dict, override
+from find_core.model.find import FindModel
+from training.config import OptimConfig, RecipeError, TrainConfig, from_dict, override
 from training.curves import read_metrics, smooth
 from training.data.batches import Batches
 from training.data.sources import open_sources
-from training.optim import learning_rate, parameter_groups
+from training.optim import build_optimizers, learning_rate, parameter_groups, set_rates
 from training.recipes import RECIPES, recipe
 from training.train import Trainer, build_module
 from training.validate import auc, validate
@@ -44,8 +45,11 @@ def test_overfitting_the_miniature_world(config: TrainConfig, tmp_path: Path) ->
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
-def test_resumed_run_has_the_same_losses(config: TrainConfig, tmp_path: Path) -> None:
-    config = override(config, ["optim.steps=4", "save_every=2", "optim.ema=0.9"])
+@pytest.mark.parametrize("muon", [0.0, 1e-3])
+def test_resumed_run_has_the_same_losses(config: TrainConfig, tmp_path: Path, muon: float) -> None:
+    config = override(
+        config, ["optim.steps=4", "save_every=2", "optim.ema=0.9", f"optim.muon={muon}"]
+    )
     whole = trainer(config, tmp_path / "whole")
     whole.run()
     first = trainer(config, tmp_path / "parts")
@@ -163,6 +167,20 @@ def test_norms_biases_and_embeddings_are_not_decayed() -> None:
     decayed, plain = parameter_groups(module, 0.05)
     assert [p.shape for p in decayed["params"]] == [(4, 3)] and decayed["weight_decay"] == 0.05
     assert len(plain["params"]) == 4 and plain["weight_decay"] == 0.0
+
+
+def test_muon_has_the_interface_s_matrices_and_adamw_the_rest(config: TrainConfig) -> None:
+    channels, width = (8, 16, 24, 32), 48
+    model = FindModel(config.model, channels, width)
+    adam, muon = build_optimizers(model, dataclasses.replace(config.optim, lr=3e-3, muon=1e-3))
+    of_muon = {id(p) for g in muon.param_groups for p in g["params"]}
+    of_adam = {id(p) for g in adam.param_groups for p in g["params"]}
+    assert not of_muon & of_adam and of_muon | of_adam == {id(p) for p in model.parameters()}
+    assert id(model.interface.layers[0].ffn.linear1.weight) in of_muon
+    for other in (model.lang_proj.weight, model.level_embed.weight, model.heads.logit_scale):
+        assert id(other) in of_adam
+    set_rates([adam, muon], 0, OptimConfig(lr=3e-3, muon=1e-3, warmup=10, schedule="linear"))
+    assert [o.param_groups[0]["lr"] for o in (adam, muon)] == pytest.approx([3e-4, 1e-4])
 
 
 def test_auc_and_smoothing_by_hand() -> None:

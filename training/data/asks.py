@@ -30,6 +30,8 @@ class AskConfig:
     max_entities: int = 5
     visual: float = 0.6
     absent: float = 0.4
+    alike: float = 0.5
+    """Chance that a phrase which tells look-alikes apart is asked for, where there is one."""
     written: float = 0.6
     """Share of interleaved sentences taken from the record; the rest is put together here."""
     reference_min_px: int = 120
@@ -40,11 +42,16 @@ class AskConfig:
 
 @dataclass(frozen=True, eq=False)
 class PhraseAsk:
-    """Words and the visible instances (mask indices) they mean; `referring` weighs more."""
+    """Words and the visible instances (mask indices) they mean; `referring` weighs more.
+
+    Attributes:
+        alike: it picks among things of one kind by where they are.
+    """
 
     text: str
     targets: tuple[int, ...]
     referring: bool = False
+    alike: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +114,11 @@ def ask_everything(
     for b, picture in enumerate(pictures):
         ask = Ask(caption=_caption(picture, rng))
         phrases = visible_phrases(picture)
-        picks = rng.permutation(len(phrases))[: config.max_phrases]
-        ask.phrases = [phrases[i] for i in picks]
+        picks = [phrases[i] for i in rng.permutation(len(phrases))]
+        alike = next((p for p in picks if p.alike), None)
+        if alike is not None and rng.random() < config.alike:
+            picks.sort(key=lambda p: p is not alike)
+        ask.phrases = picks[: config.max_phrases]
         ask.prompts = _prompts(picture, config, rng)
         _interleave(ask, b, pictures, phrases, facts, config, rng)
         asks.append(ask)
@@ -125,8 +135,15 @@ def visible_phrases(picture: Picture) -> list[PhraseAsk]:
         if not targets or (spatial and not picture.complete):
             continue  # what a relation leans on may be outside the crop
         text = as_seen(phrase.text, picture)
-        phrases.setdefault(text, PhraseAsk(text, targets, referring=spatial))
+        alike = spatial and has_lookalike(picture.instances, targets)
+        phrases.setdefault(text, PhraseAsk(text, targets, spatial, alike))
     return list(phrases.values())
+
+
+def has_lookalike(instances: Sequence[InstanceLabel], targets: Sequence[int]) -> bool:
+    """Is something else of the same kind in view?"""
+    kinds = {instances[m].kind for m in targets}
+    return any(i.kind in kinds for m, i in enumerate(instances) if m not in targets)
 
 
 def as_seen(text: str, picture: Picture) -> str:
@@ -152,7 +169,9 @@ def _interleave(
     config: AskConfig, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
-    parts = _written(pictures[b], rng) if rng.random() < config.written else None
+    parts = _among_lookalikes(phrases, config, rng)
+    if not parts and rng.random() < config.written:
+        parts = _written(pictures[b], rng) or []
     parts = parts or _composed(phrases, _elsewhere(b, pictures), config, rng)
     if rng.random() < config.absent or not parts:
         absent = _absent(b, pictures, facts, config, rng)
@@ -171,6 +190,18 @@ def _interleave(
             ask.spans.append((len(ask.sentence), len(ask.sentence) + len(words)))
             ask.entities.append(part)
         ask.sentence += words
+
+
+def _among_lookalikes(
+    phrases: list[PhraseAsk], config: AskConfig, rng: np.random.Generator
+) -> list[str | EntityAsk]:
+    """ "the <mug left of the plate>", alone, where there are two mugs. Names would not do there."""
+    alike = [p for p in phrases if p.alike]
+    if not alike or rng.random() >= config.alike:
+        return []
+    chosen = alike[int(rng.integers(len(alike)))]
+    start = str(rng.choice(["", "the ", "pick up the ", "find the "]))
+    return [part for part in (start, EntityAsk(chosen.text, chosen.targets)) if part]
 
 
 def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk] | None:

@@ -52,6 +52,7 @@ def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]
     categories = {c["id"]: c for c in data["categories"]}
     names = {i["id"]: i["file_name"] for i in data["images"]}
     captions = captions_by_image(root, split)
+    every = sorted(set(class_names(data["categories"])))
     records = []
     for annotation in data["annotations"]:
         segments = [
@@ -65,7 +66,12 @@ def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]
         key = f"coco_panoptic/{split}/{image_id:012d}"
         texts = captions.get(image_id, ())
         record = _record(key, read, instances, texts, exhaustive=True)
-        records.append(dataclasses.replace(record, source_ids=tuple(s["id"] for s in segments)))
+        labelled = {
+            clean_name(categories[s["category_id"]]["name"]) for s in annotation["segments_info"]
+        }
+        absent = tuple(name for name in every if name not in labelled)
+        ids = tuple(s["id"] for s in segments)
+        records.append(dataclasses.replace(record, absent=absent, source_ids=ids))
     return records
 
 

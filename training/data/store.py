@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from find_core.errors import CheckpointError
+from find_core.files import write_text
 from training.data.augment import View
 
 STRIDES = (4, 8, 16, 32)
@@ -167,9 +167,7 @@ def _check_layout(folder: Path, shape: RowShape, encoder: str) -> None:
     layout["encoder"] = encoder
     path = folder / "layout.json"
     if not path.is_file():
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(layout))
-        temporary.replace(path)
+        write_text(path, json.dumps(layout), CheckpointError)
     elif json.loads(path.read_text()) != layout:
         raise CheckpointError(
             f"The feature store {folder} was made with other sizes or another encoder: "

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from find_core.drawing import contact_sheet, draw_localization, write_image
+from find_core.files import write_text
 from find_core.images import read_image
 from find_core.prompts import Prompt, Reference
 from find_core.timeline import (
@@ -211,9 +212,7 @@ def run_suite(
             progress(n, len(clips))
     summary = summarize(rows)
     report = {"model": model.name, "fingerprint": model.fingerprint, "summary": summary}
-    part = out_dir / ".video.json.part"
-    part.write_text(json.dumps(report | {"clips": rows}, indent=1) + "\n", encoding="utf-8")
-    part.replace(out_dir / "video.json")
+    write_text(out_dir / "video.json", json.dumps(report | {"clips": rows}, indent=1) + "\n")
     return summary
 
 

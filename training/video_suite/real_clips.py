@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from find_core.drawing import contact_sheet, write_image
+from find_core.files import write_text
 from find_core.video_offline import VideoReport, localize_video
 from find_core.video_sources import open_source
 
@@ -61,7 +62,7 @@ def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
         report = localize_video(open_source(clips / name), find, prompts, folder, fps=fps)
         write_image(out / f"{folder.name}.png", strip_of(folder / "annotated.mp4"))
         answers[name] = facts(report, prompts)
-    (out / "facts.json").write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "facts.json", json.dumps(answers, indent=1) + "\n")
     return answers
 
 

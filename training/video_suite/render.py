@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from find_core.files import write_text
 from training.video_suite.scripts import SCENARIOS
 
 if TYPE_CHECKING:
@@ -173,9 +174,7 @@ class Sensor:
 
 
 def _write_json(path: Path, data: dict) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":

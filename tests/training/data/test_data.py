@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from find_core.prompts import PLACEHOLDER
 from tests.training.worlds import write_world
 from training.config import TrainConfig
 from training.data import coco, tabletop
+from training.data.asks import has_lookalike, visible_phrases
 from training.data.augment import View, ViewConfig, make_view
-from training.data.batches import Batches, coverage
+from training.data.batches import BatchConfig, Batches, coverage
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts, same_object
 from training.data.records import InstanceLabel, mirror_text
 from training.data.sources import open_sources
@@ -100,6 +102,38 @@ def test_variants_of_a_kind_are_not_negatives_for_a_reference() -> None:
     assert same_object(mug, other) == UNKNOWN
     assert same_object(mug, bowl) == FALSE
     assert same_object(mug, thing("giraffe", None, "coco")) == FALSE
+
+
+# -- asks -------------------------------------------------------------------------------------
+
+
+def test_only_a_relation_among_things_of_one_kind_tells_look_alikes_apart() -> None:
+    row = [thing("red ball", kind="ball"), thing("box"), thing("blue ball", kind="ball")]
+    assert has_lookalike(row, (0,)) and has_lookalike(row, (2,))
+    assert not has_lookalike(row, (1,)) and not has_lookalike(row, (0, 2))
+
+
+def test_phrases_among_look_alikes_are_asked_alone_and_first(config: TrainConfig) -> None:
+    sources = open_sources(config.data, config.model.vision)
+    batches = Batches(
+        sources.records, sources.store, sources.facts, replace_asks(config, alike=1.0)
+    )
+    seen = 0
+    for step in range(4):
+        batch = batches.batch(step)
+        for picture, ask in zip(batch.pictures, batch.asks, strict=True):
+            alike = {p.text: p.targets for p in visible_phrases(picture) if p.alike}
+            if alike:
+                seen += 1
+                assert ask.phrases[0].text in alike
+                assert any(e.text in alike and e.targets == alike[e.text] for e in ask.entities)
+    assert seen
+
+
+def replace_asks(config: TrainConfig, **changes: float) -> BatchConfig:
+    batch = config.data.batch
+    asks = dataclasses.replace(batch.asks, absent=0.0, visual=0.0, **changes)
+    return dataclasses.replace(batch, asks=asks)
 
 
 # -- strokes ----------------------------------------------------------------------------------
@@ -221,9 +255,12 @@ def mini_coco(tmp_path: Path) -> Path:
     categories = [
         {"id": 1, "name": "cup", "isthing": 1},
         {"id": 2, "name": "wall-other-merged", "isthing": 0},
+        {"id": 3, "name": "giraffe", "isthing": 1},
+        {"id": 4, "name": "sand", "isthing": 0},
     ]
     segments = [{"id": 5, "category_id": 1, "iscrowd": 0, "area": 1200},
-                {"id": 300, "category_id": 2, "iscrowd": 0, "area": 3600}]  # fmt: skip
+                {"id": 300, "category_id": 2, "iscrowd": 0, "area": 3600},
+                {"id": 6, "category_id": 4, "iscrowd": 0, "area": 9}]  # fmt: skip
     write = {
         "panoptic": [{"image_id": 7, "file_name": "000000000007.png", "segments_info": segments}],
         "captions": [{"image_id": 7, "caption": "A cup on a wall. "}],
@@ -248,6 +285,13 @@ def test_coco_panoptic_and_instances_agree(mini_coco: Path) -> None:
     _, a = segments.read()
     _, b = instances.read()
     assert np.array_equal(a == 1, b == 1) and (a == 2).sum() == 60 * 80 - 1200
+
+
+def test_classes_that_coco_did_not_label_are_known_to_be_absent(mini_coco: Path) -> None:
+    (segments,) = coco.panoptic_records(mini_coco)
+    assert segments.absent == ("giraffe",)  # sand is there, only too small to be asked for
+    (instances,) = coco.instance_records(mini_coco)
+    assert instances.absent == ()  # not everything is labelled there
 
 
 def test_coco_errors_say_what_to_do(tmp_path: Path) -> None:
