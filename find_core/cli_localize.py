@@ -22,6 +22,7 @@ from find_core.files import write_text
 if TYPE_CHECKING:
     from find_core.predictor import Find
     from find_core.prompts import Prompt
+    from find_core.timeline import Interval
     from find_core.video_offline import Progress, VideoReport
     from find_core.video_search import SearchReport
 
@@ -139,19 +140,24 @@ def _localize_video(
 
 
 def _print_report(prompts: list[Prompt], report: VideoReport) -> None:
-    from find_core.video_offline import clock
 
     for prompt, intervals, moments in zip(prompts, report.intervals, report.moments, strict=True):
         print(f"{prompt.markup}: {len(intervals)} interval(s) in {report.frame_count} frames")
         for moment in moments:
-            print(f"  {clock(moment.start_s)} - {clock(moment.end_s)}  {moment.score:.2f}")
+            _print_moment(moment, report.claims(moment))
     print(f"Wrote {report.out_dir}/")
+
+
+def _print_moment(moment: Interval, found: bool) -> None:
+    from find_core.video_offline import clock
+
+    times = f"{clock(moment.start_s)} - {clock(moment.end_s)}"
+    print(f"  {times}  {moment.score:.2f}{'' if found else '  (below the threshold)'}")
 
 
 def _search(
     args: argparse.Namespace, source: Any, find: Find, prompts: list[Prompt], progress: Progress
 ) -> int:
-    from find_core.video_offline import clock
     from find_core.video_search import find_moments
 
     report = find_moments(
@@ -177,10 +183,7 @@ def _search(
     for prompt, moments in zip(prompts, report.moments, strict=True):
         print(f"{prompt.markup}:")
         for m in moments:
-            times = f"{clock(m.interval.start_s)} - {clock(m.interval.end_s)}"
-            print(
-                f"  {times}  {m.interval.score:.2f}{'' if m.found else '  (below the threshold)'}"
-            )
+            _print_moment(m.interval, m.found)
     print(f"Looked at {report.encoded} frames; wrote {args.out}/")
     return 0
 

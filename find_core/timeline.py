@@ -196,6 +196,37 @@ def cut_intervals(
     return [interval for interval in out if interval is not None]
 
 
-def top_intervals(intervals: Sequence[Interval], count: int) -> list[Interval]:
-    """The best `count` by score, best first; the earlier one where scores tie."""
-    return sorted(intervals, key=lambda i: (-i.score, i.start_s))[:count]
+def best_moments(
+    times_s: Sequence[float] | np.ndarray,
+    smoothed: Sequence[float] | np.ndarray,
+    config: TimelineConfig,
+    count: int,
+    end_s: float | None = None,
+) -> list[Interval]:
+    """The `count` stretches that fit best, best first; the earlier one where scores tie.
+
+    An interval is a claim, so its threshold is absolute. A moment answers "which part fits best?",
+    and something always does: `enter` and `leave` sink with the curve, to half of its peak and
+    in proportion. Moments that reach `config.enter` are claims; where there are some, no others
+    are given.
+
+    Args:
+        times_s, smoothed, end_s: as for `cut_intervals`.
+    """
+    values = np.asarray(smoothed, np.float64)
+    peak = float(values.max(initial=0.0))
+    if not count or peak <= 0:
+        return []
+    enter = min(config.enter, 0.5 * peak)
+    leave = min(config.leave, enter * config.leave / config.enter) if config.enter else 0.0
+    found = cut_intervals(times_s, values, replace(config, enter=enter, leave=leave), end_s)
+    if any(moment.peak >= config.enter for moment in found):
+        found = [moment for moment in found if moment.peak >= config.enter]
+    if not found:  # shorter than `min_s` everywhere: its best frame
+        times = np.asarray(times_s, np.float64)
+        at, step_s = (
+            float(times[values.argmax()]),
+            float(np.median(np.diff(times, append=times[-1]))),
+        )
+        found = [Interval(at, at + step_s, peak, at, peak)]
+    return sorted(found, key=lambda i: (-i.score, i.start_s))[:count]

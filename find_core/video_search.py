@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from find_core.results import Localization
-from find_core.timeline import Interval, TimelineConfig, cut_intervals, smooth_both_ways
+from find_core.timeline import Interval, TimelineConfig, best_moments, smooth_both_ways
 from find_core.video import StreamLocalizer
 from find_core.video_sources import Source, SourceFrame, thin
 
@@ -173,7 +173,7 @@ def _edges_and_inside(
 def _moments_in(
     looked: _Looked, n: int, timeline: TimelineConfig, period_s: float, step_s: float
 ) -> list[Moment]:
-    """Intervals of one looked-at stretch; where there is none, its best frame, not found."""
+    """The moments of one looked-at stretch, claimed or not."""
     if not looked:
         return []
     times = np.array([frame.time_s for frame, _ in looked])
@@ -185,17 +185,10 @@ def _moments_in(
     # Inside a long stretch frames lie far apart; that is no hole in the recording.
     widest = float(np.diff(times).max(initial=0.0))
     patient = replace(timeline, break_s=2 * widest + period_s, min_s=min(timeline.min_s, step_s))
-    intervals = cut_intervals(times, smooth, patient, end_s=float(times[-1]) + step_s)
-    found = bool(intervals)
-    if not intervals:
-        best = int(smooth.argmax())
-        value = float(smooth[best])
-        at = float(times[best])
-        intervals = [Interval(at, at + step_s, value, at, value)]
     moments = []
-    for interval in intervals:
+    for interval in best_moments(times, smooth, patient, len(times), float(times[-1]) + step_s):
         frame, answers = looked[int(np.abs(times - interval.peak_s).argmin())]
-        moments.append(Moment(interval, frame, answers[n], found))
+        moments.append(Moment(interval, frame, answers[n], interval.peak >= timeline.enter))
     return moments
 
 

@@ -13,9 +13,9 @@ from find_core.timeline import (
     IntervalCutter,
     Smoother,
     TimelineConfig,
+    best_moments,
     cut_intervals,
     smooth_both_ways,
-    top_intervals,
 )
 
 CONFIG = TimelineConfig(smooth_s=0.0, enter=0.5, leave=0.35, gap_s=0.3, min_s=0.2)
@@ -73,9 +73,46 @@ def test_open_interval_is_reported_once_long_enough():
     assert opened[1] is None and opened[2].end_s == 0.2 and opened[4].end_s == 0.4
 
 
-def test_top_intervals_by_score_then_time():
-    a, b, c = (Interval(s, s + 1, score, s, score) for s, score in ((0, 0.5), (2, 0.9), (4, 0.9)))
-    assert top_intervals([c, a, b], 2) == [b, c]
+def moments(values, count=5):
+    found = best_moments(np.arange(len(values)) / 10, values, CONFIG, count)
+    return [(round(i.start_s, 3), round(i.end_s, 3)) for i in found]
+
+
+def test_best_moments_by_score_then_time():
+    far = [0.0] * 5
+    values = [*far, 0.6, 0.6, 0.6, *far, 0.9, 0.9, 0.9, *far, 0.9, 0.9, 0.9, *far]
+    assert moments(values) == [(1.3, 1.6), (2.1, 2.4), (0.5, 0.8)]
+    assert moments(values, 1) == [(1.3, 1.6)] and moments(values, 0) == []
+
+
+def test_a_weak_curve_has_a_best_moment_but_no_interval():
+    far = [0.01] * 5
+    weak = [*far, 0.15, 0.2, 0.18, *far]
+    assert cut_intervals(np.arange(len(weak)) / 10, weak, CONFIG) == []
+    assert moments(weak) == [(0.5, 0.8)]
+    assert moments([0.01, 0.2, *far]) == [(0.1, 0.2)], "shorter than an interval may be"
+    assert moments([0.0] * 9) == [] == moments([])
+
+
+def test_no_weak_moments_beside_claimed_ones():
+    far = [0.0] * 5
+    assert moments([*far, 0.45, 0.45, 0.45, *far, 0.8, 0.8, 0.8, *far]) == [(1.3, 1.6)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=60), st.floats(0.05, 0.45))
+def test_the_best_moment_of_a_weak_curve_does_not_depend_on_its_scale(values, peak):
+    weak = np.array(values) * peak / max(values)
+    assert moments(weak) == moments(weak * 0.5) and moments(weak)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60))
+def test_claimed_moments_are_the_intervals_of_a_strong_curve(values):
+    values = [*values, 1.0, 1.0, 1.0]  # its peak keeps the thresholds where they are
+    times = np.arange(len(values)) / 10
+    claimed = cut_intervals(times, values, CONFIG)
+    assert sorted(best_moments(times, values, CONFIG, 99), key=lambda i: i.start_s) == claimed
 
 
 def test_overlap():

@@ -25,9 +25,9 @@ from find_core.prompts import Prompt, Reference
 from find_core.timeline import (
     Interval,
     TimelineConfig,
+    best_moments,
     cut_intervals,
     smooth_both_ways,
-    top_intervals,
 )
 from find_core.video import StreamConfig, StreamLocalizer, VideoFrame
 from training.video_suite import metrics
@@ -132,13 +132,18 @@ def _when(
     streaming: list[Interval],
     truth: list[Interval],
 ) -> dict[str, Any]:
-    """Temporal IoU, R@1 and the count of intervals, three ways of making them."""
+    """Temporal IoU, R@1 and the count of intervals, three ways of making them.
+
+    The best moment of a whole clip is known afterwards only (`best_moments`); the others rank the
+    intervals that they claimed.
+    """
     smooth = smooth_both_ways(times, raw, timeline.smooth_s)
     offline = cut_intervals(times, smooth, timeline, end_s)
     plain = metrics.intervals_of_presence(times, np.array(raw) >= timeline.enter, end_s)
     out: dict[str, Any] = {}
+    moments = {"offline": best_moments(times, smooth, timeline, 1, end_s)}
     for way, found in (("offline", offline), ("streaming", streaming), ("raw", plain)):
-        best = top_intervals(found, 1)
+        best = moments.get(way) or sorted(found, key=lambda i: (-i.score, i.start_s))[:1]
         out[f"tiou_{way}"] = metrics.temporal_iou(found, truth) if truth else float("nan")
         out[f"r1_{way}"] = float(metrics.recall_at_1(best, truth)) if truth else float("nan")
         out[f"alarms_{way}"] = len(found) if not truth else 0
