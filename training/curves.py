@@ -30,6 +30,11 @@ class MetricLog:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
+    def picture(self, name: str, image: np.ndarray, step: int) -> None:
+        """(H, W, 3) uint8 RGB, for TensorBoard."""
+        if self._board is not None:
+            self._board.add_image(name, image, step, dataformats="HWC")
+
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Finished lines of a metrics file."""

@@ -6,8 +6,9 @@
         --set data.coco_panoptic=COCO data.store=STORE
 
 A run that was interrupted (even by kill -9) goes on where its last checkpoint stands when the same
-command is given again. The folder holds config.json, metrics.jsonl, curves.png, TensorBoard events,
-state.pt, best.safetensors and last.safetensors.
+command is given again. The folder holds config.json, metrics.jsonl, curves.png, samples.png (answers
+to the validation pictures, with --val-store), TensorBoard events, state.pt, best.safetensors and
+last.safetensors.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 
 from find_core import checkpoint
+from find_core.drawing import write_image
 from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import FindError
 from find_core.files import write_text
@@ -45,6 +47,7 @@ from training.data.sources import Sources, open_sources
 from training.data.texts import TextCache
 from training.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
 from training.recipes import RECIPES, recipe
+from training.samples import sample_sheet
 from training.step import TrainStep
 from training.validate import validate
 
@@ -163,9 +166,12 @@ class Trainer:
 
         All processes validate (its forward waits for all of them); the main one writes.
         """
-        values = self._validate_average() if self.val else {}
+        values, samples = self._look_at_average() if self.val else ({}, None)
         if not self.main:
             return
+        if samples is not None:
+            write_image(self.folder / "samples.png", samples)
+            self.log.picture("samples", samples, self.state.step - 1)
         save_state(self.folder, self.state)
         weights = model_weights(self.state)
         save_weights(self.folder / "last.safetensors", weights)
@@ -181,16 +187,18 @@ class Trainer:
         draw_curves(read_metrics(self.folder / "metrics.jsonl"), self.folder / "curves.png")
         write_text(self.folder / "presence.txt", presence_line(self.state.module))
 
-    def _validate_average(self) -> dict[str, float]:
+    def _look_at_average(self) -> tuple[dict[str, float], np.ndarray | None]:
+        """Figures and sample pictures of the averaged weights on the validation batches."""
         module = self.state.module
         own = {n: v.clone() for n, v in module.state_dict().items()}
         memory = dict(module.bank.memory)
         if self.state.average is not None:
             module.load_state_dict(self.state.average.values)
         values = validate(module, self.val)
+        samples = sample_sheet(module, self.val, self.config.data.view)
         module.load_state_dict(own)
         module.bank.memory = memory
-        return values
+        return values, samples
 
     def _log(self, step: int, values: dict[str, float]) -> None:
         self.log.write(step, values)
