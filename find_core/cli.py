@@ -73,6 +73,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1")
     parser.add_argument(
+        "--input-px",
+        type=int,
+        metavar="PX",
+        help="scale images to this shorter side instead of the model's own: smaller is faster",
+    )
+    parser.add_argument(
         "--language-cache",
         metavar="FILE",
         help="answer prompts from this file of ready texts, without the language model "
@@ -113,7 +119,7 @@ def load_model(args: argparse.Namespace) -> Find:
     import find_core
 
     cache = {"language_cache": args.language_cache} if args.language_cache else {}
-    return find_core.load(args.model, device=args.device, **cache)
+    return find_core.load(args.model, device=args.device, input_px=args.input_px, **cache)
 
 
 def read_prompts(args: argparse.Namespace) -> list[Prompt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -53,6 +54,8 @@ class Find:
             on a CPU it serves the image encoder and pixel decoder only, where CPUs with bf16 units
             gain; the interface's small products would lose.
         compile: `torch.compile` the vision encoder and the pixel decoder.
+        input_px: shorter side that images are scaled to, instead of the model's own: smaller is
+            faster, larger finds smaller things. Time grows with its square.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class Find:
         device: str | torch.device = "auto",
         dtype: torch.dtype | Literal["auto"] | None = "auto",
         compile: bool = False,
+        input_px: int | None = None,
     ) -> None:
-        self.config: FindConfig = model.config
+        self.config: FindConfig = at_input_size(model.config, input_px)
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.vision: Any = vision
@@ -103,7 +107,9 @@ class Find:
         """Hash of configuration and weights: vectors compare only under the same fingerprint."""
         with self._lock:
             if self._fingerprint is None:
-                config = {k: v for k, v in self.config.to_dict().items() if k not in NOT_VECTORS}
+                # Not `self.config`: at another input size the vectors are still of this space.
+                own = self.model.config.to_dict()
+                config = {k: v for k, v in own.items() if k not in NOT_VECTORS}
                 digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
                 for key, tensor in sorted(self.model.state_dict().items()):
                     digest.update(key.encode())
@@ -281,6 +287,24 @@ class Find:
         return torch.Generator().manual_seed(0)
 
 
+def at_input_size(config: FindConfig, short_side_px: int | None) -> FindConfig:
+    """`config` with another input size, of the same proportions; None leaves it.
+
+    Raises:
+        FindError: smaller than one cell of the coarsest feature map.
+    """
+    if short_side_px is None:
+        return config
+    vision = config.vision
+    if short_side_px < vision.size_divisibility:
+        raise FindError(
+            f"An input of {short_side_px} px is too small: at least {vision.size_divisibility}."
+        )
+    long_px = round(vision.max_side_px * short_side_px / vision.short_side_px)
+    scaled = dataclasses.replace(vision, short_side_px=short_side_px, max_side_px=long_px)
+    return dataclasses.replace(config, vision=scaled)
+
+
 def pick_device(device: str | torch.device) -> torch.device:
     """ "auto" is CUDA where there is one.
 
@@ -308,7 +332,7 @@ def load(name: str = "find-tabletop", device: str = "auto", **options: Any) -> F
         name: "find-tabletop"; a directory written by `find-core import` or by training;
             "xueyanz/FIND:focalt"; or a published .pt file.
         device: "auto", "cpu", "cuda", ...
-        options: of `Find` (dtype, compile).
+        options: of `Find` (dtype, compile, input_px), and `language_cache`.
 
     Raises:
         CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.

@@ -70,7 +70,7 @@ class Localizer(LifecycleNode):
         p = self.parameters
         self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
         try:
-            self.find = load_aside(p.model, p.device, self.context.ok)
+            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px)
         except FindError as error:
             self._trouble = f"the model: {error}"
             if self.context.ok():

@@ -28,6 +28,10 @@ TABLE = (
     Param("model", "find-tabletop", MODEL_MEANING),
     Param("device", "auto", "auto, cpu, cuda or cuda:N."),
     Param(
+        "input_px", 0,
+        "Shorter side that images are scaled to; smaller is faster. 0: the model's own.", 0, 4096,
+    ),
+    Param(
         "prompt", "", "What to look for: a sentence with <entities>, or the JSON form.",
         live=True, check=check_prompt,
     ),

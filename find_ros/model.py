@@ -15,8 +15,12 @@ MODEL_MEANING = (
 )
 
 
-def load_model(name: str, device: str) -> Any:
+def load_model(name: str, device: str, input_px: int = 0) -> Any:
     """Load a `Find`.
+
+    Args:
+        input_px: shorter side of the network's input; 0: the model's own (and what functions and
+            'tiny' give is left as it is).
 
     Raises:
         FindError: with a sentence that says what to do.
@@ -35,10 +39,10 @@ def load_model(name: str, device: str) -> Any:
             raise
     from find_core import load
 
-    return load(name, device=device)
+    return load(name, device=device, input_px=input_px or None)
 
 
-def load_aside(name: str, device: str, keep_waiting: Callable[[], bool]) -> Any:
+def load_aside(name: str, device: str, keep_waiting: Callable[[], bool], input_px: int = 0) -> Any:
     """`load_model` in its own thread, so that a shutdown need not wait for it.
 
     Args:
@@ -51,7 +55,7 @@ def load_aside(name: str, device: str, keep_waiting: Callable[[], bool]) -> Any:
 
     def work() -> None:
         try:
-            box["find"] = load_model(name, device)
+            box["find"] = load_model(name, device, input_px)
         except FindError as error:
             box["error"] = error
         except Exception as error:  # a broken installation of torch or a package, say

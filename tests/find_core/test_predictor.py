@@ -312,3 +312,16 @@ def test_saved_settings_survive(tmp_path, apart):
     again = fc.load(str(tmp_path / "m"), device="cpu")
     assert again.config.single_things is apart
     assert again.fingerprint == find.fingerprint
+
+
+def test_another_input_size_is_another_look_in_the_same_space(find: Find):
+    parts = find.model, find.vision, find.language
+    small = Find(*parts, device="cpu", input_px=32)
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    shapes = [f.encode(image).object_mask_logits.shape[1:] for f in (find, small)]
+    assert shapes == [(16, 24), (8, 12)]
+    assert small.fingerprint == find.fingerprint
+    answer = small.encode(image).localize(find.compile("the <mug>"))
+    assert answer.entities[0].mask.shape == (128, 192)
+    with pytest.raises(fc.FindError, match="at least 32"):
+        Find(*parts, device="cpu", input_px=16)
