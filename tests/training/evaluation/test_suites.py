@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from find_core.images import read_image
 from find_core.results import Entity, InteractiveSegmentation, Localization, box_of_mask
 from find_core.testing import tiny_find
 from tests.training.worlds import COLORS, write_world
+from training.data.tabletop import read_split
 from training.evaluate import table
-from training.evaluation import real_suite, tabletop_suite
+from training.evaluation import pictures, real_suite, tabletop_suite
 from training.evaluation.real_suite import add_ones, recalls, ridge
 
 
@@ -140,3 +142,14 @@ def test_recalls_and_semantic_figures_by_hand() -> None:
 )
 def test_listed_things_become_entities(caption: str, marked: str) -> None:
     assert tabletop_suite.mark_listed(caption) == marked
+
+
+def test_sheets_show_the_first_scenes_with_one_absent_thing(world: Path, tmp_path: Path) -> None:
+    known, held = pictures.write_sheets(tiny_find(), world, tmp_path, count=2)
+    assert (known.name, held.name) == ("known_kinds.jpg", "held_out_kinds.jpg")
+    assert read_image(known).shape == read_image(held).shape  # two of three columns hold pictures
+    assert read_image(known).shape[1] == 3 * (400 + 6) + 6
+    scene = read_split(world, "val")[0]
+    said = pictures.prompt_of(scene)
+    assert said.startswith(scene["sentences"][0]["text"])
+    assert said.endswith(f"and the <{scene['absent'][0]['text']}>")
