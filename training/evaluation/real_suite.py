@@ -40,7 +40,9 @@ def run_real(find: Find, root: str | Path, limit: int | None, progress: Progress
         figures["coco_val"]["linear_probe"] = linear_probe(find, train, val)
     captions = root / "flickr_captions_mini"
     if captions.is_dir():
-        figures["flickr_captions"] = caption_retrieval(find, captions, limit)
+        seen = root / "coco_captions_mini"
+        photographs = coco.instance_records(seen)[:limit] if seen.is_dir() else []
+        figures["flickr_captions"] = caption_retrieval(find, captions, limit, photographs)
     return figures
 
 
@@ -157,8 +159,14 @@ def add_ones(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
 
 
-def caption_retrieval(find: Find, folder: Path, limit: int | None) -> dict[str, Any]:
-    """Caption -> picture on the last 200 pictures; the floor is fitted on the others."""
+def caption_retrieval(
+    find: Find, folder: Path, limit: int | None, photographs: Sequence[Record] = ()
+) -> dict[str, Any]:
+    """Caption -> picture on the last 200 pictures, and two floors of the frozen encoders.
+
+    One is fitted on the folder's other pictures, which no shipped weights may see; the other on
+    `photographs`, captioned ones that they do see.
+    """
     rows = read_captions(folder)[:limit]
     count = min(200, len(rows) // 3)
     test = rows[-count:]
@@ -166,17 +174,30 @@ def caption_retrieval(find: Find, folder: Path, limit: int | None) -> dict[str, 
     images = np.stack([s.embedding for s in scenes])
     texts = [captions[0] for _, captions in test]
     queries = np.stack([find.embed_caption(t) for t in texts])
-    pooled = [pooled_pair(find, path, captions[0]) for path, captions in rows]
-    x, y = (np.stack(side) for side in zip(*pooled, strict=True))
-    mean, std = x[:-count].mean(0), x[:-count].std(0) + 1e-6
-    weights = ridge((x[:-count] - mean) / std, y[:-count], 300.0)
-    floor = unit_rows(add_ones((x[-count:] - mean) / std) @ weights) @ unit_rows(y[-count:]).T
-    return {
+    pooled = [pooled_pair(find, read_image(path), captions[0]) for path, captions in rows]
+    figures = {
         "pictures": count,
         "caption_to_image": recalls(queries @ images.T),
-        "ridge_floor": recalls(floor.T) | {"fitted_on": len(rows) - count},
+        "ridge_floor": ridge_floor(pooled[:-count], pooled[-count:]),
         "chance_r1": round(1 / count, 4),
     }
+    own = [pooled_pair(find, r.read()[0], text) for r in photographs for text in r.captions]
+    if own:
+        figures["ridge_floor_on_own_photographs"] = ridge_floor(own, pooled[-count:])
+    return figures
+
+
+Pooled = tuple[np.ndarray, np.ndarray]
+
+
+def ridge_floor(fitted: Sequence[Pooled], asked: Sequence[Pooled]) -> dict[str, Any]:
+    """Recalls of a closed-form ridge from pictures to captions, fitted on some pairs."""
+    x, y = (np.stack(side) for side in zip(*fitted, strict=True))
+    pictures, texts = (np.stack(side) for side in zip(*asked, strict=True))
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    weights = ridge((x - mean) / std, y, 300.0)
+    floor = unit_rows(add_ones((pictures - mean) / std) @ weights) @ unit_rows(texts).T
+    return recalls(floor.T) | {"fitted_on": len(fitted)}
 
 
 def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
@@ -194,9 +215,8 @@ def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
     ]
 
 
-def pooled_pair(find: Find, path: Path, text: str) -> tuple[np.ndarray, np.ndarray]:
+def pooled_pair(find: Find, image: np.ndarray, text: str) -> Pooled:
     """Mean of the coarsest frozen map, mean of the frozen token states."""
-    image = read_image(path)
     geometry = plan(*image.shape[:2], find.config.vision)
     with torch.inference_mode():
         maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
