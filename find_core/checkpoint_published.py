@@ -146,7 +146,7 @@ def read_published(path: str | Path, *, verified: bool = False) -> Checkpoint:
     """
     path = Path(path)
     sha256 = "" if verified else verify(path)
-    state = _load_state(path)
+    state = load_state(path)
     return Checkpoint(infer_config(state), from_published(state), sha256[:16])
 
 
@@ -186,7 +186,12 @@ def to_published_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _load_state(path: Path) -> dict[str, Tensor]:
+def load_state(path: Path) -> dict[str, Tensor]:
+    """Named tensors of a .pt file; code in it is never run.
+
+    Raises:
+        CheckpointError: it is damaged, or holds anything else.
+    """
     try:
         # weights_only: a pickle that wants to run anything is refused, not run.
         state = torch.load(path, map_location="cpu", weights_only=True)
