@@ -118,8 +118,9 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
 def load_model(args: argparse.Namespace) -> Find:
     import find_core
 
-    cache = {"language_cache": args.language_cache} if args.language_cache else {}
-    return find_core.load(args.model, device=args.device, input_px=args.input_px, **cache)
+    given = {"language_cache": args.language_cache, "input_px": args.input_px}
+    options = {name: value for name, value in given.items() if value is not None}
+    return find_core.load(args.model, device=args.device, **options)
 
 
 def read_prompts(args: argparse.Namespace) -> list[Prompt]:

@@ -36,7 +36,7 @@ from find_ros.frames import Frame, FrameStore
 from find_ros.geometry import intrinsics_from_info
 from find_ros.health import Health, memory_mb, percentile_ms
 from find_ros.live_field import LiveField
-from find_ros.model import load_aside
+from find_ros.model import import_torch, load_aside
 from find_ros.parameters import ParameterTable
 from find_ros.poses import TF_AVAILABLE, TF_MISSING, PoseError, PoseSource, TfPoses, TopicPoses
 from find_ros.prompt_desk import Shelf, read_prompt
@@ -53,6 +53,7 @@ class FieldServer(Node):
             raise ValueError(
                 "field_server needs a field or a camera: -p field:=room.field or -p lift_live:=true"
             )
+        import_torch()  # before poses come in
         self.live: LiveField | None = None
         self._trouble = ""
         self._answered = 0

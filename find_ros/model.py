@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 from collections.abc import Callable
@@ -13,6 +14,16 @@ MODEL_MEANING = (
     "Packaged default, checkpoint directory, hub id, official .pt, 'tiny' (random weights, for "
     "trying out the plumbing), or 'package.module:function' that takes the device and returns a Find."
 )
+
+
+def import_torch() -> None:
+    """Import torch in this thread, now.
+
+    While another thread imports it, scipy (poses!) looks into the half imported module and fails.
+    Where torch is missing, loading a model says so.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch")
 
 
 def load_model(name: str, device: str, input_px: int = 0) -> Any:
@@ -39,7 +50,7 @@ def load_model(name: str, device: str, input_px: int = 0) -> Any:
             raise
     from find_core import load
 
-    return load(name, device=device, input_px=input_px or None)
+    return load(name, device=device, **({"input_px": input_px} if input_px else {}))
 
 
 def load_aside(name: str, device: str, keep_waiting: Callable[[], bool], input_px: int = 0) -> Any:

@@ -214,7 +214,7 @@ def test_help_is_quick_to_import():
     assert done.stdout.strip() == "[]"
 
 
-def test_language_cache_is_handed_to_load(monkeypatch):
+def test_options_of_the_model_are_handed_to_load(monkeypatch):
     import argparse
 
     import find_core
@@ -224,5 +224,6 @@ def test_language_cache_is_handed_to_load(monkeypatch):
     monkeypatch.setattr(find_core, "load", lambda name, **options: given.update(options))
     parser = argparse.ArgumentParser()
     cli.add_model_arguments(parser)
-    cli.load_model(parser.parse_args(["--language-cache", "kitchen.cache", "--device", "cpu"]))
-    assert given == {"device": "cpu", "language_cache": "kitchen.cache"}
+    words = ["--language-cache", "kitchen.cache", "--device", "cpu", "--input-px", "288"]
+    cli.load_model(parser.parse_args(words))
+    assert given == {"device": "cpu", "language_cache": "kitchen.cache", "input_px": 288}

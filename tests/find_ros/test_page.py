@@ -111,8 +111,10 @@ def test_topics_and_services_of_the_running_nodes(robot, running, node):
         extra = names(method) - wanted - {f"/{n}" for n in optional} - optional
         assert extra <= {"~/transition_event"}, extra
     if node == "field_server":
-        services = names("get_service_names_and_types_by_node")
-        assert named(node, "service") <= services
+        robot.wait(
+            lambda: named(node, "service") <= names("get_service_names_and_types_by_node"),
+            "its services", running[node],
+        )  # fmt: skip
     if node == "camera_player" and not TF_AVAILABLE:
         assert "/localizer/localization" in names("get_subscriber_names_and_types_by_node")
 
