@@ -44,7 +44,7 @@ class TeachConfig:
 
     steps: int = 150
     lr: float = 1.5e-4
-    keep: float = 0.5
+    keep: float = 0.65
     """Share of the old weights in the result."""
     batch: int = 6
 
