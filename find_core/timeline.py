@@ -213,20 +213,22 @@ def best_moments(
     Args:
         times_s, smoothed, end_s: as for `cut_intervals`.
     """
-    values = np.asarray(smoothed, np.float64)
-    peak = float(values.max(initial=0.0))
-    if not count or peak <= 0:
+    times, values = np.asarray(times_s, np.float64), np.asarray(smoothed, np.float64)
+    if not len(values):
         return []
+    best = int(values.argmax())
+    peak = float(values[best])
     enter = min(config.enter, 0.5 * peak)
     leave = min(config.leave, enter * config.leave / config.enter) if config.enter else 0.0
-    found = cut_intervals(times_s, values, replace(config, enter=enter, leave=leave), end_s)
+    lower = replace(config, enter=enter, leave=leave)
+    found = cut_intervals(times, values, lower, end_s) if peak > 0 else []
     if any(moment.peak >= config.enter for moment in found):
         found = [moment for moment in found if moment.peak >= config.enter]
     if not found:  # shorter than `min_s` everywhere: its best frame
-        times = np.asarray(times_s, np.float64)
-        at, step_s = (
-            float(times[values.argmax()]),
-            float(np.median(np.diff(times, append=times[-1]))),
-        )
-        found = [Interval(at, at + step_s, peak, at, peak)]
+        step_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        found = [
+            Interval(
+                float(times[best]), float(times[best]) + step_s, peak, float(times[best]), peak
+            )
+        ]
     return sorted(found, key=lambda i: (-i.score, i.start_s))[:count]

@@ -91,7 +91,7 @@ def test_a_weak_curve_has_a_best_moment_but_no_interval():
     assert cut_intervals(np.arange(len(weak)) / 10, weak, CONFIG) == []
     assert moments(weak) == [(0.5, 0.8)]
     assert moments([0.01, 0.2, *far]) == [(0.1, 0.2)], "shorter than an interval may be"
-    assert moments([0.0] * 9) == [] == moments([])
+    assert moments([0.0] * 9) == [(0.0, 0.1)] and moments([]) == []
 
 
 def test_no_weak_moments_beside_claimed_ones():
