@@ -119,7 +119,7 @@ def verify(path: Path, *, allow_altered: bool = False) -> str:
         raise CheckpointError(
             f"There is no file {path}: the released ones are at https://huggingface.co/{HUB_REPO}."
         )
-    sha256 = _sha256(path)
+    sha256 = sha256_of(path)
     if sha256 in {release.sha256 for release in RELEASES.values()}:
         return sha256
     release = _release_of(path.name)
@@ -214,7 +214,8 @@ def _release_of(file_name: str) -> Release | None:
     return next((r for r in RELEASES.values() if r.file == present), None)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file, in pieces."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -140,11 +140,10 @@ def _localize_video(
 
 
 def _print_report(prompts: list[Prompt], report: VideoReport) -> None:
-
     for prompt, intervals, moments in zip(prompts, report.intervals, report.moments, strict=True):
         print(f"{prompt.markup}: {len(intervals)} interval(s) in {report.frame_count} frames")
         for moment in moments:
-            _print_moment(moment, report.claims(moment))
+            _print_moment(moment, report.timeline.claims(moment))
     print(f"Wrote {report.out_dir}/")
 
 

@@ -36,6 +36,10 @@ class TimelineConfig:
     min_s: float = 0.3
     break_s: float = 2.0
 
+    def claims(self, moment: Interval) -> bool:
+        """Is it good enough to say that the thing is there?"""
+        return moment.peak >= self.enter
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -218,17 +222,17 @@ def best_moments(
         return []
     best = int(values.argmax())
     peak = float(values[best])
-    enter = min(config.enter, 0.5 * peak)
-    leave = min(config.leave, enter * config.leave / config.enter) if config.enter else 0.0
-    lower = replace(config, enter=enter, leave=leave)
+    share = min(1.0, 0.5 * peak / config.enter) if config.enter else 1.0
+    lower = replace(config, enter=share * config.enter, leave=share * config.leave)
     found = cut_intervals(times, values, lower, end_s) if peak > 0 else []
-    if any(moment.peak >= config.enter for moment in found):
-        found = [moment for moment in found if moment.peak >= config.enter]
+    found = [moment for moment in found if config.claims(moment)] or found
     if not found:  # shorter than `min_s` everywhere: its best frame
+        at_s = float(times[best])
         step_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        found = [
-            Interval(
-                float(times[best]), float(times[best]) + step_s, peak, float(times[best]), peak
-            )
-        ]
-    return sorted(found, key=lambda i: (-i.score, i.start_s))[:count]
+        found = [Interval(at_s, at_s + step_s, peak, at_s, peak)]
+    return top_intervals(found, count)
+
+
+def top_intervals(intervals: Sequence[Interval], count: int) -> list[Interval]:
+    """The best `count` by score, best first; the earlier one where scores tie."""
+    return sorted(intervals, key=lambda i: (-i.score, i.start_s))[:count]

@@ -28,7 +28,13 @@ from find_core.drawing import (
 )
 from find_core.errors import FindError
 from find_core.files import write_text
-from find_core.timeline import Interval, best_moments, cut_intervals, smooth_both_ways
+from find_core.timeline import (
+    Interval,
+    TimelineConfig,
+    best_moments,
+    cut_intervals,
+    smooth_both_ways,
+)
 from find_core.video import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video_records import by_frame, merged, read_records
 from find_core.video_sources import Source, SourceFrame, next_due_s, thin
@@ -48,7 +54,7 @@ class VideoReport:
     out_dir: where the files are. frame_count: frames localized.
     times_s: (N,). raw, smoothed: (P, N) relevance of each prompt.
     intervals: per prompt, in time order. moments: per prompt, best first, claimed or not.
-    events: as in JSON. enter: relevance from which a moment is a claim, as intervals are.
+    events: as in JSON. timeline: how the curves were cut, and which moments are claims.
     """
 
     out_dir: Path
@@ -59,11 +65,7 @@ class VideoReport:
     intervals: tuple[tuple[Interval, ...], ...]
     moments: tuple[tuple[Interval, ...], ...]
     events: tuple[dict[str, Any], ...]
-    enter: float
-
-    def claims(self, moment: Interval) -> bool:
-        """Is the moment good enough to say that the thing is there?"""
-        return moment.peak >= self.enter
+    timeline: TimelineConfig
 
 
 def localize_video(
@@ -236,7 +238,7 @@ def _summarize(run: _Run, top: int) -> VideoReport:
     times_s = np.array(times)
     report = VideoReport(
         run.out, len(times), times_s, raw, smoothed, intervals, moments, tuple(events),
-        timeline.enter,
+        timeline,
     )  # fmt: skip
     _write_summary(run, report)
     return report
@@ -247,7 +249,7 @@ def _write_summary(run: _Run, report: VideoReport) -> None:
         {
             "prompt": compiled.prompt.markup,
             "intervals": [i.to_json() for i in intervals],
-            "moments": [m.to_json() | {"found": report.claims(m)} for m in moments],
+            "moments": [m.to_json() | {"found": report.timeline.claims(m)} for m in moments],
         }
         for compiled, intervals, moments in zip(
             run.stream.prompts, report.intervals, report.moments, strict=True
@@ -282,7 +284,7 @@ def _write_pictures(run: _Run, report: VideoReport) -> None:
     shown = [(w, im) for w, im in zip(wanted, pictures, strict=True) if im is not None]
     if shown:
         captions = [
-            f"{labels[p]}  {clock(t)}  {m.score:.2f}{'' if report.claims(m) else '?'}"
+            f"{labels[p]}  {clock(t)}  {m.score:.2f}{'' if report.timeline.claims(m) else '?'}"
             for (t, p, m), _ in shown
         ]
         write_image(run.out / "moments.png", contact_sheet([im for _, im in shown], captions))

@@ -188,7 +188,7 @@ def _moments_in(
     moments = []
     for interval in best_moments(times, smooth, patient, len(times), float(times[-1]) + step_s):
         frame, answers = looked[int(np.abs(times - interval.peak_s).argmin())]
-        moments.append(Moment(interval, frame, answers[n], interval.peak >= timeline.enter))
+        moments.append(Moment(interval, frame, answers[n], timeline.claims(interval)))
     return moments
 
 

@@ -11,7 +11,6 @@ decoder and language encoder are left, and the interface begins afresh from the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 
 from find_core import checkpoint
 from find_core.checkpoint_adapter import to_ours
-from find_core.checkpoint_published import load_state
+from find_core.checkpoint_published import load_state, sha256_of
 from find_core.encoders.base import build_vision
 from find_core.errors import FindError
 from find_core.model.config import FindConfig
@@ -45,11 +44,9 @@ def convert(source: Path, out: Path, config: FindConfig, language_width: int, se
     torch.manual_seed(seed)
     fresh = FindModel(config, build_vision(config.vision).channels, language_width)
     tensors = {name: tensor.float() for name, tensor in (fresh.state_dict() | taken).items()}
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     notes = {
         "vision_from": source.name,
-        "sha256": digest,
+        "sha256": sha256_of(source),
         "interface": f"untrained, seed {seed}",
     }
     return checkpoint.write(out, checkpoint.Checkpoint(config, tensors, notes=notes))

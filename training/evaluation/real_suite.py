@@ -174,14 +174,22 @@ def caption_retrieval(
     images = np.stack([s.embedding for s in scenes])
     texts = [captions[0] for _, captions in test]
     queries = np.stack([find.embed_caption(t) for t in texts])
-    pooled = [pooled_pair(find, read_image(path), captions[0]) for path, captions in rows]
+    pooled = [
+        (pooled_picture(find, read_image(path)), pooled_text(find, captions[0]))
+        for path, captions in rows
+    ]
     figures = {
         "pictures": count,
         "caption_to_image": recalls(queries @ images.T),
         "ridge_floor": ridge_floor(pooled[:-count], pooled[-count:]),
         "chance_r1": round(1 / count, 4),
     }
-    own = [pooled_pair(find, r.read()[0], text) for r in photographs for text in r.captions]
+    own = [
+        (picture, pooled_text(find, text))
+        for record in photographs
+        for picture in [pooled_picture(find, record.read()[0])]
+        for text in record.captions
+    ]
     if own:
         figures["ridge_floor_on_own_photographs"] = ridge_floor(own, pooled[-count:])
     return figures
@@ -215,13 +223,17 @@ def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
     ]
 
 
-def pooled_pair(find: Find, image: np.ndarray, text: str) -> Pooled:
-    """Mean of the coarsest frozen map, mean of the frozen token states."""
+def pooled_picture(find: Find, image: np.ndarray) -> np.ndarray:
+    """Mean of the coarsest frozen map."""
     geometry = plan(*image.shape[:2], find.config.vision)
     with torch.inference_mode():
         maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
-    pooled = maps[3].mean((0, 2, 3)).float().cpu().numpy()
-    return pooled, find.language.encode([text])[0].states.mean(0).float().cpu().numpy()
+    return maps[3].mean((0, 2, 3)).float().cpu().numpy()
+
+
+def pooled_text(find: Find, text: str) -> np.ndarray:
+    """Mean of the frozen token states."""
+    return find.language.encode([text])[0].states.mean(0).float().cpu().numpy()
 
 
 def unit_rows(x: np.ndarray) -> np.ndarray:

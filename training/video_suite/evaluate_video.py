@@ -28,6 +28,7 @@ from find_core.timeline import (
     best_moments,
     cut_intervals,
     smooth_both_ways,
+    top_intervals,
 )
 from find_core.video import StreamConfig, StreamLocalizer, VideoFrame
 from training.video_suite import metrics
@@ -141,9 +142,12 @@ def _when(
     offline = cut_intervals(times, smooth, timeline, end_s)
     plain = metrics.intervals_of_presence(times, np.array(raw) >= timeline.enter, end_s)
     out: dict[str, Any] = {}
-    moments = {"offline": best_moments(times, smooth, timeline, 1, end_s)}
-    for way, found in (("offline", offline), ("streaming", streaming), ("raw", plain)):
-        best = moments.get(way) or sorted(found, key=lambda i: (-i.score, i.start_s))[:1]
+    moments = best_moments(times, smooth, timeline, 1, end_s)
+    for way, found, best in (
+        ("offline", offline, moments),
+        ("streaming", streaming, top_intervals(streaming, 1)),
+        ("raw", plain, top_intervals(plain, 1)),
+    ):
         out[f"tiou_{way}"] = metrics.temporal_iou(found, truth) if truth else float("nan")
         out[f"r1_{way}"] = float(metrics.recall_at_1(best, truth)) if truth else float("nan")
         out[f"alarms_{way}"] = len(found) if not truth else 0

@@ -110,7 +110,7 @@ def render_clip(world: World, stage: Stage, order: Order, folder: Path) -> None:
         ids = np.where((frame.slots >= 0) & (frame.slots < OBJECT_SLOTS), frame.slots + 1, 0)
         cv2.imwrite(str(folder / "frames" / f"{n:06d}.jpg"), rgb[..., ::-1], _QUALITY)
         cv2.imwrite(str(folder / "ids" / f"{n:06d}.png"), ids.astype(np.uint8))
-    _write_json(folder / "clip.json", describe(stage, order))
+    write_text(folder / "clip.json", json.dumps(describe(stage, order), indent=1) + "\n")
 
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 94]
@@ -171,10 +171,6 @@ class Sensor:
         image += self.rng.normal(0, self.sigma, image.shape)
         packed = cv2.imencode(".jpg", np.clip(image, 0, 255).astype(np.uint8), [1, 45])[1]
         return cv2.imdecode(packed, cv2.IMREAD_COLOR)
-
-
-def _write_json(path: Path, data: dict) -> None:
-    write_text(path, json.dumps(data, indent=1) + "\n")
 
 
 if __name__ == "__main__":
