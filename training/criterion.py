@@ -179,7 +179,10 @@ def _match(
     view: MatchView,
     config: MaskLossConfig,
 ) -> Tensor:
-    logits = mask_embed_LBQC.detach() @ view.features_BCP
+    layers, _, proposals, _ = mask_embed_LBQC.shape
+    # All predictions in one product per picture: broadcasting would copy the features for each.
+    rows_BXC = mask_embed_LBQC.detach().transpose(0, 1).flatten(1, 2)
+    logits = (rows_BXC @ view.features_BCP).unflatten(1, (layers, proposals)).transpose(0, 1)
     cost = pair_costs(logits, view.at(targets.masks), config.costs)
     return match(cost + config.costs.classes * label_cost_LBQM, targets.valid)
 

@@ -17,6 +17,7 @@ from training.config import (
     TrainConfig,
 )
 from training.criterion import MaskLossConfig
+from training.data.asks import AskConfig
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
 from training.matcher import MatchCosts
@@ -122,6 +123,30 @@ def find_tabletop_further() -> TrainConfig:
     )
 
 
+def find_tabletop_placed() -> TrainConfig:
+    """`find_tabletop_further` once more (`--set init=...`): at the input size of use, and with places.
+
+    Proposals read where a pixel is (`level_coordinates`, from zero); new scenes hold more look-alikes
+    (`training.tabletop.layout.LOOKALIKES`), and what only places tell apart is asked for more often.
+    """
+    base = find_tabletop_further()
+    vision = dataclasses.replace(base.model.vision, short_side_px=352, max_side_px=480)
+    asks = AskConfig(alike=0.8, untrue=0.3)
+    return dataclasses.replace(
+        base,
+        model=dataclasses.replace(
+            base.model, vision=vision, level_coordinates=True,
+            relevance_scale=21.58, relevance_bias=0.603,
+        ),
+        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=3600),
+        data=dataclasses.replace(
+            base.data, view=ViewConfig(352, 480),
+            batch=dataclasses.replace(base.data.batch, asks=asks),
+        ),
+        seed=2,
+    )  # fmt: skip
+
+
 def tiny() -> TrainConfig:
     """Milliseconds a step on tiny random encoders: for tests and dry runs."""
     base = find_tabletop()
@@ -175,6 +200,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "find_focalt_coco640": find_focalt_coco640,
     "find_tabletop": find_tabletop,
     "find_tabletop_further": find_tabletop_further,
+    "find_tabletop_placed": find_tabletop_placed,
     "tiny": tiny,
     **{
         f"ablate_no_{t}": without(t)

@@ -62,10 +62,17 @@ def build_module(config: TrainConfig, facts: Facts, names: list[str], channels: 
     with torch.no_grad():
         model.heads.logit_scale.fill_(config.logit_scale)
     if config.init:
-        model.load_state_dict(initial_weights(Path(config.init)))
+        start_from(model, initial_weights(Path(config.init)))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
     return TrainStep(model, texts, facts, names, config)
+
+
+def start_from(model: FindModel, weights: dict[str, torch.Tensor]) -> None:
+    """Load weights; parts that start at zero (`level_coordinates`) may be missing from them."""
+    own = model.state_dict()
+    zero = {n: v for n, v in own.items() if n not in weights and not v.any()}
+    model.load_state_dict(weights | zero)
 
 
 def initial_weights(source: Path) -> dict[str, torch.Tensor]:

@@ -73,6 +73,9 @@ def _entities(
             by = (looks if entity.is_visual else queries)[b, n]
             to = (last.pixel[Var.ENTITY] if entity.is_visual else proposals)[b]
             overlaps = iou(masks[b], truth[None])
+            if entity.alike and not entity.is_visual:
+                chosen = masks[b, cosine[b, n].argmax()]
+                values["alike_right"].append(_is_best(chosen, batch, b, entity.targets[0]))
             kind = "visual" if entity.is_visual else "text"
             if entity.picture == b:
                 kind = "visual_same"
@@ -81,6 +84,12 @@ def _entities(
             values[f"{prefix}{kind}_p50"].append(float(overlaps[(to @ by).argmax()] > 0.5))
             values[f"{prefix}{kind}_by_score"].append(float(overlaps[cosine[b, n].argmax()]))
             values[f"{prefix}oracle_miou"].append(float(overlaps.max()))
+
+
+def _is_best(mask: Tensor, batch: Batch, b: int, target: int) -> float:
+    """Does a mask cover the target more than any other instance of picture `b`?"""
+    overlaps = iou(batch.masks[b] > 0.5, mask[None])
+    return float(overlaps.argmax() == target and overlaps[target] > 0)
 
 
 def _strokes(

@@ -39,6 +39,9 @@ class FindConfig:
     mask_coordinates: bool = False
     """Ours: where a pixel is enters the mask features, so that look-alikes can be told apart by
     place after little training (as SOLOv2 and CondInst do)."""
+    level_coordinates: bool = False
+    """Ours: where a pixel is enters what proposals read from the three levels. In the paper it only
+    steers where they look, so that a proposal hardly knows where it is: no ground for "left of"."""
     num_memories: int = 32
     """Rows of previous-mask memory per visual prompt."""
     max_spatial_points: int = 512

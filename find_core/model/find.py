@@ -39,6 +39,7 @@ class FindModel(nn.Module):
             config.encoder_layers,
             config.norm_groups,
             config.mask_coordinates,
+            config.level_coordinates,
         )
         self.lang_proj = nn.Linear(language_width, dim, bias=False)
         self.level_embed = nn.Embedding(3, dim)

@@ -91,16 +91,27 @@ class ImageState:
         y1, x1 = (y0 + 1).clamp(max=height - 1), (x0 + 1).clamp(max=width - 1)
         fy, fx = (y - y0).unsqueeze(1).to(source.dtype), (x - x0).unsqueeze(1).to(source.dtype)
 
-        def at(row: Tensor, col: Tensor) -> Tensor:
-            return source[image_index, row * width + col]
-
-        top = at(y0, x0) * (1 - fx) + at(y0, x1) * fx
-        bottom = at(y1, x0) * (1 - fx) + at(y1, x1) * fx
+        first = image_index * (height * width)
+        corners = [first + y * width + x for y in (y0, y1) for x in (x0, x1)]
+        # One reading for all four corners: the gradient of each would fill a whole map.
+        a, b, c, d = source.flatten(0, 1).index_select(0, torch.cat(corners)).chunk(4)
+        top = a * (1 - fx) + b * fx
+        bottom = c * (1 - fx) + d * fx
         return top * (1 - fy) + bottom * fy
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Plain bilinear, half-pixel centres, no antialiasing (find-spec 8)."""
+    """Plain bilinear, half-pixel centres, no antialiasing (find-spec 8).
+
+    Shrinking both sides by one even factor, that is the mean of the four cells around each centre;
+    slices take a fraction of the general function's time on CPUs.
+    """
+    height, width = maps.shape[-2:]
+    step = height // size[0]
+    if step >= 2 and step % 2 == 0 and (height, width) == (step * size[0], step * size[1]):
+        near = (slice(step // 2 - 1, None, step), slice(step // 2, None, step))
+        rows = [maps[..., y, :] for y in near]
+        return sum(row[..., x] for row in rows for x in near) / 4
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +74,9 @@ class PixelDecoder(nn.Module):
 
     Args:
         channels: of res2..res5. stride4_dim: width of the last (1/4) map; where it differs from
-            `hidden_dim`, a 1x1 `bridge` carries the 1/8 map over. coordinates: see
-            `FindConfig.mask_coordinates`.
+            `hidden_dim`, a 1x1 `bridge` carries the 1/8 map over. coordinates, level_coordinates:
+            see `FindConfig.mask_coordinates` and `FindConfig.level_coordinates`; the latter start
+            at zero, so that a model trained without them goes on as it was.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class PixelDecoder(nn.Module):
         num_layers: int,
         norm_groups: int = 32,
         coordinates: bool = False,
+        level_coordinates: bool = False,
     ) -> None:
         super().__init__()
         self.hidden_dim = hidden_dim
@@ -109,6 +112,11 @@ class PixelDecoder(nn.Module):
         self.coordinates = (
             nn.Conv2d(stride4_dim, stride4_dim, 1, bias=False) if coordinates else None
         )
+        self.level_coordinates = nn.ModuleList(
+            nn.Conv2d(hidden_dim, hidden_dim, 1, bias=False) for _ in range(3 * level_coordinates)
+        )
+        for conv in self.level_coordinates:
+            nn.init.zeros_(cast(nn.Conv2d, conv).weight)
 
     def encode(self, res5_BChw: Tensor) -> Tensor:
         """The transformer over the coarsest map: (B, C, h, w) -> (B, H, h, w)."""
@@ -134,4 +142,9 @@ class PixelDecoder(nn.Module):
                 x = x + self.coordinates(sine_position(height, width, x.shape[1], x.device))
             x = self.layers[str(i)](x)
             levels.append(x)
-        return self.mask_features(x), levels[:3]
+        levels = levels[:3]
+        for n, conv in enumerate(self.level_coordinates):
+            height, width = levels[n].shape[-2:]
+            position = sine_position(height, width, self.hidden_dim, x.device)
+            levels[n] = levels[n] + conv(position)
+        return self.mask_features(x), levels

@@ -172,26 +172,41 @@ class Sampler(nn.Module):
         prompts: Sequence[Sequence[VisualPrompt]],
         generator: torch.Generator | None,
     ) -> Group:
-        dim = self.query_feat.embedding_dim
-        rows, index = [], []
+        drawn, count = [], []
         for entry in prompts:
-            parts, part_index = [], []
+            parts = []
             for positive in (True, False):
                 same_sign = [p for p in entry if p.positive is positive]
                 points = draw_points([p.mask for p in same_sign], self.max_points, generator)
-                for prompt, points_yx in zip(same_sign, points):
-                    parts.append(self._sample(level, prompt, points_yx))
-                    part_index.append(_full_index(len(points_yx), prompt.index, self._device))
-            rows.append(torch.cat(parts) if parts else self.query_feat.weight.new_zeros(0, dim))
-            index.append(torch.cat(part_index) if parts else _full_index(0, 0, self._device))
+                parts += list(zip(same_sign, points))
+            drawn += parts
+            count.append(sum(len(points_yx) for _, points_yx in parts))
+        rows = self._sample(level, drawn).split(count)
+        own = [_full_index(len(p), prompt.index, self._device) for prompt, p in drawn]
+        index = torch.cat([*own, _full_index(0, 0, self._device)]).split(count)
         # Content and position are both the sampled value, gradient in both (find-spec 8).
-        return _token_group(rows, index, rows)
+        return _token_group(list(rows), list(index), list(rows))
 
-    def _sample(self, level: int, prompt: VisualPrompt, points_yx: Tensor) -> Tensor:
-        image_index = torch.full((len(points_yx),), prompt.image_index, device=points_yx.device)
-        sampled = prompt.image.sample(level, image_index, points_yx)
-        sign = self.pn_indicator.weight[0 if prompt.positive else 1]
-        return self.mask_spatial_embed[level](sampled) + sign
+    def _sample(self, level: int, drawn: Sequence[tuple[VisualPrompt, Tensor]]) -> Tensor:
+        """(T, H) tokens of all points, in order.
+
+        Each picture is read once for all of its prompts: the gradient of every reading fills a
+        whole map.
+        """
+        if not drawn:
+            return self.query_feat.weight.new_zeros(0, self.query_feat.embedding_dim)
+        parts: list[Tensor] = [drawn[0][1]] * len(drawn)
+        for image in {id(p.image): p.image for p, _ in drawn}.values():
+            mine = [k for k, (p, _) in enumerate(drawn) if p.image is image]
+            sizes = [len(drawn[k][1]) for k in mine]
+            which = torch.tensor([drawn[k][0].image_index for k in mine], device=self._device)
+            which = which.repeat_interleave(torch.tensor(sizes, device=self._device))
+            sampled = image.sample(level, which, torch.cat([drawn[k][1] for k in mine]))
+            for k, part in zip(mine, sampled.split(sizes)):
+                parts[k] = part
+        sign = [0 if p.positive else 1 for p, points_yx in drawn for _ in range(len(points_yx))]
+        signs = self.pn_indicator(torch.tensor(sign, dtype=torch.long, device=self._device))
+        return self.mask_spatial_embed[level](torch.cat(parts)) + signs
 
     def _proposals(self, batch: int) -> Group:
         rows = slice(0, self.num_queries)

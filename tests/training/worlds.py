@@ -60,6 +60,7 @@ def scene_json(index: int, instances: list[dict]) -> dict:
     )  # fmt: skip
     here = {i["name"] for i in things}
     absent = [n for c in COLORS for s in SHAPES if (n := f"{c} {s}") not in here]
+    untrue = f"{things[1]['name']} left of the {things[0]['name']}"
     sentence = f"the <{things[0]['name']}> and the <{things[1]['name']}>"
     entities = [[things[0]["id"]], [things[1]["id"]]]
     return {
@@ -67,7 +68,8 @@ def scene_json(index: int, instances: list[dict]) -> dict:
         "instances": instances, "relations": [], "phrases": phrases,
         "sentences": [{"text": sentence, "entities": entities}],
         "captions": [", ".join(sorted(here)) + " on a table"],
-        "absent": [{"text": n, "type": "name", "matches": [n.replace(" ", "_")]} for n in absent],
+        "absent": [{"text": n, "type": "name", "matches": [n.replace(" ", "_")]} for n in absent]
+        + [{"text": untrue, "type": "relation", "matches": None}],
     }  # fmt: skip
 
 

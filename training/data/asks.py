@@ -32,6 +32,8 @@ class AskConfig:
     absent: float = 0.4
     alike: float = 0.5
     """Chance that a phrase which tells look-alikes apart is asked for, where there is one."""
+    untrue: float = 0.0
+    """Share of the absent entities that are relations which do not hold, where there are some."""
     written: float = 0.6
     """Share of interleaved sentences taken from the record; the rest is put together here."""
     reference_min_px: int = 120
@@ -69,6 +71,7 @@ class EntityAsk:
     Attributes:
         targets: visible instances it means here; empty when it is not there.
         picture, region, shown: for visual entities: picture index in the batch, (H, W) bool, label.
+        alike: its words pick among things of one kind by where they are.
     """
 
     text: str
@@ -76,6 +79,7 @@ class EntityAsk:
     picture: int | None = None
     region: np.ndarray | None = None
     shown: InstanceLabel | None = None
+    alike: bool = False
 
     @property
     def is_visual(self) -> bool:
@@ -115,9 +119,9 @@ def ask_everything(
         ask = Ask(caption=_caption(picture, rng))
         phrases = visible_phrases(picture)
         picks = [phrases[i] for i in rng.permutation(len(phrases))]
-        alike = next((p for p in picks if p.alike), None)
-        if alike is not None and rng.random() < config.alike:
-            picks.sort(key=lambda p: p is not alike)
+        alike = [p for p in picks if p.alike][: config.max_phrases // 2]
+        if alike and rng.random() < config.alike:
+            picks = alike + [p for p in picks if p not in alike]
         ask.phrases = picks[: config.max_phrases]
         ask.prompts = _prompts(picture, config, rng)
         _interleave(ask, b, pictures, phrases, facts, config, rng)
@@ -170,6 +174,9 @@ def _interleave(
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
     parts = _among_lookalikes(phrases, config, rng)
+    if parts and rng.random() < 0.5:
+        others = _composed(phrases, _elsewhere(b, pictures), config, rng)
+        parts += [str(rng.choice([" and ", ", ", " and then the "])), *others]
     if not parts and rng.random() < config.written:
         parts = _written(pictures[b], rng) or []
     parts = parts or _composed(phrases, _elsewhere(b, pictures), config, rng)
@@ -183,7 +190,9 @@ def _interleave(
             ask.sentence += part
             continue
         count += 1
-        if count <= config.max_entities and part.targets and rng.random() < config.visual:
+        # A picture cannot say which of two look-alikes is meant; only the words about places can.
+        may_show = bool(part.targets) and not part.alike
+        if count <= config.max_entities and may_show and rng.random() < config.visual:
             part = _shown(part, b, pictures, config, rng) or part
         words = PLACEHOLDER if part.is_visual else part.text
         if count <= config.max_entities:
@@ -195,13 +204,13 @@ def _interleave(
 def _among_lookalikes(
     phrases: list[PhraseAsk], config: AskConfig, rng: np.random.Generator
 ) -> list[str | EntityAsk]:
-    """ "the <mug left of the plate>", alone, where there are two mugs. Names would not do there."""
+    """ "the <mug left of the plate>" where there are two mugs. Names would not do there."""
     alike = [p for p in phrases if p.alike]
     if not alike or rng.random() >= config.alike:
         return []
     chosen = alike[int(rng.integers(len(alike)))]
     start = str(rng.choice(["", "the ", "pick up the ", "find the "]))
-    return [part for part in (start, EntityAsk(chosen.text, chosen.targets)) if part]
+    return [part for part in (start, EntityAsk(chosen.text, chosen.targets, alike=True)) if part]
 
 
 def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk] | None:
@@ -245,7 +254,7 @@ def _composed(
         words = phrases[i].text
         if rng.random() < 0.15:
             words = f"the {words}"
-        parts.append(EntityAsk(words, phrases[i].targets))
+        parts.append(EntityAsk(words, phrases[i].targets, alike=phrases[i].alike))
     return [p for p in parts if not isinstance(p, str) or p]
 
 
@@ -266,6 +275,8 @@ def _absent(
 ) -> EntityAsk | None:
     """Something known not to be in picture `b`: words, or a reference into another picture."""
     here = pictures[b].record
+    if config.untrue and here.untrue and pictures[b].complete and rng.random() < config.untrue:
+        return EntityAsk(as_seen(here.untrue[int(rng.integers(len(here.untrue)))], pictures[b]), ())
     if rng.random() < config.visual:
         return _absent_reference(b, pictures, config, rng)
     texts = list(here.absent) if rng.random() < 0.7 else []

@@ -62,6 +62,7 @@ class Record:
     Attributes:
         key: unique name. read: () -> ((H, W, 3) uint8 RGB, (H, W) uint8 instance numbers, 0 none).
         absent: phrases that are true of nothing in the picture.
+        untrue: relations that do not hold, between things that are there ("mug left of the plate").
         exhaustive: everything visible is labelled, so an unmatched proposal is really nothing.
         mirrored_words: "left" and "right" must be swapped when the picture is mirrored.
     """
@@ -77,6 +78,7 @@ class Record:
     source: str = "tabletop"
     source_ids: tuple[int, ...] = ()
     """Each instance's number in its data set (COCO: panoptic segment or annotation id)."""
+    untrue: tuple[str, ...] = ()
 
 
 def mirror_text(text: str) -> str:

@@ -70,8 +70,8 @@ def record_of(scene: dict[str, Any], min_visible_px: int = MIN_VISIBLE_PX) -> Re
             if all(ids and all(i in index for i in ids) for ids in s["entities"])
         ),
         captions=tuple(scene["captions"]),
-        # A relation that does not hold is no absent thing: its objects may well be there.
         absent=tuple(a["text"] for a in scene["absent"] if a["type"] != "relation"),
+        untrue=tuple(a["text"] for a in scene["absent"] if a["type"] == "relation"),
     )
 
 

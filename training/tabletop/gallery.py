@@ -46,6 +46,7 @@ class Asset:
     """Which parts the paint covers."""
     texture_seed: int = 0
     gloss: float = 0.3
+    train_only: bool = False
 
     def to_json(self) -> dict:
         """The asset's entry in gallery.json."""
@@ -72,9 +73,10 @@ class Gallery:
     geometries: dict[str, Geometry]
     _painted: dict[str, list[Part]] = field(default_factory=dict)
 
-    def known(self) -> list[str]:
-        """Ids that training may show."""
-        return [a.id for a in self.assets.values() if not a.held_out]
+    def known(self, split: str = "train") -> list[str]:
+        """Ids of known kinds that a split may show."""
+        later = split == "train"
+        return [a.id for a in self.assets.values() if not a.held_out and (later or not a.train_only)]
 
     def held_out(self) -> list[str]:
         """Ids of the held-out kinds."""
@@ -201,7 +203,7 @@ def _shape_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     kind = kinds.SHAPES[kind_name]
     words = list(kind.colors or colors.WORDS)
     chosen = rng.choice(words, size=min(4, len(words)), replace=False)
-    return [
+    assets = [
         _painted_asset(
             name,
             str(w),
@@ -215,6 +217,9 @@ def _shape_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
         )
         for w in chosen
     ]
+    for asset in assets:
+        asset.train_only = kind.train_only
+    return assets
 
 
 def _random_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:

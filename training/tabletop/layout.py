@@ -37,6 +37,8 @@ PLATFORMS = {
     "laptop",
 }
 MAX_OBJECTS = 12
+LOOKALIKES = {"train": 0.65, "val": 0.4, "held": 0.4, "sequence": 0.4}
+"""Share of the scenes that are given two or three of a kind; training needs more, for relations."""
 
 
 @dataclass
@@ -64,21 +66,27 @@ class Layout:
     placed: list[Placed] = field(default_factory=list)
 
 
+class _Shelves:
+    """The known assets that a split may show, by source and by noun."""
+
+    def __init__(self, gallery: Gallery, split: str) -> None:
+        self.by_source: dict[str, list[str]] = {}
+        self.by_noun: dict[str, list[str]] = {}
+        for asset_id in gallery.known(split):
+            asset = gallery.assets[asset_id]
+            self.by_source.setdefault(_pool(asset), []).append(asset_id)
+            for noun in asset.nouns:
+                self.by_noun.setdefault(noun, []).append(asset_id)
+
+
 class Composer:
     """Chooses and places objects; holds the gallery's shape information."""
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
         self._infos: dict[str, ShapeInfo] = {}
-        self._known = gallery.known()
         self._held = gallery.held_out()
-        self._by_source: dict[str, list[str]] = {}
-        for asset_id in self._known:
-            self._by_source.setdefault(_pool(gallery.assets[asset_id]), []).append(asset_id)
-        self._by_noun: dict[str, list[str]] = {}
-        for asset_id in self._known:
-            for noun in gallery.assets[asset_id].nouns:
-                self._by_noun.setdefault(noun, []).append(asset_id)
+        self._shelves = {split: _Shelves(gallery, split) for split in LOOKALIKES}
 
     def info(self, geometry: str) -> ShapeInfo:
         """Placement data of a geometry, made on first use."""
@@ -89,35 +97,38 @@ class Composer:
     def choose(
         self, rng: np.random.Generator, split: str, wanted: list[str] | None = None
     ) -> list[str]:
-        """Asset ids for one scene: `wanted` first, look-alikes in 40 % of scenes."""
+        """Asset ids for one scene: `wanted` first, look-alikes in some scenes."""
+        shelves = self._shelves[split]
         count = int(rng.integers(3, 11))
         chosen = list(wanted or [])
         if split == "held" and self._held:
             chosen += [
                 str(a) for a in rng.choice(self._held, size=int(rng.integers(1, 4)), replace=False)
             ]
-        if rng.random() < 0.4:
-            chosen += self._lookalikes(rng)
-        pools = sorted(self._by_source)
+        if rng.random() < LOOKALIKES[split]:
+            chosen += self._lookalikes(shelves, rng)
+        pools = sorted(shelves.by_source)
         weights = np.array([_POOL_WEIGHT[p] for p in pools])
         while len(chosen) < count:
-            pool = self._by_source[pools[rng.choice(len(pools), p=weights / weights.sum())]]
+            pool = shelves.by_source[pools[rng.choice(len(pools), p=weights / weights.sum())]]
             pick = str(pool[rng.integers(len(pool))])
             bulky = self.gallery.assets[pick].category in ("furniture", "appliance")
             if not bulky or rng.random() < 0.35:
                 chosen.append(pick)
         return chosen[:MAX_OBJECTS]
 
-    def _lookalikes(self, rng: np.random.Generator) -> list[str]:
+    def _lookalikes(self, shelves: _Shelves, rng: np.random.Generator) -> list[str]:
         """Two or three of one noun: the same asset, or siblings that differ in colour or form."""
         assets = self.gallery.assets
         everyday = [
-            a for p in ("libero", "variant", "shapes", "models") for a in self._by_source.get(p, [])
+            a
+            for p in ("libero", "variant", "shapes", "models")
+            for a in shelves.by_source.get(p, [])
         ]
         first = str(everyday[rng.integers(len(everyday))])
         if rng.random() < 0.3:
             return [first, first]
-        siblings = [a for a in self._by_noun[assets[first].nouns[0]] if a != first]
+        siblings = [a for a in shelves.by_noun[assets[first].nouns[0]] if a != first]
         if not siblings:
             return [first, first]
         more = rng.choice(siblings, size=min(len(siblings), int(rng.integers(1, 3))), replace=False)

@@ -79,6 +79,9 @@ class ShapeKind:
     """Nouns that somebody might also use: never claimed absent, never a clean positive."""
     patterned: bool = True
     shapes: int = 4
+    train_only: bool = False
+    """Joined after val and held were drawn: those worlds stay as they were, so that figures of
+    different days can be compared."""
 
 
 def build(kind: ShapeKind, seed: int) -> tuple[Geometry, list[bool]]:

@@ -269,7 +269,7 @@ def _frame_json(world: World, script: Script, setting: Setting, frame: Frame, f:
     }
     rng = np.random.default_rng([script.seed, 8])
     return scene | world.teller.language(
-        setting.layout, setting.camera.T_world_camera, instances, held=False, rng=rng
+        setting.layout, setting.camera.T_world_camera, instances, "sequence", rng
     )
 
 

@@ -181,6 +181,39 @@ def teapot(r: Rng) -> Pieces:
     ]
 
 
+def saucepan(r: Rng) -> Pieces:
+    """Deep, straight walls, one long handle that may be of another colour."""
+    rad, h = r.uniform(0.06, 0.085), r.uniform(0.06, 0.1)
+    body = vessel([(rad * 0.95, 0), (rad, h * 0.3), (rad, h)], 0.004, 0.005)
+    grip = np.array([[rad * 0.98, 0, h * 0.82], [rad + r.uniform(0.1, 0.15), 0, h * 0.95]])
+    return [("body", body), (str(r.choice(["dark", "wood", "metal", "body"])), tube(grip, 0.009))]
+
+
+def wok(r: Rng) -> Pieces:
+    """Round-bottomed and wide, one handle that rises."""
+    rad, h = r.uniform(0.1, 0.13), r.uniform(0.045, 0.065)
+    t = np.linspace(0.3, 1, 9)
+    body = vessel([(rad * s, h * ((s - 0.3) / 0.7) ** 1.8) for s in t], 0.004, 0.004)
+    grip = np.array([[rad * 0.97, 0, h * 0.95], [rad + r.uniform(0.1, 0.14), 0, h * 1.5]])
+    return [("body", body), (str(r.choice(["dark", "wood"])), tube(grip, 0.01))]
+
+
+def kettle(r: Rng) -> Pieces:
+    """Wide at the foot, a spout at one side, a bow handle over the lid."""
+    rad, h = r.uniform(0.06, 0.075), r.uniform(0.09, 0.13)
+    top = rad * r.uniform(0.45, 0.65)
+    body = lathe([(0, 0), (rad, 0), (rad, h * 0.35), (top, h), (0, h)])
+    lid = at(icosphere(subdivisions=2, radius=0.012), 0, 0, h + 0.008)
+    spout = np.array([[-rad * 0.85, 0, h * 0.4], [-rad * 1.4, 0, h * 0.95]])
+    angles = np.linspace(0, np.pi, 9)
+    reach, rise = (rad + top) / 2, h * r.uniform(0.45, 0.65)
+    bow = np.stack([reach * np.cos(angles), 0 * angles, h * 0.8 + rise * np.sin(angles)], 1)
+    return [
+        ("body", trimesh.util.concatenate([body, tube(spout, 0.01)])),
+        (str(r.choice(["dark", "wood", "metal"])), trimesh.util.concatenate([lid, tube(bow, 0.006)])),
+    ]
+
+
 def cooking_pot(r: Rng) -> Pieces:
     rad, h = r.uniform(0.06, 0.085), r.uniform(0.06, 0.09)
     body = vessel([(rad, 0), (rad, h)], 0.004, 0.005)

@@ -60,30 +60,31 @@ class Teller:
 
     def __init__(self, gallery: Gallery) -> None:
         self.instructions = parse_instructions(gallery)
-        self._matches: dict[tuple[bool, Query], list[str]] = {}
-        known = set(gallery.known())
+        self._matches: dict[tuple[str, Query], list[str]] = {}
+        shown = {split: set(gallery.known(split)) for split in ("train", "val", "sequence")}
+        shown["held"] = shown["val"] | set(gallery.held_out())
         everything = [thing_of(a) for a in gallery.assets.values()]
-        self.pools = {False: [t for t in everything if t.asset in known], True: everything}
+        self.pools = {s: [t for t in everything if t.asset in ids] for s, ids in shown.items()}
 
     def language(
         self,
         layout: Layout,
         T_world_camera: np.ndarray,
         instances: list[dict],
-        held: bool,
+        split: str,
         rng: np.random.Generator,
     ) -> dict:
         """Relations and texts of a scene, in the on-disk form.
 
-        `instances` as `World.instances` lists them; `held` lets texts name held-out kinds.
+        `instances` as `World.instances` lists them; texts of the split `held` may name held-out kinds.
         """
         salient = salient_ids(instances) | {
             i["id"] for i in instances if i["stuff"] and i["visible_px"] >= SALIENT_STUFF_PX
         }
         things = [self._thing(i, layout, i["id"] in salient) for i in instances]
         relations = relations_of(layout, T_world_camera, {i["id"] for i in instances})
-        writer = Writer(things, relations, lambda q: self.matches(q, held), rng, self.instructions)
-        words = writer.write(self.pools[held])
+        writer = Writer(things, relations, lambda q: self.matches(q, split), rng, self.instructions)
+        words = writer.write(self.pools[split])
         return {
             "relations": [list(r) for r in sorted(relations.clear)],
             "phrases": words.phrases,
@@ -109,14 +110,14 @@ class Teller:
             salient=salient,
         )
 
-    def matches(self, query: Query, held: bool) -> list[str] | None:
-        """Asset ids of the gallery (known ones only, unless `held`) that a query is true of.
+    def matches(self, query: Query, split: str) -> list[str] | None:
+        """Asset ids of the gallery, of those the split may show, that a query is true of.
 
         None where that depends on the scene: surfaces change their material.
         """
-        key = (held, query)
+        key = (split, query)
         if key not in self._matches:
-            self._matches[key] = [t.asset for t in self.pools[held] if truth(t, query) is True]
+            self._matches[key] = [t.asset for t in self.pools[split] if truth(t, query) is True]
             self._matches[key] += sorted(
                 name for name, nouns in STUFF_NOUNS.items() if query.text in nouns
             )

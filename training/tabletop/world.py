@@ -82,7 +82,7 @@ class World:
     def arrange(self, split: str, rng: np.random.Generator) -> Setting:
         """Choose and place everything for one scene."""
         stuff, *half = sample_surroundings(rng, split, self.stuff)
-        wanted = self._wanted(rng) if split != "held" and rng.random() < 0.3 else None
+        wanted = self._wanted(split, rng) if split != "held" and rng.random() < 0.3 else None
         ids = self.composer.choose(rng, split, wanted)
         layout = self.composer.place(ids, (half[0], half[1]), rng)
         points = np.concatenate([_corners(p) for p in layout.placed])
@@ -95,7 +95,7 @@ class World:
             backdrop=rng.uniform(20, 235, (2, 3)),
         )
 
-    def _wanted(self, rng: np.random.Generator) -> list[str]:
+    def _wanted(self, split: str, rng: np.random.Generator) -> list[str]:
         """Assets for one of the benchmark's instructions, so that it can be said here."""
         if not self.teller.instructions:
             return []
@@ -103,7 +103,7 @@ class World:
         instruction = said[rng.integers(len(said))]
         chosen = []
         for query in instruction.queries:
-            fits = [t.asset for t in self.teller.pools[False] if truth(t, query) is True]
+            fits = [t.asset for t in self.teller.pools[split] if truth(t, query) is True]
             libero = [a for a in fits if self.gallery.assets[a].source.startswith("libero")]
             pool = libero or fits
             chosen.append(pool[rng.integers(len(pool))])
@@ -163,7 +163,7 @@ class World:
             "instances": instances,
         }
         scene |= self.teller.language(
-            setting.layout, setting.camera.T_world_camera, instances, split == "held", talk
+            setting.layout, setting.camera.T_world_camera, instances, split, talk
         )
         rgb = degrade(with_backdrop(frame, setting.backdrop), sensor)
         return Rendered(scene, rgb, self.instance_ids(setting, frame), frame.depth_m, frame)

@@ -7,9 +7,9 @@ import torch
 from find_core.model.pixel_decoder import PixelDecoder
 
 
-def decoder(coordinates: bool) -> PixelDecoder:
+def decoder(coordinates: bool, levels: bool = False) -> PixelDecoder:
     torch.manual_seed(0)
-    return PixelDecoder((4, 6, 8, 10), 16, 8, 8, 2, 32, 1, 4, coordinates)
+    return PixelDecoder((4, 6, 8, 10), 16, 8, 8, 2, 32, 1, 4, coordinates, levels)
 
 
 def maps(height: int = 64, width: int = 96) -> list[torch.Tensor]:
@@ -41,6 +41,20 @@ def test_only_mask_features_know_where_they_are() -> None:
     assert not torch.allclose(before, after)
     for a, b in zip(levels, same, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_level_coordinates_start_at_zero_and_leave_the_mask_features_alone() -> None:
+    plain, placed = decoder(True), decoder(True, levels=True)
+    placed.load_state_dict({**placed.state_dict(), **plain.state_dict()})
+    features, levels = plain(maps())
+    for a, b in zip([features, *levels], [placed(maps())[0], *placed(maps())[1]], strict=True):
+        torch.testing.assert_close(a, b)
+    for conv in placed.level_coordinates:
+        conv.weight.data += 1.0
+    after, moved = placed(maps())
+    torch.testing.assert_close(features, after)
+    for before, level in zip(levels, moved, strict=True):
+        assert not torch.allclose(before, level)
 
 
 def test_any_input_size() -> None:

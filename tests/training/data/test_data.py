@@ -18,7 +18,7 @@ from find_core.prompts import PLACEHOLDER
 from tests.training.worlds import write_world
 from training.config import TrainConfig
 from training.data import coco, tabletop
-from training.data.asks import has_lookalike, visible_phrases
+from training.data.asks import as_seen, has_lookalike, visible_phrases
 from training.data.augment import View, ViewConfig, make_view
 from training.data.batches import BatchConfig, Batches, coverage
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts, same_object
@@ -113,11 +113,14 @@ def test_only_a_relation_among_things_of_one_kind_tells_look_alikes_apart() -> N
     assert not has_lookalike(row, (1,)) and not has_lookalike(row, (0, 2))
 
 
-def test_phrases_among_look_alikes_are_asked_alone_and_first(config: TrainConfig) -> None:
+@pytest.mark.parametrize("visual", [0.0, 1.0])
+def test_phrases_among_look_alikes_come_first_and_are_never_shown(
+    config: TrainConfig, visual: float
+) -> None:
+    """A picture of the mug cannot say which of two mugs: only the words about places can."""
     sources = open_sources(config.data, config.model.vision)
-    batches = Batches(
-        sources.records, sources.store, sources.facts, replace_asks(config, alike=1.0)
-    )
+    asks = replace_asks(config, alike=1.0, visual=visual)
+    batches = Batches(sources.records, sources.store, sources.facts, asks)
     seen = 0
     for step in range(4):
         batch = batches.batch(step)
@@ -126,13 +129,34 @@ def test_phrases_among_look_alikes_are_asked_alone_and_first(config: TrainConfig
             if alike:
                 seen += 1
                 assert ask.phrases[0].text in alike
-                assert any(e.text in alike and e.targets == alike[e.text] for e in ask.entities)
+                asked = [e for e in ask.entities if e.text in alike]
+                assert any(e.targets == alike[e.text] for e in asked)
+                assert not any(e.is_visual for e in asked)
     assert seen
+
+
+def test_relations_that_do_not_hold_are_asked_as_absent(config: TrainConfig) -> None:
+    sources = open_sources(config.data, config.model.vision)
+    asks = dataclasses.replace(config.data.batch.asks, absent=1.0, untrue=1.0)
+    batches = Batches(
+        sources.records, sources.store, sources.facts,
+        dataclasses.replace(config.data.batch, asks=asks),
+    )  # fmt: skip
+    asked = 0
+    for step in range(4):
+        batch = batches.batch(step)
+        for picture, ask in zip(batch.pictures, batch.asks, strict=True):
+            untrue = {as_seen(t, picture) for t in picture.record.untrue}
+            if untrue and picture.complete:
+                mine = [e for e in ask.entities if e.text in untrue]
+                asked += len(mine)
+                assert all(e.targets == () and not e.is_visual for e in mine)
+    assert asked
 
 
 def replace_asks(config: TrainConfig, **changes: float) -> BatchConfig:
     batch = config.data.batch
-    asks = dataclasses.replace(batch.asks, absent=0.0, visual=0.0, **changes)
+    asks = dataclasses.replace(batch.asks, absent=0.0, **changes)
     return dataclasses.replace(batch, asks=asks)
 
 
