@@ -5,7 +5,7 @@ Networks let look-alikes share a mask. To follow things, or to reach for one, th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -14,16 +14,22 @@ from find_core.results import Instance, box_of_mask
 
 MIN_SHARE = 0.25  # of the largest part: smaller ones are crumbs
 MIN_GAP = 0.35  # of the larger part: nearer ones may be one thing behind a pole, or its lid
+OWN_SHARE, OTHER_SHARE = 0.6, 0.2  # of two parts: what a proposal of the one covers of each
 SAME_SHARE = 0.6  # of the smaller of two masks: covered so far, both are the same thing
 
 
-def single_things(instances: Sequence[Instance]) -> list[Instance]:
+Objects = Callable[[], np.ndarray]
+"""Gives (Q, H, W) bool masks of a picture's object proposals; only asked where parts lie near."""
+
+
+def single_things(instances: Sequence[Instance], objects: Objects | None = None) -> list[Instance]:
     """Instances whose masks are taken apart where their parts lie apart, best first, none twice.
 
     Args:
         instances: with (H, W) bool masks; parts keep the score and embedding of their whole.
+        objects: see `parts_of`.
     """
-    parts = [part for instance in instances for part in parts_of(instance)]
+    parts = [part for instance in instances for part in parts_of(instance, objects)]
     kept: list[Instance] = []
     for part in sorted(parts, key=lambda p: -p.score):
         if not any(same(part, other) for other in kept):
@@ -31,8 +37,13 @@ def single_things(instances: Sequence[Instance]) -> list[Instance]:
     return kept
 
 
-def parts_of(instance: Instance) -> list[Instance]:
-    """The instance itself, or one for each of its parts that stand well apart, largest first."""
+def parts_of(instance: Instance, objects: Objects | None = None) -> list[Instance]:
+    """The instance itself, or one for each of its parts that stand well apart, largest first.
+
+    Args:
+        objects: tells near parts apart: where each has an object proposal of its own, they are two
+            look-alikes side by side rather than one thing behind a pole.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         instance.mask.astype(np.uint8), connectivity=8
     )
@@ -42,7 +53,15 @@ def parts_of(instance: Instance) -> list[Instance]:
     large = [int(n) + 1 for n in np.argsort(-areas) if areas[n] >= MIN_SHARE * areas.max()]
     groups: list[list[int]] = []
     for label in large:
-        near = [g for g in groups if any(not _apart(stats[label], stats[k]) for k in g)]
+        near = [
+            g
+            for g in groups
+            if any(
+                not _apart(stats[label], stats[k])
+                and not (objects and _two_objects(labels == label, labels == k, objects()))
+                for k in g
+            )
+        ]
         joined = [k for g in near for k in g] + [label]
         groups = [g for g in groups if g not in near] + [joined]
     if len(groups) == 1 and len(groups[0]) == count - 1:  # whole, and no crumbs to drop
@@ -61,6 +80,19 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     gap = float(np.hypot(max(gap_x, 0), max(gap_y, 0)))
     larger = max(np.hypot(a[2], a[3]), np.hypot(b[2], b[3]))
     return bool(gap > MIN_GAP * larger)
+
+
+def _two_objects(a: np.ndarray, b: np.ndarray, objects_QHW: np.ndarray) -> bool:
+    """Has each of two parts an object proposal that is mostly it, and hardly the other?"""
+    area_Q = np.count_nonzero(objects_QHW, axis=(1, 2))
+    on_a_Q = np.count_nonzero(objects_QHW[:, a], axis=1)
+    on_b_Q = np.count_nonzero(objects_QHW[:, b], axis=1)
+
+    def owned(own_Q: np.ndarray, own: np.ndarray, other_Q: np.ndarray, other: np.ndarray) -> bool:
+        much = (own_Q >= OWN_SHARE * np.count_nonzero(own)) & (own_Q >= 0.5 * area_Q)
+        return bool((much & (other_Q <= OTHER_SHARE * np.count_nonzero(other))).any())
+
+    return owned(on_a_Q, a, on_b_Q, b) and owned(on_b_Q, b, on_a_Q, a)
 
 
 def same(a: Instance, b: Instance) -> bool:

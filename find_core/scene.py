@@ -6,6 +6,7 @@ resolution, H/W pixels of the original image.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, overload
@@ -270,6 +271,7 @@ class Scene:
         scores = self._calibrated(cosines_EN)
         quarter = logits_Nhw > 0
         vectors = to_unit(semantic_ND)
+        objects = functools.cache(self._object_masks)
         entities = []
         for e, label in enumerate(labels):
             best = int(choice_EN[e].argmax())
@@ -284,8 +286,9 @@ class Scene:
             ]
             first = found_all[0]
             if self.find.config.single_things:
-                first = parts_of(first)[0]
-                found_all = [first, *(p for p in single_things(found_all) if not same(p, first))]
+                first = parts_of(first, objects)[0]
+                parts = single_things(found_all, objects)
+                found_all = [first, *(p for p in parts if not same(p, first))]
             found = bool(first.score >= least and first.mask.any())
             passed = sorted(found_all, key=lambda i: -i.score) if found else []
             entities.append(
@@ -300,6 +303,10 @@ class Scene:
                 )
             )
         return entities
+
+    def _object_masks(self) -> np.ndarray:
+        """(Q, H, W) bool masks of the object proposals at the picture's size."""
+        return (logits_to_original(self.object_logits(), self.geometry) > 0).cpu().numpy()
 
     def _localization(self, entities: Sequence[Entity]) -> Localization:
         relevance = min(entity.score for entity in entities)

@@ -256,7 +256,9 @@ def main() -> None:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def fixed_batches(config: TrainConfig, sources: Sources, store: str, count: int = 5) -> list[Batch]:
+def fixed_batches(
+    config: TrainConfig, sources: Sources, store: str, count: int = 12
+) -> list[Batch]:
     """The same few batches of other pictures, whenever they are asked for."""
     other = sources.validation(store)
     stream = Batches(other.records, other.store, other.facts, config.data.batch, seed=12345)

@@ -44,6 +44,33 @@ def test_what_stays_whole(parts):
     assert parts_of(whole) == [whole]
 
 
+@pytest.mark.parametrize(
+    "proposals, expected",
+    [
+        ([[(10, 10, 20, 20)], [(34, 10, 20, 20)]], 2),  # look-alikes side by side
+        ([[(10, 10, 44, 20)]], 1),  # one proposal has both
+        ([[(10, 10, 20, 20)]], 1),  # only one part has its own
+        ([[(10, 10, 20, 20)], [(0, 10, 120, 20)]], 1),  # the other one's is mostly something else
+        ([], 1),
+    ],
+)
+def test_near_parts_are_two_where_each_has_a_proposal_of_its_own(proposals, expected):
+    whole = thing((10, 10, 20, 20), (34, 10, 20, 20))
+    objects = np.zeros((len(proposals), *whole.mask.shape), bool)
+    for mask, rows in zip(objects, proposals):
+        mask |= thing(*rows).mask
+    assert len(parts_of(whole, lambda: objects)) == expected
+    assert len(single_things([whole], lambda: objects)) == expected
+
+
+def test_proposals_are_only_asked_for_where_parts_lie_near():
+    def never():
+        raise AssertionError("asked")
+
+    assert len(parts_of(thing((10, 10, 20, 20)), never)) == 1
+    assert len(parts_of(thing((10, 10, 20, 20), (90, 10, 20, 20)), never)) == 2
+
+
 def test_crumbs_are_dropped():
     parts = parts_of(thing((10, 10, 20, 20), (60, 30, 5, 5)))
     assert boxes(parts) == [(10, 10, 30, 30)]

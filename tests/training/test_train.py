@@ -21,7 +21,7 @@ from training.data.batches import Batches
 from training.data.sources import open_sources
 from training.optim import build_optimizers, learning_rate, parameter_groups, set_rates
 from training.recipes import RECIPES, recipe
-from training.train import Trainer, build_module
+from training.train import Trainer, build_module, start_from
 from training.validate import auc, validate
 
 
@@ -181,6 +181,20 @@ def test_muon_has_the_interface_s_matrices_and_adamw_the_rest(config: TrainConfi
         assert id(other) in of_adam
     set_rates([adam, muon], 0, OptimConfig(lr=3e-3, muon=1e-3, warmup=10, schedule="linear"))
     assert [o.param_groups[0]["lr"] for o in (adam, muon)] == pytest.approx([3e-4, 1e-4])
+
+
+def test_parts_that_start_at_zero_may_be_missing_from_the_start(config: TrainConfig) -> None:
+    """A model without `level_coordinates` goes on as the same function; nothing else may lack."""
+    channels, width = (8, 16, 24, 32), 48
+    torch.manual_seed(1)
+    old = FindModel(config.model, channels, width).state_dict()
+    placed = FindModel(dataclasses.replace(config.model, level_coordinates=True), channels, width)
+    start_from(placed, old)
+    assert all(torch.equal(placed.state_dict()[n], v) for n, v in old.items())
+    assert not placed.pixel_decoder.level_coordinates[0].weight.any()
+    del old["lang_proj.weight"]
+    with pytest.raises(RuntimeError, match=r"lang_proj\.weight"):
+        start_from(placed, old)
 
 
 def test_auc_and_smoothing_by_hand() -> None:

@@ -76,7 +76,9 @@ class Gallery:
     def known(self, split: str = "train") -> list[str]:
         """Ids of known kinds that a split may show."""
         later = split == "train"
-        return [a.id for a in self.assets.values() if not a.held_out and (later or not a.train_only)]
+        return [
+            a.id for a in self.assets.values() if not a.held_out and (later or not a.train_only)
+        ]
 
     def held_out(self) -> list[str]:
         """Ids of the held-out kinds."""

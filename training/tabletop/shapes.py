@@ -210,7 +210,10 @@ def kettle(r: Rng) -> Pieces:
     bow = np.stack([reach * np.cos(angles), 0 * angles, h * 0.8 + rise * np.sin(angles)], 1)
     return [
         ("body", trimesh.util.concatenate([body, tube(spout, 0.01)])),
-        (str(r.choice(["dark", "wood", "metal"])), trimesh.util.concatenate([lid, tube(bow, 0.006)])),
+        (
+            str(r.choice(["dark", "wood", "metal"])),
+            trimesh.util.concatenate([lid, tube(bow, 0.006)]),
+        ),
     ]
 
 

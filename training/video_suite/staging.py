@@ -120,7 +120,7 @@ class Director:
             need = 1.25 * self._extent_m(target)
             tall = [
                 a for a in self.world.gallery.assets.values()
-                if not a.held_out and a.kind != target.kind and a.source != "random"
+                if not (a.held_out or a.train_only) and a.kind != target.kind and a.source != "random"
                 and need[2] <= self._extent_m(a)[2] <= 0.45
                 and need[:2].max() <= self._extent_m(a)[:2].min() <= 0.45
             ]  # fmt: skip

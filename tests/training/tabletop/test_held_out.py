@@ -64,6 +64,17 @@ def test_the_known_gallery_has_no_held_out_name(shapes_gallery):
         assert not held_out_names_in(f"{asset['color']} {asset['kind']}"), asset
 
 
+def test_kinds_that_joined_later_stay_out_of_the_other_splits(shapes_gallery):
+    """val, held and the sequences must stay as they were when figures were first measured."""
+    later = {name for name, kind in kinds.SHAPES.items() if kind.train_only}
+    assert later
+    train, val = (set(shapes_gallery.known(split)) for split in ("train", "val"))
+    assert {a.split(".")[0].removeprefix("s-") for a in train - val} == later
+    assert val < train
+    for split in ("held", "sequence"):
+        assert set(shapes_gallery.known(split)) == val
+
+
 def test_the_installed_instructions_concern_known_kinds():
     texts = instruction_texts()
     if not texts:
