@@ -31,6 +31,7 @@ ROS = [
     "ros-rosgraph-msgs",
     "ros-std-srvs",
 ]
+ALBUM = ["qdrant-client>=1.12"]
 FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
@@ -87,9 +88,10 @@ setup(
         "tabletop": TABLETOP,
         "video": VIDEO,
         "ros": ROS + VIDEO,
+        "album": ALBUM,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
-        "dev": DEV + TABLETOP + VIDEO + TRAIN,
+        "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM,
     },
     entry_points={
         "console_scripts": [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from find_core.errors import (
+    AlbumError,
     CheckpointError,
     EncoderError,
     FieldError,
@@ -26,14 +27,21 @@ from find_core.results import (
 )
 
 if TYPE_CHECKING:
+    from find_core.album import Album, AlbumHit
     from find_core.predictor import CompiledPrompt, Find, Scene, load
 
 __version__ = "0.1.0"
 
 # torch is imported when a model is first asked for, so that `import find_core` stays quick.
-_LAZY = {"Find", "Scene", "CompiledPrompt", "load"}
+_LAZY = {
+    **dict.fromkeys(("Find", "Scene", "CompiledPrompt", "load"), "find_core.predictor"),
+    **dict.fromkeys(("Album", "AlbumHit"), "find_core.album"),
+}
 
 __all__ = [
+    "Album",
+    "AlbumError",
+    "AlbumHit",
     "CheckpointError",
     "CompiledPrompt",
     "EncoderError",
@@ -61,7 +69,7 @@ __all__ = [
 
 def __getattr__(name: str):
     if name in _LAZY:
-        from find_core import predictor
+        from importlib import import_module
 
-        return getattr(predictor, name)
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'find_core' has no attribute {name!r}")

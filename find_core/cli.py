@@ -1,4 +1,4 @@
-"""find-core: localize, segment, info, import from the command line.
+"""find-core: localize, segment, album, info, import from the command line.
 
 Errors a user can cause are one sentence on stderr and exit status 2; Ctrl-C gives 130.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "localize": "find_core.cli_localize",
     "segment": "find_core.cli_segment",
+    "album": "find_core.cli_album",
     "info": "find_core.cli_model",
     "import": "find_core.cli_model",
 }

@@ -28,5 +28,9 @@ class EncoderError(FindError, RuntimeError):
     """A frozen encoder is unknown, or its weights or package are not installed."""
 
 
+class AlbumError(FindError, RuntimeError):
+    """An album is missing, damaged, of another model, or its server does not answer."""
+
+
 class FieldError(FindError, RuntimeError):
     """A feature field is missing, truncated, foreign, or belongs to another embedding space."""

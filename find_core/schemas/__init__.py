@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-NAMES = ("prompt", "localization", "video_timeline")
+NAMES = ("prompt", "localization", "video_timeline", "album_hits")
 
 
 def load_schema(name: str) -> dict[str, Any]:
