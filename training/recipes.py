@@ -138,7 +138,7 @@ def find_tabletop_placed() -> TrainConfig:
             base.model, vision=vision, level_coordinates=True,
             relevance_scale=21.58, relevance_bias=0.603,
         ),
-        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=3600),
+        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=2200),
         data=dataclasses.replace(
             base.data, view=ViewConfig(352, 480),
             batch=dataclasses.replace(base.data.batch, asks=asks),

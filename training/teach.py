@@ -80,9 +80,13 @@ def teach_recipe(
     optim = dataclasses.replace(
         base.optim, lr=config.lr, muon=0.0, steps=config.steps, warmup=20, ema=0.98
     )
-    size = dataclasses.replace(
-        base.data.view, height=old.config.vision.short_side_px, width=old.config.vision.max_side_px
+    vision = old.config.vision
+    # Views of the store are whole cells of the coarsest map; sizes of use need not be.
+    height, width = (
+        side // vision.size_divisibility * vision.size_divisibility
+        for side in (vision.short_side_px, vision.max_side_px)
     )
+    size = dataclasses.replace(base.data.view, height=height, width=width)
     data = dataclasses.replace(
         base.data, store=str(store), view=size,
         batch=BatchConfig(size=config.batch, partners=config.batch // 2, real=0),

@@ -11,7 +11,7 @@ import pytest
 
 import find_core as fc
 from find_core import checkpoint
-from find_core.encoders.base import build_vision
+from find_core.encoders.base import VisionConfig, build_vision
 from find_core.errors import ImageError
 from find_core.testing import tiny_find
 from tests.training.worlds import draw_scene
@@ -55,8 +55,10 @@ def test_mistakes_of_the_user_are_named(labelled: Path) -> None:
         user_records(labelled / "images", labelled / "images" / "..", {1: ("x",)})
 
 
-def test_taught_model_loads_and_answers(labelled: Path) -> None:
-    find = tiny_find()
+@pytest.mark.parametrize("longest_px", [96, 110])  # the second is no whole number of cells
+def test_taught_model_loads_and_answers(labelled: Path, longest_px: int) -> None:
+    vision = VisionConfig("tiny_conv", short_side_px=64, max_side_px=longest_px)
+    find = tiny_find(vision=vision)
     checkpoint.save(labelled / "old", find.model, find.vision, find.language)
     names = read_names(labelled / "names.json")
     records = user_records(labelled / "images", labelled / "masks", names)
