@@ -23,11 +23,15 @@ from find_core.encoders.base import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from find_core.predictor import Find
-from find_core.prompts import Prompt, PromptEntity
+from find_core.prompts import Prompt
 from training.checkpoints import load_config, load_weights
 from training.config import override
 from training.data.tabletop import read_split
 from training.evaluation.tabletop_suite import Labelled
+
+FORMS = ("the <{}>", "{}", "find the <{}>")
+"""What people type. The same words score less within a sentence than alone, so that a fit on words
+alone would be too strict."""
 
 
 def export(
@@ -64,7 +68,8 @@ def cosines(find: Find, root: Path, limit: int) -> tuple[np.ndarray, np.ndarray]
             :8
         ]
         no = [a["text"] for a in data["absent"] if a["type"] != "relation"][:8]
-        answers = scene.localize_many([Prompt((PromptEntity(t),)) for t in yes + no])
+        asked = [Prompt.parse(FORMS[n % len(FORMS)].format(t)) for n, t in enumerate(yes + no)]
+        answers = scene.localize_many(asked)
         scores = np.clip([a.entities[0].score for a in answers], 1e-6, 1 - 1e-6)
         cosine = np.log(scores / (1 - scores)) / config.relevance_scale + config.relevance_bias
         there.extend(cosine[: len(yes)])
