@@ -37,7 +37,6 @@ Examples:
 Writes into --out: hits.json and hits.png, the best pictures with what was meant drawn into them.
 An API key for the server is read from the environment variable QDRANT_API_KEY.
 """
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"))
 
 
 def add_parser(subparsers: Any) -> None:
@@ -112,18 +111,19 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         AlbumError: a path does not exist, or nothing there is a picture.
     """
     from find_core.errors import AlbumError
+    from find_core.video_sources import PICTURES
 
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
             files |= dict.fromkeys(inside)
         elif path.is_file():
             files[path] = None
         else:
             raise AlbumError(f"No picture and no folder at {path}: check the path.")
     if paths and not files:
-        raise AlbumError(f"No pictures in {paths[0]}: their names end in {', '.join(SUFFIXES)}.")
+        raise AlbumError(f"No pictures in {paths[0]}: their names end in {', '.join(PICTURES)}.")
     return list(files)
 
 

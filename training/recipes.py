@@ -124,7 +124,7 @@ def find_tabletop_further() -> TrainConfig:
 
 
 def find_tabletop_placed() -> TrainConfig:
-    """`find_tabletop_further` once more (`--set init=...`): at the input size of use, and with places.
+    """`find_tabletop_further` once more (`--set init=...`): at 352 px, and with places.
 
     Proposals read where a pixel is (`level_coordinates`, from zero); new scenes hold more look-alikes
     (`training.tabletop.layout.LOOKALIKES`), and what only places tell apart is asked for more often.
