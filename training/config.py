@@ -66,6 +66,8 @@ class LossConfig:
     """Ours: true and false phrases against every object of the batch (training/phrases.py)."""
     phrases_a_picture: int = 6
     """At most so many true ones, and so many false ones."""
+    phrases_placed: int = 0
+    """At most so many a picture that pick among look-alikes by place, and as many untrue ones."""
     instances: float = 0.0
     """Ours: mask features of one instance alike, of two unlike (training/instance_contrast.py)."""
     alignment: float = 0.0

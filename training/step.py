@@ -30,11 +30,12 @@ from training.criterion import (
 from training.data.batches import Batch
 from training.data.facts import UNKNOWN, Facts
 from training.data.texts import TextCache
+from training.data.wording import say
 from training.distributed import gather_rows
 from training.groups import task_groups, token_rows
 from training.instance_contrast import instance_contrast
 from training.losses import cosine_logits, itc, proposal_ce, temperature, token_retrieval
-from training.phrases import choose_phrases, phrase_losses, phrase_rows
+from training.phrases import choose_phrases, phrase_losses, phrase_rows, phrase_truths
 from training.presence import Presence, presence_losses
 from training.refine import previous_masks, refined_prompts
 from training.targets import (
@@ -240,12 +241,14 @@ class TrainStep(nn.Module):
 
     def _phrases(self, terms, batch, step, objects_BQH) -> None:
         rng = np.random.default_rng((self.config.seed, step, 3))
-        phrases = choose_phrases(batch, self.config.losses.phrases_a_picture, rng)
-        if phrases:
-            rows = phrase_rows(self.model, self.texts, phrases)
+        losses = self.config.losses
+        chosen = choose_phrases(batch, losses.phrases_a_picture, losses.phrases_placed, rng)
+        if chosen:
+            phrases = [chosen[i] for i in rng.permutation(len(chosen))]
+            rows = phrase_rows(self.model, self.texts, say([p.text for p in phrases], rng))
             found = phrase_losses(
-                self.presence, phrases, rows, objects_BQH, terms.matched["panoptic"][-1], batch,
-                self.facts, self._scale,
+                self.presence, phrase_truths(phrases, batch, self.facts), rows, objects_BQH,
+                terms.matched["panoptic"][-1], batch, self._scale,
             )  # fmt: skip
             terms.add("phrases_presence", found[0], self.config.losses.phrases)
             terms.add("phrases_alignment", found[1], self.config.losses.phrases)

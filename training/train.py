@@ -14,6 +14,7 @@ last.safetensors.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from collections import defaultdict
@@ -261,7 +262,8 @@ def fixed_batches(
 ) -> list[Batch]:
     """The same few batches of other pictures, whenever they are asked for."""
     other = sources.validation(store)
-    stream = Batches(other.records, other.store, other.facts, config.data.batch, seed=12345)
+    plain = dataclasses.replace(config.data.batch, photo_dropout=0.0)
+    stream = Batches(other.records, other.store, other.facts, plain, seed=12345)
     return [stream.batch(n) for n in range(count)]
 
 

@@ -32,6 +32,8 @@ class AskConfig:
     absent: float = 0.4
     alike: float = 0.5
     """Chance that a phrase which tells look-alikes apart is asked for, where there is one."""
+    alike_phrases: int = 1
+    """At most so many of them in one sentence."""
     untrue: float = 0.0
     """Share of the absent entities that are relations which do not hold, where there are some."""
     written: float = 0.6
@@ -173,7 +175,7 @@ def _interleave(
     config: AskConfig, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
-    parts = _among_lookalikes(phrases, config, rng)
+    parts = among_lookalikes(phrases, config, rng)
     if parts and rng.random() < 0.5:
         others = _composed(phrases, _elsewhere(b, pictures), config, rng)
         parts += [str(rng.choice([" and ", ", ", " and then the "])), *others]
@@ -201,16 +203,19 @@ def _interleave(
         ask.sentence += words
 
 
-def _among_lookalikes(
+def among_lookalikes(
     phrases: list[PhraseAsk], config: AskConfig, rng: np.random.Generator
 ) -> list[str | EntityAsk]:
     """ "the <mug left of the plate>" where there are two mugs. Names would not do there."""
     alike = [p for p in phrases if p.alike]
     if not alike or rng.random() >= config.alike:
         return []
-    chosen = alike[int(rng.integers(len(alike)))]
-    start = str(rng.choice(["", "the ", "pick up the ", "find the "]))
-    return [part for part in (start, EntityAsk(chosen.text, chosen.targets, alike=True)) if part]
+    count = min(len(alike), int(rng.integers(1, config.alike_phrases + 1)))
+    parts: list[str | EntityAsk] = []
+    for n, i in enumerate(rng.permutation(len(alike))[:count]):
+        starts = [" and the ", ", the "] if n else ["", "the ", "pick up the ", "find the "]
+        parts += [str(rng.choice(starts)), EntityAsk(alike[i].text, alike[i].targets, alike=True)]
+    return [part for part in parts if part]
 
 
 def _written(picture: Picture, rng: np.random.Generator) -> list[str | EntityAsk] | None:

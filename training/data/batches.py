@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.asks import Ask, AskConfig, ask_everything
+from training.data.asks import Ask, AskConfig, ask_everything, has_lookalike
 from training.data.facts import Facts
 from training.data.live import LiveStore
 from training.data.records import InstanceLabel, Record
@@ -27,8 +27,13 @@ class BatchConfig:
     size: int = 8
     partners: int = 4
     """How many of the rendered pictures are chosen for sharing an object with another one."""
+    lookalikes: int = 0
+    """How many of the other rendered pictures hold things that only their places tell apart."""
     real: int = 2
     """How many are real photographs (0 where there are none)."""
+    photo_dropout: float = 0.0
+    """Largest share of a photograph's feature channels that is blanked (drawn anew each time, from
+    none): where photographs are few, they are otherwise learnt by heart."""
     min_view_px: int = 40
     """Instances smaller than this in the view are left out."""
     asks: AskConfig = field(default_factory=AskConfig)
@@ -95,6 +100,12 @@ def load_picture(store: FeatureStore | LiveStore, record: Record, view: StoredVi
     return Picture(record, view, np.array(numbers), visible, stacked), tensors
 
 
+def blank_channels(maps: list[Tensor], share: float, rng: np.random.Generator) -> list[Tensor]:
+    """Feature maps (C, h, w) with some channels at zero and the others scaled to make up for it."""
+    kept = [torch.from_numpy(rng.random(len(m)) >= share) for m in maps]
+    return [m * k[:, None, None] / (1.0 - share) for m, k in zip(maps, kept, strict=True)]
+
+
 def coverage(mask: np.ndarray) -> np.ndarray:
     """(H, W) bool -> (H/4, W/4) float32 share of covered pixels."""
     height, width = mask.shape
@@ -145,6 +156,7 @@ class Batches:
         keys = sorted(k for k in self.store.views if k in self.records)
         self._rendered = [k for k in keys if self.records[k].source != "coco"]
         self._real = [k for k in keys if self.records[k].source == "coco"]
+        self._alike = [k for k in self._rendered if places_tell(self.records[k])]
         self._holders: dict[str, list[str]] = {}
         for key in keys:
             for instance in self.records[key].instances:
@@ -158,7 +170,11 @@ class Batches:
         for key in self._choose(rng):
             views = self.store.views[key]
             view = views[int(rng.integers(len(views)))]
-            items.append(load_picture(self.store, self.records[key], view, self.config.min_view_px))
+            record = self.records[key]
+            picture, maps = load_picture(self.store, record, view, self.config.min_view_px)
+            if self.config.photo_dropout and record.source == "coco":
+                maps = blank_channels(maps, rng.uniform(0.0, self.config.photo_dropout), rng)
+            items.append((picture, maps))
         asks = ask_everything([p for p, _ in items], self.facts, self.config.asks, rng)
         return collate(items, asks)
 
@@ -172,9 +188,10 @@ class Batches:
         real = min(self.config.real, len(self._real)) if self._rendered else self.config.size
         rendered = self.config.size - real if self._rendered else 0
         partners = min(self.config.partners, rendered // 2)
-        chosen = (
-            [str(k) for k in rng.choice(self._rendered, rendered - partners)] if rendered else []
-        )
+        alike = min(self.config.lookalikes, rendered - partners) if self._alike else 0
+        chosen = [str(k) for k in rng.choice(self._alike, alike)] if alike else []
+        if rendered:
+            chosen += [str(k) for k in rng.choice(self._rendered, rendered - partners - alike)]
         chosen += [self._partner(key, rng) for key in chosen[:partners]]
         return chosen + [str(k) for k in rng.choice(self._real, real)] if real else chosen
 
@@ -187,6 +204,14 @@ class Batches:
             if others:
                 return others[int(rng.integers(len(others)))]
         return key
+
+
+def places_tell(record: Record) -> bool:
+    """Does a phrase of the record pick among things of one kind by where they are?"""
+    return any(
+        p.kind == "relation" and has_lookalike(record.instances, p.instances)
+        for p in record.phrases
+    )
 
 
 def shared_name(instance: InstanceLabel) -> str:

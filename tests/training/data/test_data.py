@@ -1,4 +1,4 @@
-"""Records, facts, strokes, views, the feature store, batches."""
+"""Records, facts, strokes, views, the feature store, what is asked."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from find_core.errors import CheckpointError, ImageError
-from find_core.prompts import PLACEHOLDER
 from tests.training.worlds import write_world
 from training.config import TrainConfig
 from training.data import coco, tabletop
 from training.data.asks import as_seen, has_lookalike, visible_phrases
 from training.data.augment import View, ViewConfig, make_view
-from training.data.batches import BatchConfig, Batches, coverage
+from training.data.batches import BatchConfig, Batches
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts, same_object
 from training.data.records import InstanceLabel, mirror_text
 from training.data.sources import open_sources
@@ -335,70 +334,3 @@ def test_run_length_and_polygon_masks_agree() -> None:
     counts.append(run)
     rle = coco.decode_segmentation({"size": [8, 10], "counts": counts}, 8, 10)
     assert np.array_equal(polygon, rle) and polygon.sum() == 24
-
-
-# -- batches ----------------------------------------------------------------------------------
-
-
-def test_coverage_is_the_covered_share() -> None:
-    mask = np.zeros((8, 8), bool)
-    mask[:, :2] = True
-    assert coverage(mask).tolist() == [[0.5, 0.0], [0.5, 0.0]]
-
-
-def test_batches_are_seeded_and_consistent(config: TrainConfig) -> None:
-    sources = open_sources(config.data)
-    stream = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
-    again = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
-    visual = absent = crossed = 0
-    for step in range(20):
-        batch, twin = stream.batch(step), again.batch(step)
-        assert [a.sentence for a in batch.asks] == [a.sentence for a in twin.asks]
-        for b, ask in enumerate(batch.asks):
-            picture = batch.pictures[b]
-            assert len(ask.spans) == len(ask.entities)
-            for (start, end), entity in zip(ask.spans, ask.entities, strict=True):
-                words = ask.sentence[start:end]
-                assert words == (PLACEHOLDER if entity.is_visual else entity.text)
-                for m in entity.targets:
-                    assert entity.truth(picture.instances[m], sources.facts) != FALSE
-                if not entity.targets:
-                    absent += 1
-                    truths = {entity.truth(i, sources.facts) for i in picture.record.instances}
-                    assert truths == {FALSE} or truths == {FALSE, UNKNOWN}
-                if entity.is_visual and entity.targets:
-                    visual += 1
-                    crossed += entity.picture != b
-                    held = batch.pictures[entity.picture].numbers[entity.region]
-                    assert held.any()
-            for prompt in ask.prompts:
-                assert (picture.mask(prompt.target) & prompt.stroke).sum() == prompt.stroke.sum()
-    assert visual > 10 and absent > 10 and crossed > visual // 2
-
-
-def test_live_views_equal_stored_ones(config: TrainConfig, world: Path) -> None:
-    """A recipe without a store sees the same features, fresh."""
-    from training.data.live import LiveStore
-
-    sources = open_sources(config.data)
-    live = LiveStore(sources.records, config.model.vision, config.data.view)
-    key = next(iter(sources.store.views))
-    (stored,) = sources.store.views[key]
-    maps, numbers, _ = sources.store.load(stored)
-    row = list(sources.records).index(key)
-    again, labels, made = live.load(type(stored)("live", row, stored.variant, True, True))
-    assert np.array_equal(numbers, labels) and not made.mirrored
-    for a, b in zip(maps, again, strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-3, rtol=1e-2)
-
-
-def test_without_a_store_pictures_are_encoded_as_they_come(config: TrainConfig) -> None:
-    import dataclasses
-
-    data = dataclasses.replace(config.data, store="")
-    sources = open_sources(data, config.model.vision)
-    stream = Batches(sources.records, sources.store, sources.facts, data.batch, 0)
-    batch = stream.batch(0)
-    assert len(batch) == data.batch.size and batch.features[0].shape[1] == 8
-    mirrored = [p for p in batch.pictures if p.view.mirrored]
-    assert 0 < len(mirrored) < len(batch)
