@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from training.data.batches import Picture
 
 
+MAX_WORDS = 40
+"""Of a sentence with several entities: language encoders read 77 tokens."""
+
+
 @dataclass(frozen=True)
 class AskConfig:
     """How much is asked, and how often what."""
@@ -50,12 +54,14 @@ class PhraseAsk:
 
     Attributes:
         alike: it picks among things of one kind by where they are.
+        whole: an instruction ("hand me the mug"): nothing is said before or after it.
     """
 
     text: str
     targets: tuple[int, ...]
     referring: bool = False
     alike: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +147,9 @@ def visible_phrases(picture: Picture) -> list[PhraseAsk]:
         if not targets or (spatial and not picture.complete):
             continue  # what a relation leans on may be outside the crop
         text = as_seen(phrase.text, picture)
-        alike = spatial and has_lookalike(picture.instances, targets)
-        phrases.setdefault(text, PhraseAsk(text, targets, spatial, alike))
+        alike = phrase.kind == "relation" and has_lookalike(picture.instances, targets)
+        whole = phrase.kind == "instruction"
+        phrases.setdefault(text, PhraseAsk(text, targets, spatial, alike, whole))
     return list(phrases.values())
 
 
@@ -176,7 +183,7 @@ def _interleave(
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
     parts = among_lookalikes(phrases, config, rng)
-    if parts and rng.random() < 0.5:
+    if len(parts) in (1, 2) and rng.random() < 0.5:
         others = _composed(phrases, _elsewhere(b, pictures), config, rng)
         parts += [str(rng.choice([" and ", ", ", " and then the "])), *others]
     if not parts and rng.random() < config.written:
@@ -191,6 +198,8 @@ def _interleave(
         if isinstance(part, str):
             ask.sentence += part
             continue
+        if count and len(f"{ask.sentence} {part.text}".split()) > MAX_WORDS:
+            break
         count += 1
         # A picture cannot say which of two look-alikes is meant; only the words about places can.
         may_show = bool(part.targets) and not part.alike
@@ -250,7 +259,11 @@ def _composed(
     """
     bonus = [0.6 * (p.targets[0] in elsewhere) for p in phrases]
     order = np.argsort(rng.random(len(phrases)) - np.array(bonus))
-    count = min(len(phrases), int(rng.choice([1, 1, 2, 3, 4])), config.max_entities)
+    if len(order) and phrases[order[0]].whole:
+        whole = phrases[order[0]]
+        return [EntityAsk(whole.text, whole.targets)]
+    order = [i for i in order if not phrases[i].whole]
+    count = min(len(order), int(rng.choice([1, 1, 2, 3, 4])), config.max_entities)
     start = str(rng.choice(["", "the ", "pick up the ", "find the ", "a ", "where is the "]))
     parts: list[str | EntityAsk] = []
     for n, i in enumerate(order[:count]):
