@@ -51,7 +51,7 @@ def main() -> int:
     album, size = fc.Album(find), (find.config.num_queries, find.embedding_dim)
     names = [f"{n}.jpg" for n in range(args.pictures)]
     images = unit_rows(rng, args.pictures, size[1])
-    album._insert(names, images, unit_rows(rng, args.pictures, *size))
+    album.insert(names, images, unit_rows(rng, args.pictures, *size))
     query, picture = find.compile(PROMPT), rng.integers(0, 255, (480, 640, 3), dtype=np.uint8)
     looks, searches = [], []
     for _ in range(args.rounds + 1):

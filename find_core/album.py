@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from find_core.compiled import CompiledPrompt
 from find_core.errors import AlbumError
@@ -113,13 +114,11 @@ class Album:
         if not len(names) == len(tensors[IMAGE]) == len(tensors[OBJECTS]):
             raise AlbumError(f"{path} is damaged (its parts differ in length): make it again.")
         album = Album(find)
-        album._insert(names, tensors[IMAGE].float().numpy(), tensors[OBJECTS].float().numpy())
+        album.insert(names, tensors[IMAGE].float().numpy(), tensors[OBJECTS].float().numpy())
         return album
 
     def save(self, path: str | Path) -> Path:
         """Write the whole album to one file (half precision), atomically."""
-        import torch
-
         path, records = Path(path), list(self._records())
         size = (self.find.config.num_queries, self.find.embedding_dim)
         objects = np.array([r.vector[OBJECTS] for r in records], np.float16).reshape(-1, *size)
@@ -155,7 +154,7 @@ class Album:
         def keep() -> None:
             if names:
                 images, objects = (np.stack(part) for part in zip(*vectors, strict=True))
-                self._insert(names, images, objects)
+                self.insert(names, images, objects)
                 names.clear()
                 vectors.clear()
 
@@ -229,7 +228,21 @@ class Album:
             payload = record.payload or {}
             _same_space(payload.get("fingerprint"), self.find, f"The album {self.collection!r}")
 
-    def _insert(self, names: Sequence[str], images_ND: np.ndarray, objects_NQD: np.ndarray) -> None:
+    def insert(self, names: Sequence[str], images_ND: np.ndarray, objects_NQD: np.ndarray) -> None:
+        """Add pictures whose vectors are already there (`Scene.embedding`, object rows).
+
+        Args:
+            images_ND: (N, D) unit rows. objects_NQD: (N, Q, D) unit rows of the object proposals.
+
+        Raises:
+            AlbumError: other sizes than this model's, or the server's refusal.
+        """
+        size = (self.find.config.num_queries, self.find.embedding_dim)
+        if images_ND.shape != (len(names), size[1]) or objects_NQD.shape != (len(names), *size):
+            raise AlbumError(
+                f"Vectors {images_ND.shape} and {objects_NQD.shape} of {len(names)} pictures do not "
+                f"fit this model: ({size[1]},) and {size} a picture."
+            )
         models = _qdrant().models
         mark = self.find.fingerprint
         points = [
@@ -259,8 +272,7 @@ class Album:
         image = np.asarray(record.vector[IMAGE], np.float32)
         objects_QD = np.asarray(record.vector[OBJECTS], np.float32)
         best = (entities_ED @ objects_QD.T).max(axis=1)
-        config = self.find.config
-        relevance = 1 / (1 + np.exp(-config.relevance_scale * (best.min() - config.relevance_bias)))
+        relevance = self.find.config.relevance(torch.tensor(best.min()))
         score = float(of_entry @ image + entity_weight * best.mean())
         return AlbumHit(
             record.payload["name"], score, float(relevance), tuple(float(b) for b in best)

@@ -133,7 +133,7 @@ class Scene:
         """In [0, 1]: does this image show every entity of the prompt? Object-level match only."""
         compiled = self._compiled(prompt)
         best = (unit(compiled.semantic) @ unit(self.object_rows()).T).max(-1).values
-        return float(self._calibrated(best).min())
+        return float(self.find.config.relevance(best).min())
 
     @torch.inference_mode()
     def ground(self, phrases: Sequence[str], *, threshold: float | None = None) -> Localization:
@@ -268,7 +268,7 @@ class Scene:
                   threshold: float | None) -> list[Entity]:  # fmt: skip
         """The best candidate of each entity, and every further one that passes the threshold."""
         least = self.find.config.threshold if threshold is None else threshold
-        scores = self._calibrated(cosines_EN)
+        scores = self.find.config.relevance(cosines_EN)
         quarter = logits_Nhw > 0
         vectors = to_unit(semantic_ND)
         objects = functools.cache(self._object_masks)
@@ -311,10 +311,6 @@ class Scene:
     def _localization(self, entities: Sequence[Entity]) -> Localization:
         relevance = min(entity.score for entity in entities)
         return Localization(relevance, tuple(entities), self.height, self.width)
-
-    def _calibrated(self, cosines: Tensor) -> Tensor:
-        config = self.find.config
-        return (config.relevance_scale * (cosines.float() - config.relevance_bias)).sigmoid()
 
     def _cropped(self, maps: Tensor) -> np.ndarray:
         height, width = self.geometry.cropped_quarter

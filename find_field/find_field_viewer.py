@@ -160,9 +160,7 @@ class PromptPanel:
         features, rgb = F.normalize(outputs["features"], dim=-1), outputs["rgb"]
         relevancy = torch.zeros_like(rgb[..., :1])
         if self._entities_Ek is not None:
-            config = self.find.config
-            cosine = features @ self._entities_Ek.T
-            score = (config.relevance_scale * (cosine - config.relevance_bias)).sigmoid()
+            score = self.find.config.relevance(features @ self._entities_Ek.T)
             relevancy = score.amax(-1, keepdim=True)
         heat = torch.cat([relevancy, 0.2 * (1 - relevancy), 1 - relevancy], -1)
         shown = (relevancy >= self.threshold.value) & (relevancy > 0)

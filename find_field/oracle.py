@@ -12,13 +12,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
 from find_core.errors import FieldError
 from find_core.images import check_image
+from find_core.model.config import FindConfig
 from find_core.prompts import Prompt, PromptEntity, as_prompt
 
 BACKGROUND = "background"
@@ -79,7 +79,7 @@ class OracleFind:
     def __init__(self, names: Iterable[str], embedding_dim: int = 64) -> None:
         self.names = sorted({_plain(name) for name in names} | {BACKGROUND})
         self.embedding_dim = self.pixel_dim = embedding_dim
-        self.config = SimpleNamespace(relevance_scale=20.0, relevance_bias=0.5, name="oracle")
+        self.config = FindConfig(name="oracle", relevance_scale=20.0, relevance_bias=0.5)
         self.fingerprint = f"oracle-{embedding_dim}"
         self._scenes: dict[str, OracleScene] = {}
 

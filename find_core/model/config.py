@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from find_core.encoders.base import LanguageConfig, VisionConfig
 from find_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SELECTIONS = ("paper", "score")
 
@@ -47,7 +50,7 @@ class FindConfig:
     max_spatial_points: int = 512
     """Sampled points over all visual prompts of an image, positive and negative each."""
     relevance_scale: float = 10.0
-    """Calibration: score = sigmoid(scale * (cosine - bias)), fitted after training."""
+    """Calibration: `relevance`, fitted after training."""
     relevance_bias: float = 0.5
     selection: str = "paper"
     """How an entity's proposal is chosen: "paper", raw dot products of semantic embeddings for words
@@ -57,6 +60,10 @@ class FindConfig:
     instances. Small models leak onto look-alikes (find_core/instances.py)."""
     threshold: float = 0.5
     """Score above which an entity counts as found."""
+
+    def relevance(self, cosine: Tensor) -> Tensor:
+        """Calibrated scores in (0, 1) of cosines between entities and proposals, any shape."""
+        return (self.relevance_scale * (cosine.float() - self.relevance_bias)).sigmoid()
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -118,6 +118,25 @@ def test_pictures_before_a_bad_one_are_kept(find, pictures):
     assert album.names() == {"a"}
 
 
+def test_vectors_from_elsewhere(find, pictures, album):
+    scenes = [find.encode(image) for image in pictures.values()]
+    rows = album._records()
+    objects = {r.payload["name"]: np.asarray(r.vector["objects"], np.float32) for r in rows}
+    same = fc.Album(find)
+    same.insert(
+        list(pictures),
+        np.stack([s.embedding for s in scenes]),
+        np.stack([objects[name] for name in pictures]).reshape(
+            len(pictures), -1, find.embedding_dim
+        ),
+    )
+    hits, expected = same.search(PROMPTS[0], 5), album.search(PROMPTS[0], 5)
+    assert [h.name for h in hits] == [h.name for h in expected]
+    assert [h.score for h in hits] == pytest.approx([h.score for h in expected], abs=1e-5)
+    with pytest.raises(fc.AlbumError, match="do not fit this model"):
+        same.insert(["a.png"], np.zeros((1, 3), np.float32), np.zeros((1, 2, 3), np.float32))
+
+
 def test_another_model_is_refused(find, album, tmp_path):
     path = album.save(tmp_path / "a.album")
     with pytest.raises(fc.AlbumError, match="another model"):
