@@ -206,7 +206,7 @@ def from_dict(cls: type, data: dict[str, Any]) -> Any:
     values = {}
     for name, value in data.items():
         kind = hints[name]
-        if dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
             value = from_dict(kind, value)
         elif isinstance(value, list):
             value = tuple(tuple(x) if isinstance(x, list) else x for x in value)

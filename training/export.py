@@ -51,7 +51,11 @@ def export(
     if calibrate is not None:
         find = Find(model, vision, language, device="cpu")
         fitted = fit_relevance(*cosines(find, calibrate, limit))
-        model.config = dataclasses.replace(config.model, **fitted)
+        model.config = dataclasses.replace(
+            config.model,
+            relevance_scale=fitted["relevance_scale"],
+            relevance_bias=fitted["relevance_bias"],
+        )
     notes = {"recipe": config.name, "seed": config.seed, "steps": config.optim.steps,
              "script": "python -m training.train", "calibration": fitted}  # fmt: skip
     checkpoint.save(out, model, vision, language, dtype=torch.float16, notes=notes)

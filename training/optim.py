@@ -15,7 +15,8 @@ STEPS_AT = (0.88889, 0.96296)
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     """Norms, biases, embeddings and scalars are not decayed."""
-    plain, decayed = [], []
+    plain: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
     for part in module.modules():
         bare = isinstance(part, nn.LayerNorm | nn.GroupNorm | nn.Embedding)
         for parameter in part.parameters(recurse=False):

@@ -6,6 +6,7 @@ K classes, H semantic width, P mask width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -132,7 +133,7 @@ class TrainStep(nn.Module):
     ) -> Groups:
         if self.training and step < self.config.losses.objects_first:
             return dict(self.model.sampler.segmentation(len(batch)))
-        drawn = rng.random(2) if self.training else (0.0, 0.0)
+        drawn = rng.random(2).tolist() if self.training else (0.0, 0.0)
         return task_groups(self.model, self.texts, batch, image, self.config.losses, drawn)
 
     # -- scoring --------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ class TrainStep(nn.Module):
     def _scale(self) -> Tensor:
         return temperature(self.model.heads.logit_scale)
 
-    def _stack(self, outputs: list[Outputs], v: Var, head: nn.Module) -> Tensor:
+    def _stack(self, outputs: list[Outputs], v: Var, head: Callable[[Tensor], Tensor]) -> Tensor:
         return head(torch.stack([o.embeddings[v].float() for o in outputs]))
 
     def _panoptic(self, terms, batch, step, semantic, pixel, features, masks, valid, view) -> None:
@@ -330,7 +331,8 @@ class TrainStep(nn.Module):
         owner = torch.cat([torch.full((len(t),), b) for b, t in enumerate(tokens)]).to(device)
         rank = torch.cat([torch.arange(1, len(t) + 1) for t in tokens]).to(device)
         means = objects_LBQH.mean(2)
-        return sum(token_retrieval(m, torch.cat(tokens), owner, rank, self._scale) for m in means)
+        found = [token_retrieval(m, torch.cat(tokens), owner, rank, self._scale) for m in means]
+        return torch.stack(found).sum()
 
 
 def _semantic_vars(outputs: list[Outputs]) -> list[Var]:

@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -108,7 +109,7 @@ def cache_views(run: TrainConfig, records: list[Record], report=print) -> None:
     report(f"{count} views of {len(records)} pictures")
 
 
-def mix(old: dict[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[str, Tensor]:
+def mix(old: Mapping[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[str, Tensor]:
     """keep * old + (1 - keep) * new."""
     return {n: torch.lerp(v.float(), old[n].float(), keep) for n, v in new.items()}
 

@@ -258,8 +258,8 @@ def _composed(
     Objects that another picture of the batch can show come more often.
     """
     bonus = [0.6 * (p.targets[0] in elsewhere) for p in phrases]
-    order = np.argsort(rng.random(len(phrases)) - np.array(bonus))
-    if len(order) and phrases[order[0]].whole:
+    order = np.argsort(rng.random(len(phrases)) - np.array(bonus)).tolist()
+    if order and phrases[order[0]].whole:
         whole = phrases[order[0]]
         return [EntityAsk(whole.text, whole.targets)]
     order = [i for i in order if not phrases[i].whole]

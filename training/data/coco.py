@@ -127,7 +127,7 @@ def _record(
     for k, instance in enumerate(instances):
         groups.setdefault(instance.name, []).append(k)
     phrases = tuple(PhraseLabel(name, tuple(members)) for name, members in groups.items())
-    sentences = ()
+    sentences: tuple[SentenceLabel, ...] = ()
     if len(groups) > 1:
         markup = ", ".join(f"a <{name}>" for name in list(groups)[:4])
         sentences = (
@@ -168,7 +168,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
         canvas = np.zeros((height, width), np.uint8)
         for polygon in segmentation:
             points = np.round(np.asarray(polygon, np.float64).reshape(-1, 2)).astype(np.int32)
-            cv2.fillPoly(canvas, [points], 1)
+            cv2.fillPoly(canvas, [points], [1])
         return canvas.astype(bool)
     if isinstance(segmentation["counts"], list):
         segmentation = coco.frPyObjects(segmentation, height, width)

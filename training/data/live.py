@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import nn
 
 from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
 from training.data.augment import ViewConfig
@@ -31,7 +32,9 @@ class LiveStore:
     ) -> None:  # fmt: skip
         self.records, self.vision, self.view = records, vision, view
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.encoder = (encoder or build_vision(vision)).to(self._device)
+        self.encoder = encoder or build_vision(vision)
+        if isinstance(self.encoder, nn.Module):
+            self.encoder.to(self._device)
         self.shape = RowShape(tuple(self.encoder.channels), view.height, view.width)
         self._keys = list(records)
         # Whether a view is mirrored or cropped shows when it is made: `load` says so.

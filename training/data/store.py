@@ -118,7 +118,7 @@ class FeatureStore:
         layout = json.loads((self.folder / "layout.json").read_text())
         self.shape = RowShape(tuple(layout["channels"]), layout["height"], layout["width"])
         self.encoder: str = layout["encoder"]
-        self._maps: dict[str, np.memmap] = {}
+        self._maps: dict[str, np.ndarray] = {}
         self.views: dict[str, list[StoredView]] = {}
         self.refresh()
 
@@ -143,7 +143,7 @@ class FeatureStore:
             start += size
         return maps, row[start:].reshape(self.shape.height, self.shape.width), view
 
-    def _table(self, part: str) -> np.memmap:
+    def _table(self, part: str) -> np.ndarray:
         if part not in self._maps:
             raw = np.memmap(self.folder / f"{part}.bin", np.uint8, "r")
             rows = len(raw) // self.shape.num_bytes

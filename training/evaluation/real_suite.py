@@ -130,7 +130,7 @@ def cell_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) frozen features of 1/16 cells (1/32 ones appended), (N,) class or -1."""
     image, numbers = record.read()
-    geometry = plan(*image.shape[:2], find.config.vision)
+    geometry = plan(image.shape[0], image.shape[1], find.config.vision)
     with torch.inference_mode():
         maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
     fine = maps[2]
@@ -225,7 +225,7 @@ def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
 
 def pooled_picture(find: Find, image: np.ndarray) -> np.ndarray:
     """Mean of the coarsest frozen map."""
-    geometry = plan(*image.shape[:2], find.config.vision)
+    geometry = plan(image.shape[0], image.shape[1], find.config.vision)
     with torch.inference_mode():
         maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
     return maps[3].mean((0, 2, 3)).float().cpu().numpy()

@@ -7,6 +7,7 @@ of other packages, procedural shapes. An *asset* is one geometry in one paint; i
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def _libero_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
         if look.names
         else list(dict.fromkeys([primary, *look.nouns]))
     )
-    shared = dict(
+    shared: dict[str, Any] = dict(
         geometry=name,
         kind=look.names[0] if look.names else noun,
         nouns=list(look.nouns),

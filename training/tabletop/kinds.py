@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from training.tabletop import shapes as S
 from training.tabletop.making import ShapeKind
@@ -84,13 +85,13 @@ class Look:
 
 # One row a thing reads better than one argument a line.
 # fmt: off
-_CAN = dict(category="food", turn="x90", lies=True, maybe=("cylinder", "jar", "cup"))
-_BOX = dict(category="food", maybe=("carton", "block", "package"), lies=True)
-_BOTTLE = dict(category="food", turn="x90", lies=True, maybe=("container",))
-_CARTON = dict(category="drink", turn="x90", lies=True, maybe=("box", "package"))
-_BOWL = dict(category="tableware", maybe=("cup", "dish", "container", "cereal bowl"))
-_MUG = dict(category="tableware", maybe=("container",))
-_FURNITURE = dict(category="furniture", maybe=("box", "drawer"))
+_CAN: dict[str, Any] = dict(category="food", turn="x90", lies=True, maybe=("cylinder", "jar", "cup"))
+_BOX: dict[str, Any] = dict(category="food", maybe=("carton", "block", "package"), lies=True)
+_BOTTLE: dict[str, Any] = dict(category="food", turn="x90", lies=True, maybe=("container",))
+_CARTON: dict[str, Any] = dict(category="drink", turn="x90", lies=True, maybe=("box", "package"))
+_BOWL: dict[str, Any] = dict(category="tableware", maybe=("cup", "dish", "container", "cereal bowl"))
+_MUG: dict[str, Any] = dict(category="tableware", maybe=("container",))
+_FURNITURE: dict[str, Any] = dict(category="furniture", maybe=("box", "drawer"))
 
 LIBERO: dict[str, Look] = {
     "akita_black_bowl": Look(("akita black bowl", "patterned bowl"), ("bowl",), "black",

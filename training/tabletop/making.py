@@ -5,8 +5,9 @@ All lengths in metres, z up.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import trimesh
@@ -44,6 +45,11 @@ def vessel(outer_N2: list[tuple[float, float]], wall: float, floor: float) -> Tr
     return lathe([tuple(p) for p in profile])
 
 
+def merged(pieces: Sequence[Trimesh]) -> Trimesh:
+    """All pieces as one mesh."""
+    return cast(Trimesh, trimesh.util.concatenate(list(pieces)))
+
+
 def tube(path_N3: np.ndarray, radius: float, sections: int = 10) -> Trimesh:
     """A round tube along a polyline (handles, spouts), with ball joints."""
     pieces = [
@@ -51,7 +57,7 @@ def tube(path_N3: np.ndarray, radius: float, sections: int = 10) -> Trimesh:
         for i in range(len(path_N3) - 1)
     ]
     pieces += [icosphere(subdivisions=1, radius=radius).apply_translation(p) for p in path_N3]
-    return trimesh.util.concatenate(pieces)
+    return merged(pieces)
 
 
 def handle(radius_at: float, z: float, reach: float, height: float, thick: float) -> Trimesh:

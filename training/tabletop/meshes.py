@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 import cv2
@@ -116,7 +117,7 @@ def load_trimesh(
     texture: np.ndarray | None = None,
 ) -> Geometry:
     """Read an OBJ/STL/GLB file; keeps its texture coordinates when a texture is given."""
-    mesh = trimesh.load(path, force="mesh", process=False)
+    mesh = cast(trimesh.Trimesh, trimesh.load(path, force="mesh", process=False))
     uv = getattr(mesh.visual, "uv", None)
     if texture is not None and uv is not None and len(uv) == len(mesh.vertices):
         faces = np.asarray(mesh.faces, np.int32)
@@ -220,15 +221,15 @@ def merge_parts(parts: list[Part]) -> Part:
 def _geom_part(model, data, g: int) -> Part | None:
     """Geom `g` of a compiled model as a part in world coordinates; None where invisible."""
     mat = int(model.geom_matid[g])
-    rgba = tuple(float(c) for c in (model.mat_rgba[mat] if mat >= 0 else model.geom_rgba[g]))
-    if rgba[3] < 0.05:
+    red, green, blue, alpha = map(float, model.mat_rgba[mat] if mat >= 0 else model.geom_rgba[g])
+    if alpha < 0.05:
         return None
     texture = _material_texture(model, mat)
     arrays = _mesh_arrays(model, g) if model.geom_type[g] == 7 else _primitive(model, g)
     if arrays is None:
         return None
     part = arrays
-    part.rgba, part.texture = (*rgba[:3], 1.0), texture
+    part.rgba, part.texture = (red, green, blue, 1.0), texture
     part.specular = float(model.mat_specular[mat]) if mat >= 0 else 0.3
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = data.geom_xmat[g].reshape(3, 3), data.geom_xpos[g]

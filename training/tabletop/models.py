@@ -285,8 +285,8 @@ def load_geometries(sources: tuple[str, ...], n_random: int) -> dict[str, Loaded
         homes = (pybullet_assets(), robosuite_assets(), metaworld_assets())
         label = "models-" + "".join("01"[home.is_dir()] for home in homes)
         for name, geometry in cached(label, sorted(MODELS), _load_model).items():
-            painted = tuple(i == 0 for i in range(len(geometry.parts)))
-            out[name] = Loaded(geometry.grounded(), "models", painted, MODELS[name])
+            first = tuple(i == 0 for i in range(len(geometry.parts)))
+            out[name] = Loaded(geometry.grounded(), "models", first, MODELS[name])
     return out
 
 

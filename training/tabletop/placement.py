@@ -110,9 +110,9 @@ def drop_height(
     b = support.points_N3 @ T_support[:3, :3].T + T_support[:3, 3]
     origin = np.minimum(a[:, :2].min(0), b[:, :2].min(0)) - CELL_M
     span = np.maximum(a[:, :2].max(0), b[:, :2].max(0)) - origin
-    shape = tuple(int(n) + 2 for n in span / CELL_M)
-    bottom = _height_map(a, origin, shape, top=False)
-    top = _height_map(b, origin, shape, top=True)
+    rows, columns = (int(n) + 2 for n in span / CELL_M)
+    bottom = _height_map(a, origin, (rows, columns), top=False)
+    top = _height_map(b, origin, (rows, columns), top=True)
     both = np.isfinite(bottom) & np.isfinite(top)
     return float((top[both] - bottom[both]).max()) if both.any() else 0.0
 

@@ -42,7 +42,8 @@ def judge(bodies: list[Body], T_world_camera: np.ndarray) -> Judgement:
     """All relations between the bodies for a camera pose (4x4, OpenCV, metres)."""
     right = _flat(T_world_camera[:3, 0])
     away = _flat(T_world_camera[:3, 2])
-    clear, unclear = set(), set()
+    clear: set[tuple[int, str, int]] = set()
+    unclear: set[tuple[int, str, int]] = set()
     for s, subject in enumerate(bodies):
         for o, other in enumerate(bodies):
             if s == o:

@@ -25,7 +25,7 @@ def degrade(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.45:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 92))]
         _, packed = cv2.imencode(".jpg", out[..., ::-1], quality)
-        out = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
+        return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
     return np.ascontiguousarray(out)
 
 
@@ -33,12 +33,13 @@ def steady_camera(
     rng: np.random.Generator,
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     """A camera for sequences: one exposure and tone for all frames, fresh noise in each."""
-    tone_seed, gains = int(rng.integers(2**31)), []
+    tone_seed = int(rng.integers(2**31))
+    gains: list[float] = []
 
     def shoot(rgb: np.ndarray, frame_rng: np.random.Generator) -> np.ndarray:
         image = rgb.astype(np.float32) / 255
         if not gains:  # metered once, on the first frame
-            gains.append(np.clip(0.47 / max(float(image.mean()), 1e-3), 0.7, 2.6))
+            gains.append(float(np.clip(0.47 / max(float(image.mean()), 1e-3), 0.7, 2.6)))
         image = _tone(np.clip(image * np.float32(gains[0]), 0, 1), np.random.default_rng(tone_seed))
         return np.clip(_noise(image, frame_rng) * 255 + 0.5, 0, 255).astype(np.uint8)
 
@@ -72,8 +73,8 @@ def _blur(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1 / length
     turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, float(rng.uniform(0, 180)), 1)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6))
+    turned = cv2.warpAffine(kernel, turn, (length, length))
+    return cv2.filter2D(image, -1, turned / max(float(turned.sum()), 1e-6))
 
 
 def _noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 from trimesh.creation import box, cone, cylinder, icosphere, torus
 
-from training.tabletop.making import Pieces, Rng, at, handle, lathe, tube, vessel
+from training.tabletop.making import Pieces, Rng, at, handle, lathe, merged, tube, vessel
 
 
 def ball(r: Rng) -> Pieces:
@@ -66,7 +66,7 @@ def arch(r: Rng) -> Pieces:
     return [
         (
             "body",
-            trimesh.util.concatenate(
+            merged(
                 [
                     at(box(extents=[a, a, 2 * a]), -1.5 * a, 0, 0),
                     at(box(extents=[a, a, 2 * a]), 1.5 * a, 0, 0),
@@ -79,9 +79,7 @@ def arch(r: Rng) -> Pieces:
 
 def cross(r: Rng) -> Pieces:
     a = r.uniform(0.018, 0.03)
-    return [
-        ("body", trimesh.util.concatenate([box(extents=[4 * a, a, a]), box(extents=[a, 4 * a, a])]))
-    ]
+    return [("body", merged([box(extents=[4 * a, a, a]), box(extents=[a, 4 * a, a])]))]
 
 
 def star(r: Rng) -> Pieces:
@@ -118,7 +116,7 @@ def mug(r: Rng) -> Pieces:
     return [
         (
             "body",
-            trimesh.util.concatenate([body, handle(rad * 0.97, h / 2, 0.026, h * 0.6, 0.005)]),
+            merged([body, handle(rad * 0.97, h / 2, 0.026, h * 0.6, 0.005)]),
         )
     ]
 
@@ -156,7 +154,7 @@ def pitcher(r: Rng) -> Pieces:
     return [
         (
             "body",
-            trimesh.util.concatenate([body, handle(rad * 0.85, h * 0.55, 0.035, h * 0.55, 0.006)]),
+            merged([body, handle(rad * 0.85, h * 0.55, 0.035, h * 0.55, 0.006)]),
         )
     ]
 
@@ -174,9 +172,7 @@ def teapot(r: Rng) -> Pieces:
     return [
         (
             "body",
-            trimesh.util.concatenate(
-                [body, spout, knob, handle(rad * 0.8, 0, rad * 0.65, rad * 1.1, 0.006)]
-            ),
+            merged([body, spout, knob, handle(rad * 0.8, 0, rad * 0.65, rad * 1.1, 0.006)]),
         )
     ]
 
@@ -209,10 +205,10 @@ def kettle(r: Rng) -> Pieces:
     reach, rise = (rad + top) / 2, h * r.uniform(0.45, 0.65)
     bow = np.stack([reach * np.cos(angles), 0 * angles, h * 0.8 + rise * np.sin(angles)], 1)
     return [
-        ("body", trimesh.util.concatenate([body, tube(spout, 0.01)])),
+        ("body", merged([body, tube(spout, 0.01)])),
         (
             str(r.choice(["dark", "wood", "metal"])),
-            trimesh.util.concatenate([lid, tube(bow, 0.006)]),
+            merged([lid, tube(bow, 0.006)]),
         ),
     ]
 
@@ -234,7 +230,7 @@ def cooking_pot(r: Rng) -> Pieces:
         )
         for s in (-1, 1)
     ]
-    return [("body", body), ("dark", trimesh.util.concatenate(grips))]
+    return [("body", body), ("dark", merged(grips))]
 
 
 def candle(r: Rng) -> Pieces:
@@ -249,9 +245,7 @@ def spoon(r: Rng) -> Pieces:
     return [
         (
             "body",
-            trimesh.util.concatenate(
-                [head, tube(np.array([[0.02, 0, 0], [length, 0, 0.012]]), 0.004)]
-            ),
+            merged([head, tube(np.array([[0.02, 0, 0], [length, 0, 0.012]]), 0.004)]),
         )
     ]
 
@@ -275,7 +269,7 @@ def book(r: Rng) -> Pieces:
     covers = [at(box(extents=[w, h, 0.003]), 0, 0, s * t / 2) for s in (-1, 1)]
     spine = at(box(extents=[0.003, h, t]), -w / 2, 0, 0)
     pages = box(extents=[w * 0.96, h * 0.96, t * 0.95])
-    return [("body", trimesh.util.concatenate([*covers, spine])), ("page", pages)]
+    return [("body", merged([*covers, spine])), ("page", pages)]
 
 
 def phone(r: Rng) -> Pieces:
@@ -293,7 +287,7 @@ def remote(r: Rng) -> Pieces:
         for x in (-0.013, 0, 0.013)
         for y in np.linspace(-h * 0.35, h * 0.35, 6)
     ]
-    return [("body", box(extents=[0.046, h, 0.02])), ("white", trimesh.util.concatenate(keys))]
+    return [("body", box(extents=[0.046, h, 0.02])), ("white", merged(keys))]
 
 
 def open_box(r: Rng) -> Pieces:
@@ -303,7 +297,7 @@ def open_box(r: Rng) -> Pieces:
         *[at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
         *[at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)],
     ]
-    return [("body", trimesh.util.concatenate(walls))]
+    return [("body", merged(walls))]
 
 
 def tray(r: Rng) -> Pieces:
@@ -313,7 +307,7 @@ def tray(r: Rng) -> Pieces:
         *[at(box(extents=[t, d, h]), s * w / 2, 0, h / 2) for s in (-1, 1)],
         *[at(box(extents=[w, t, h]), 0, s * d / 2, h / 2) for s in (-1, 1)],
     ]
-    return [("body", trimesh.util.concatenate(walls))]
+    return [("body", merged(walls))]
 
 
 def carton_box(r: Rng) -> Pieces:
@@ -327,7 +321,7 @@ def can(r: Rng) -> Pieces:
     rims = [at(cylinder(radius=rad * 1.01, height=0.006), 0, 0, z) for z in (0.003, h - 0.003)]
     return [
         ("body", at(cylinder(radius=rad, height=h - 0.004), 0, 0, h / 2)),
-        ("metal", trimesh.util.concatenate(rims)),
+        ("metal", merged(rims)),
     ]
 
 

@@ -21,7 +21,7 @@ MATCH_IOU = 0.5  # from which a predicted instance is a labelled one, and a mome
 
 
 def intervals_of_presence(
-    times_s: Sequence[float], present: Sequence[bool], end_s: float
+    times_s: Sequence[float] | np.ndarray, present: Sequence[bool] | np.ndarray, end_s: float
 ) -> list[Interval]:
     """Stretches of frames that are true, each frame lasting until the next one."""
     edges = [*times_s, end_s]
