@@ -162,7 +162,7 @@ def find_tabletop_spoken() -> TrainConfig:
         base,
         model=dataclasses.replace(base.model, relevance_scale=24.2, relevance_bias=0.585),
         losses=dataclasses.replace(base.losses, phrases_placed=3),
-        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=2000),
+        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=1850),
         data=dataclasses.replace(base.data, batch=batch),
         seed=3,
     )
