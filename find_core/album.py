@@ -120,7 +120,7 @@ class Album:
     def save(self, path: str | Path) -> Path:
         """Write the whole album to one file (half precision), atomically."""
         path, records = Path(path), list(self._records())
-        size = (self.find.config.num_queries, self.find.embedding_dim)
+        size = self._objects_shape
         objects = np.array([r.vector[OBJECTS] for r in records], np.float16).reshape(-1, *size)
         images = np.array([r.vector[IMAGE] for r in records], np.float16).reshape(-1, size[1])
         tensors = {IMAGE: torch.from_numpy(images), OBJECTS: torch.from_numpy(objects)}
@@ -228,6 +228,11 @@ class Album:
             payload = record.payload or {}
             _same_space(payload.get("fingerprint"), self.find, f"The album {self.collection!r}")
 
+    @property
+    def _objects_shape(self) -> tuple[int, int]:
+        """(Q, D) of one picture's object rows."""
+        return self.find.config.num_queries, self.find.embedding_dim
+
     def insert(self, names: Sequence[str], images_ND: np.ndarray, objects_NQD: np.ndarray) -> None:
         """Add pictures whose vectors are already there (`Scene.embedding`, object rows).
 
@@ -237,7 +242,7 @@ class Album:
         Raises:
             AlbumError: other sizes than this model's, or the server's refusal.
         """
-        size = (self.find.config.num_queries, self.find.embedding_dim)
+        size = self._objects_shape
         if images_ND.shape != (len(names), size[1]) or objects_NQD.shape != (len(names), *size):
             raise AlbumError(
                 f"Vectors {images_ND.shape} and {objects_NQD.shape} of {len(names)} pictures do not "

@@ -51,7 +51,7 @@ def choose_phrases(batch: Batch, count: int, placed: int, rng: np.random.Generat
         true = [p.text for p in visible_phrases(picture) if not p.referring]
         false = [as_seen(text, picture) for text in picture.record.absent]
         for texts in (true, false):
-            for k in rng.permutation(len(texts))[:count]:
+            for k in _some(len(texts), count, rng):
                 chosen[texts[k]] = Phrase(texts[k])
     return list(chosen.values()) + _placed(batch, placed, rng)
 
@@ -91,10 +91,11 @@ def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Said]) -> Ten
 
 def phrase_truths(phrases: Sequence[Phrase], batch: Batch, facts: Facts) -> Tensor:
     """(T, B, M) long: is each phrase true of each visible instance of each picture (-1 unknown)."""
-    table = truths([EntityAsk(p.text, ()) for p in phrases], batch, facts)
+    table = torch.full((len(phrases), *batch.valid.shape), UNKNOWN)
+    everywhere = [t for t, p in enumerate(phrases) if p.picture is None]
+    table[everywhere] = truths([EntityAsk(phrases[t].text, ()) for t in everywhere], batch, facts)
     for row, phrase in zip(table, phrases, strict=True):
         if phrase.picture is not None:
-            row.fill_(UNKNOWN)
             row[phrase.picture, : len(batch.pictures[phrase.picture].instances)] = FALSE
             row[phrase.picture, list(phrase.targets)] = TRUE
     return table

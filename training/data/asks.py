@@ -16,13 +16,10 @@ from find_core.prompts import PLACEHOLDER, Prompt, PromptEntity
 from training.data.facts import FALSE, TRUE, Facts, same_object
 from training.data.records import InstanceLabel, Record, mirror_text
 from training.data.strokes import draw_stroke
+from training.data.wording import MAX_WORDS
 
 if TYPE_CHECKING:
     from training.data.batches import Picture
-
-
-MAX_WORDS = 40
-"""Of a sentence with several entities: language encoders read 77 tokens."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +144,15 @@ def visible_phrases(picture: Picture) -> list[PhraseAsk]:
         if not targets or (spatial and not picture.complete):
             continue  # what a relation leans on may be outside the crop
         text = as_seen(phrase.text, picture)
-        alike = phrase.kind == "relation" and has_lookalike(picture.instances, targets)
+        alike = only_places_tell(phrase.kind, picture.instances, targets)
         whole = phrase.kind == "instruction"
         phrases.setdefault(text, PhraseAsk(text, targets, spatial, alike, whole))
     return list(phrases.values())
+
+
+def only_places_tell(kind: str, instances: Sequence[InstanceLabel], targets: Sequence[int]) -> bool:
+    """Does a phrase of that kind pick among things of one kind by where they are?"""
+    return kind == "relation" and has_lookalike(instances, targets)
 
 
 def has_lookalike(instances: Sequence[InstanceLabel], targets: Sequence[int]) -> bool:
@@ -183,7 +185,7 @@ def _interleave(
 ) -> None:  # fmt: skip
     """Fill in the sentence, its entities and their spans."""
     parts = among_lookalikes(phrases, config, rng)
-    if len(parts) in (1, 2) and rng.random() < 0.5:
+    if sum(isinstance(p, EntityAsk) for p in parts) == 1 and rng.random() < 0.5:
         others = _composed(phrases, _elsewhere(b, pictures), config, rng)
         parts += [str(rng.choice([" and ", ", ", " and then the "])), *others]
     if not parts and rng.random() < config.written:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.asks import Ask, AskConfig, ask_everything, has_lookalike
+from training.data.asks import Ask, AskConfig, ask_everything, only_places_tell
 from training.data.facts import Facts
 from training.data.live import LiveStore
 from training.data.records import InstanceLabel, Record
@@ -208,10 +208,7 @@ class Batches:
 
 def places_tell(record: Record) -> bool:
     """Does a phrase of the record pick among things of one kind by where they are?"""
-    return any(
-        p.kind == "relation" and has_lookalike(record.instances, p.instances)
-        for p in record.phrases
-    )
+    return any(only_places_tell(p.kind, record.instances, p.instances) for p in record.phrases)
 
 
 def shared_name(instance: InstanceLabel) -> str:

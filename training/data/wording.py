@@ -18,6 +18,8 @@ ALONE = 0.35
 """Share of the phrases that stay bare; they are what a texts cache remembers best."""
 OTHER_WORD = 0.15
 """Chance that a plain noun is said otherwise, where `OTHER_WORDS` knows how."""
+MAX_WORDS = 40
+"""Of a sentence with several phrases: language encoders read 77 tokens."""
 STARTS = ("the ", "a ", "find the ", "pick up the ", "where is the ")
 JOINTS = (" and the ", ", the ", " and ", " with the ")
 
@@ -57,7 +59,7 @@ class Said:
 
 
 def say(phrases: Sequence[str], rng: np.random.Generator) -> list[Said]:
-    """All phrases in their order, one to three a sentence."""
+    """All phrases in their order, one to three a sentence, fewer where they are long."""
     said, at = [], 0
     while at < len(phrases):
         if rng.random() < ALONE:
@@ -65,6 +67,8 @@ def say(phrases: Sequence[str], rng: np.random.Generator) -> list[Said]:
             at += 1
             continue
         count = int(rng.integers(1, 4))
+        while count > 1 and len(" ".join(phrases[at : at + count]).split()) > MAX_WORDS:
+            count -= 1
         words = [otherwise(p, rng) for p in phrases[at : at + count]]
         said.append(together(words, STARTS, rng))
         at += count

@@ -16,7 +16,7 @@ import torch
 
 from find_core.images import read_image
 from find_core.predictor import Find
-from find_core.preprocess import plan, prepare
+from find_core.preprocess import Geometry, plan, prepare
 from find_core.prompts import Prompt, Reference
 from find_core.regions import Region
 from training.data import coco
@@ -125,14 +125,21 @@ def linear_probe(find: Find, train: Sequence[Record], val: Sequence[Record]) -> 
     return semantic_figures(confusion)
 
 
+def frozen_maps(find: Find, image: np.ndarray) -> tuple[Geometry, list[torch.Tensor]]:
+    """How the picture was scaled, and the four maps of the vision encoder, (1, C, h, w) each."""
+    geometry = plan(image.shape[0], image.shape[1], find.config.vision)
+    with torch.inference_mode():
+        return geometry, find.vision(
+            prepare(image, geometry, find.config.vision)[None].to(find.device)
+        )
+
+
 def cell_features(
     find: Find, record: Record, names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, C) frozen features of 1/16 cells (1/32 ones appended), (N,) class or -1."""
     image, numbers = record.read()
-    geometry = plan(image.shape[0], image.shape[1], find.config.vision)
-    with torch.inference_mode():
-        maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
+    geometry, maps = frozen_maps(find, image)
     fine = maps[2]
     coarse = torch.nn.functional.interpolate(maps[3], fine.shape[-2:], mode="bilinear")
     cells = torch.cat([fine, coarse], 1)[0].flatten(1).T.float().cpu().numpy()
@@ -225,9 +232,7 @@ def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
 
 def pooled_picture(find: Find, image: np.ndarray) -> np.ndarray:
     """Mean of the coarsest frozen map."""
-    geometry = plan(image.shape[0], image.shape[1], find.config.vision)
-    with torch.inference_mode():
-        maps = find.vision(prepare(image, geometry, find.config.vision)[None].to(find.device))
+    _, maps = frozen_maps(find, image)
     return maps[3].mean((0, 2, 3)).float().cpu().numpy()
 
 

@@ -69,8 +69,6 @@ def test_live_views_equal_stored_ones(config: TrainConfig, world: Path) -> None:
 
 
 def test_without_a_store_pictures_are_encoded_as_they_come(config: TrainConfig) -> None:
-    import dataclasses
-
     data = dataclasses.replace(config.data, store="")
     sources = open_sources(data, config.model.vision)
     stream = Batches(sources.records, sources.store, sources.facts, data.batch, 0)

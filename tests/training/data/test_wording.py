@@ -37,6 +37,13 @@ def test_all_forms_come_up() -> None:
     assert {len(s.spans) for s in said} == {1, 2, 3}
 
 
+def test_long_phrases_are_said_one_by_one() -> None:
+    """Three of them would not fit what a language encoder reads."""
+    long = "mug " + "with a handle " * 10
+    said = wording.say([long] * 60, np.random.default_rng(0))
+    assert all(len(s.spans) == 1 for s in said) and len(said) == 60
+
+
 def test_only_plain_nouns_are_said_otherwise() -> None:
     rng = np.random.default_rng(0)
     for phrase in ("ketchup bottle", "bottle left of the box", "striped cup", "spoon"):
