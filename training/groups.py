@@ -13,8 +13,8 @@ from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.model.tasks import Groups
-from training.data.asks import Ask
 from training.data.batches import Batch
+from training.data.questions import Ask
 from training.data.texts import TextCache
 from training.targets import phrase_texts, strokes_of
 

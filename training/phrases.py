@@ -22,9 +22,10 @@ from find_core.compiled import entity_of_tokens
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend
 from find_core.model.tasks import Var
-from training.data.asks import EntityAsk, as_seen, visible_phrases
+from training.data.asks import as_seen, visible_phrases
 from training.data.batches import Batch
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts
+from training.data.questions import EntityAsk
 from training.data.texts import TextCache
 from training.data.wording import Said
 from training.losses import cosine_logits, multi_positive_nce, presence_bce

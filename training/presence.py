@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from find_core.model.tasks import Var
-from training.data.asks import EntityAsk
 from training.data.batches import Batch
 from training.data.facts import FALSE, TRUE, UNKNOWN, Facts
+from training.data.questions import EntityAsk
 from training.losses import cosine_logits, multi_positive_nce, presence_bce
 
 

@@ -12,9 +12,9 @@ import torch
 from find_core.drawing import contact_sheet, draw_localization
 from find_core.model.tasks import Var
 from find_core.results import Entity, Localization, box_of_mask
-from training.data.asks import EntityAsk
 from training.data.augment import ViewConfig
 from training.data.batches import Batch
+from training.data.questions import EntityAsk
 from training.data.views import view_of
 from training.losses import cosine_logits
 from training.step import TrainStep

@@ -11,7 +11,7 @@ from torch import Tensor
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import VisualPrompt
 from training.criterion import MaskTargets
-from training.data.asks import Ask
+from training.data.questions import Ask
 
 
 def phrase_texts(ask: Ask) -> list[str]:

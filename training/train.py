@@ -262,7 +262,7 @@ def fixed_batches(
 ) -> list[Batch]:
     """The same few batches of other pictures, whenever they are asked for."""
     other = sources.validation(store)
-    plain = dataclasses.replace(config.data.batch, photo_dropout=0.0)
+    plain = dataclasses.replace(config.data.batch, photo_dropout=0.0, photo_mix=0.0)
     stream = Batches(other.records, other.store, other.facts, plain, seed=12345)
     return [stream.batch(n) for n in range(count)]
 

@@ -7,112 +7,19 @@ the batch where one holds the same object. Some entities are of things that are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from find_core.prompts import PLACEHOLDER, Prompt, PromptEntity
 from training.data.facts import FALSE, TRUE, Facts, same_object
+from training.data.questions import Ask, AskConfig, EntityAsk, PhraseAsk, PromptAsk
 from training.data.records import InstanceLabel, Record, mirror_text
 from training.data.strokes import draw_stroke
-from training.data.wording import MAX_WORDS
+from training.data.wording import JOINTS, MAX_WORDS, STARTS
 
 if TYPE_CHECKING:
     from training.data.batches import Picture
-
-
-@dataclass(frozen=True)
-class AskConfig:
-    """How much is asked, and how often what."""
-
-    max_phrases: int = 4
-    max_prompts: int = 4
-    max_entities: int = 5
-    visual: float = 0.6
-    absent: float = 0.4
-    alike: float = 0.5
-    """Chance that a phrase which tells look-alikes apart is asked for, where there is one."""
-    alike_phrases: int = 1
-    """At most so many of them in one sentence."""
-    untrue: float = 0.0
-    """Share of the absent entities that are relations which do not hold, where there are some."""
-    written: float = 0.6
-    """Share of interleaved sentences taken from the record; the rest is put together here."""
-    reference_min_px: int = 120
-    reference_kinds: tuple[tuple[str, float], ...] = (
-        ("mask", 0.4), ("box", 0.25), ("circle", 0.1), ("scribble", 0.15), ("point", 0.1)
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class PhraseAsk:
-    """Words and the visible instances (mask indices) they mean; `referring` weighs more.
-
-    Attributes:
-        alike: it picks among things of one kind by where they are.
-        whole: an instruction ("hand me the mug"): nothing is said before or after it.
-    """
-
-    text: str
-    targets: tuple[int, ...]
-    referring: bool = False
-    alike: bool = False
-    whole: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class PromptAsk:
-    """(H, W) bool stroke and the instance it was drawn on."""
-
-    stroke: np.ndarray
-    target: int
-
-
-@dataclass(frozen=True, eq=False)
-class EntityAsk:
-    """One entity: its words, or which instance of which picture shows it.
-
-    Attributes:
-        targets: visible instances it means here; empty when it is not there.
-        picture, region, shown: for visual entities: picture index in the batch, (H, W) bool, label.
-        alike: its words pick among things of one kind by where they are.
-    """
-
-    text: str
-    targets: tuple[int, ...]
-    picture: int | None = None
-    region: np.ndarray | None = None
-    shown: InstanceLabel | None = None
-    alike: bool = False
-
-    @property
-    def is_visual(self) -> bool:
-        return self.region is not None
-
-    def truth(self, instance: InstanceLabel, facts: Facts) -> int:
-        """1, 0 or -1: is this entity true of an instance of any picture."""
-        if self.shown is not None:
-            return same_object(self.shown, instance)
-        return facts.truth(self.text, instance)
-
-
-@dataclass(eq=False)
-class Ask:
-    """Everything asked about one picture.
-
-    Attributes:
-        prompt: the interleaved sentence as the language model reads it (placeholders in place).
-        spans: each entity's (start, end) characters in it.
-        caption: None where nothing is known to describe the picture.
-    """
-
-    phrases: list[PhraseAsk] = field(default_factory=list)
-    prompts: list[PromptAsk] = field(default_factory=list)
-    entities: list[EntityAsk] = field(default_factory=list)
-    sentence: str = ""
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    caption: str | None = None
 
 
 def ask_everything(
@@ -187,7 +94,7 @@ def _interleave(
     parts = among_lookalikes(phrases, config, rng)
     if sum(isinstance(p, EntityAsk) for p in parts) == 1 and rng.random() < 0.5:
         others = _composed(phrases, _elsewhere(b, pictures), config, rng)
-        parts += [str(rng.choice([" and ", ", ", " and then the "])), *others]
+        parts += [str(rng.choice(JOINTS)), *others]
     if not parts and rng.random() < config.written:
         parts = _written(pictures[b], rng) or []
     parts = parts or _composed(phrases, _elsewhere(b, pictures), config, rng)
@@ -224,8 +131,8 @@ def among_lookalikes(
     count = min(len(alike), int(rng.integers(1, config.alike_phrases + 1)))
     parts: list[str | EntityAsk] = []
     for n, i in enumerate(rng.permutation(len(alike))[:count]):
-        starts = [" and the ", ", the "] if n else ["", "the ", "pick up the ", "find the "]
-        parts += [str(rng.choice(starts)), EntityAsk(alike[i].text, alike[i].targets, alike=True)]
+        before = str(rng.choice(JOINTS if n else ("", *STARTS)))
+        parts += [before, EntityAsk(alike[i].text, alike[i].targets, alike=True)]
     return [part for part in parts if part]
 
 
@@ -266,11 +173,10 @@ def _composed(
         return [EntityAsk(whole.text, whole.targets)]
     order = [i for i in order if not phrases[i].whole]
     count = min(len(order), int(rng.choice([1, 1, 2, 3, 4])), config.max_entities)
-    start = str(rng.choice(["", "the ", "pick up the ", "find the ", "a ", "where is the "]))
+    start = str(rng.choice(("", *STARTS)))
     parts: list[str | EntityAsk] = []
     for n, i in enumerate(order[:count]):
-        joint = str(rng.choice([" and the ", ", the ", ", ", " and ", " with the "]))
-        parts.append(start if n == 0 else joint)
+        parts.append(str(rng.choice(JOINTS)) if n else start)
         words = phrases[i].text
         if rng.random() < 0.15:
             words = f"the {words}"
@@ -284,7 +190,7 @@ def _insert(
     """An absent thing alone, before or after the others."""
     draw = rng.random()
     if not parts or draw < 0.35:
-        return [str(rng.choice(["the ", "a ", "find the "])), absent]
+        return [str(rng.choice(STARTS)), absent]
     if draw < 0.7:
         return [*parts, str(rng.choice([" and the ", ", "])), absent]
     return ["the ", absent, str(rng.choice([" and ", ", "])), *parts]

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.asks import Ask, AskConfig, ask_everything, only_places_tell
+from training.data.asks import ask_everything, only_places_tell
 from training.data.facts import Facts
 from training.data.live import LiveStore
+from training.data.mixing import may_mix, mix
+from training.data.questions import Ask, AskConfig
 from training.data.records import InstanceLabel, Record
 from training.data.store import FeatureStore, StoredView
 
@@ -34,6 +36,9 @@ class BatchConfig:
     photo_dropout: float = 0.0
     """Largest share of a photograph's feature channels that is blanked (drawn anew each time, from
     none): where photographs are few, they are otherwise learnt by heart."""
+    photo_mix: float = 0.0
+    """Share of the fully labelled photographs that get a window of another one
+    (training/data/mixing.py)."""
     min_view_px: int = 40
     """Instances smaller than this in the view are left out."""
     asks: AskConfig = field(default_factory=AskConfig)
@@ -86,18 +91,23 @@ class Batch:
         return len(self.pictures)
 
 
-def load_picture(store: FeatureStore | LiveStore, record: Record, view: StoredView,
-                 min_px: int) -> tuple[Picture, list[Tensor]]:  # fmt: skip
-    """One stored view and its four feature maps (C, h, w)."""
+def load_view(
+    store: FeatureStore | LiveStore, view: StoredView
+) -> tuple[np.ndarray, list[Tensor], StoredView]:
+    """(H, W) uint8 instance numbers, four (C, h, w) float32 maps, and the view as made."""
     maps, numbers, view = store.load(view)
+    return np.array(numbers), [torch.from_numpy(np.array(m)).float() for m in maps], view
+
+
+def picture_of(record: Record, view: StoredView, numbers: np.ndarray, min_px: int) -> Picture:
+    """The record's instances that are large enough in this view, with their masks."""
     counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
     visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
     masks = [coverage(numbers == k + 1) for k in visible]
     height, width = numbers.shape
     empty = np.zeros((0, height // 4, width // 4), np.float32)
     stacked = torch.from_numpy(np.stack(masks) if masks else empty)
-    tensors = [torch.from_numpy(np.array(m)).float() for m in maps]
-    return Picture(record, view, np.array(numbers), visible, stacked), tensors
+    return Picture(record, view, numbers, visible, stacked)
 
 
 def blank_channels(maps: list[Tensor], share: float, rng: np.random.Generator) -> list[Tensor]:
@@ -156,6 +166,7 @@ class Batches:
         keys = sorted(k for k in self.store.views if k in self.records)
         self._rendered = [k for k in keys if self.records[k].source != "coco"]
         self._real = [k for k in keys if self.records[k].source == "coco"]
+        self._mixable = [k for k in self._real if may_mix(self.records[k])]
         self._alike = [k for k in self._rendered if places_tell(self.records[k])]
         self._holders: dict[str, list[str]] = {}
         for key in keys:
@@ -166,17 +177,26 @@ class Batches:
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
-        items = []
-        for key in self._choose(rng):
-            views = self.store.views[key]
-            view = views[int(rng.integers(len(views)))]
-            record = self.records[key]
-            picture, maps = load_picture(self.store, record, view, self.config.min_view_px)
-            if self.config.photo_dropout and record.source == "coco":
-                maps = blank_channels(maps, rng.uniform(0.0, self.config.photo_dropout), rng)
-            items.append((picture, maps))
+        items = [self._item(key, rng) for key in self._choose(rng)]
         asks = ask_everything([p for p, _ in items], self.facts, self.config.asks, rng)
         return collate(items, asks)
+
+    def _item(self, key: str, rng: np.random.Generator) -> tuple[Picture, list[Tensor]]:
+        record, config = self.records[key], self.config
+        numbers, maps, view = self._view(key, rng)
+        if config.photo_mix and may_mix(record) and rng.random() < config.photo_mix:
+            other = self._mixable[int(rng.integers(len(self._mixable)))]
+            guest = (self.records[other], *self._view(other, rng)[:2])
+            record, numbers, maps = mix((record, numbers, maps), guest, rng)
+        if config.photo_dropout and record.source == "coco":
+            maps = blank_channels(maps, rng.uniform(0.0, config.photo_dropout), rng)
+        return picture_of(record, view, numbers, config.min_view_px), maps
+
+    def _view(
+        self, key: str, rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[Tensor], StoredView]:
+        views = self.store.views[key]
+        return load_view(self.store, views[int(rng.integers(len(views)))])
 
     def __iter__(self) -> Iterator[Batch]:
         step = 0

@@ -60,6 +60,8 @@ def open_sources(
         ImageError: nothing is named, or a file is missing.
     """
     roots = [root for root in config.tabletop.split(os.pathsep) if root]
+    if split != "train":  # folders of more training scenes need no split of their own to test on
+        roots = [r for r in roots if (Path(r) / split).is_dir()] or roots
     scenes = [s for root in roots for s in tabletop.read_split(root, split)]
     records = [tabletop.record_of(s) for s in scenes]
     classes: set[str] = set()
@@ -78,6 +80,11 @@ def open_sources(
         facts = Facts({**known.matches, **facts.matches}, known.coco | facts.coco)
     names = vocabulary(i for r in records for i in r.instances)
     table = {r.key: r for r in records}
+    if len(table) < len(records):
+        raise ImageError(
+            "Two folders of data.tabletop hold scenes of the same numbers, which the feature store "
+            "cannot tell apart: render one of them with another --start."
+        )
     if config.store or vision is None:
         return Sources(table, facts, names, FeatureStore(config.store), config, vision)
     return Sources(

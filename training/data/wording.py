@@ -21,7 +21,7 @@ OTHER_WORD = 0.15
 MAX_WORDS = 40
 """Of a sentence with several phrases: language encoders read 77 tokens."""
 STARTS = ("the ", "a ", "find the ", "pick up the ", "where is the ")
-JOINTS = (" and the ", ", the ", " and ", " with the ")
+JOINTS = (" and the ", ", the ", ", ", " and ", " and then the ", " with the ")
 
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "bottle": ("glass bottle", "plastic bottle", "water bottle", "oil bottle", "bottle of juice"),

@@ -10,9 +10,10 @@ import torch
 
 from find_core.prompts import PLACEHOLDER
 from training.config import TrainConfig
-from training.data.asks import AskConfig, PhraseAsk, among_lookalikes, visible_phrases
+from training.data.asks import among_lookalikes, visible_phrases
 from training.data.batches import Batches, blank_channels, coverage, places_tell
 from training.data.facts import FALSE, UNKNOWN
+from training.data.questions import AskConfig, PhraseAsk
 from training.data.sources import open_sources
 
 
