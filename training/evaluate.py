@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--clips", default="runs/video_suite", help="video: folder of clips")
     parser.add_argument("--strips", default="out/video_suite", help="video: folder for strips")
     parser.add_argument(
-        "--pictures", type=Path, help="tabletop: folder for sheets of the first scenes' answers"
+        "--pictures",
+        type=Path,
+        help="tabletop: folder for sheets of the first scenes' answers and precision-recall curves",
     )
     parser.add_argument("--limit", type=int, help="only the first pictures of each split")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
@@ -63,12 +65,14 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
             print(f"\r{args.suite} {done}/{total}", end="", file=sys.stderr, flush=True)
 
     if args.suite == "tabletop":
-        from training.evaluation.pictures import write_sheets
+        from training.evaluation.pictures import draw_thresholds, write_sheets
         from training.evaluation.tabletop_suite import run_suite
 
         if args.pictures:
             write_sheets(find, args.tabletop, args.pictures)
         figures = run_suite(find, args.tabletop, args.limit, progress)
+        if args.pictures:
+            draw_thresholds(figures, args.pictures / "thresholds.png", find.config.threshold)
     elif args.suite == "video":
         from training.video_suite.evaluate_video import run_suite as run_video
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
+
 
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
     """IoU of two (H, W) bool masks; 1 for two empty ones."""
@@ -112,7 +114,19 @@ class Separation:
             "auc": {"value": _round(value), "low": _round(low), "high": _round(high),
                     "present": len(self.present.values), "absent": len(self.absent.values)},
             "found_at_0.5": _round(found), "false_alarms_at_0.5": _round(wrong),
+            "by_threshold": self.by_threshold(),
         }  # fmt: skip
+
+    def by_threshold(self) -> dict[str, list[float]]:
+        """Shares of present and of absent things whose score reaches each of nineteen thresholds."""
+        present, absent = np.array(self.present.values), np.array(self.absent.values)
+        if not len(present) or not len(absent):
+            return {}
+        return {
+            "threshold": THRESHOLDS.tolist(),
+            "found": [round(float((present >= t).mean()), 4) for t in THRESHOLDS],
+            "false_alarms": [round(float((absent >= t).mean()), 4) for t in THRESHOLDS],
+        }
 
 
 def _redraw(answers: Answers, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Pictures beside the figures: the first scenes of a split, chosen by their number alone."""
+"""Pictures beside the figures: the first scenes of a split, chosen by their number alone, and what
+each threshold of relevance finds and reports wrongly."""
 
 from __future__ import annotations
 
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from find_core.drawing import contact_sheet, draw_localization, write_image
+from find_core.files import replace_file
 from find_core.predictor import Find
 from training.data.tabletop import read_split
 from training.evaluation.tabletop_suite import Labelled
 
+PRESENCE = "presence_of_things"
+SIDES = {"known": "known kinds", "held_out": "held-out kinds"}
 SHEETS = {"val": "known_kinds", "held": "held_out_kinds"}
 COLUMNS = 3
 
@@ -45,3 +49,40 @@ def prompt_of(data: dict[str, Any]) -> str:
     absent = next((a["text"] for a in data["absent"] if a["type"] != "relation"), "")
     parts = [said, f"the <{absent}>"] if absent else [said]
     return " and ".join(part for part in parts if part)
+
+
+def draw_thresholds(figures: dict[str, Any], path: Path, default: float = 0.5) -> Path:
+    """Precision against recall of "is it there", and both errors against the threshold.
+
+    Args:
+        figures: of the tabletop suite. default: threshold that is marked.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for color, (side, name) in zip(("C0", "C1"), SIDES.items(), strict=True):
+        presence = figures[side].get(PRESENCE, {})
+        curve = {k: np.array(v) for k, v in presence.get("by_threshold", {}).items()}
+        if not curve:
+            continue
+        count = presence["auc"]
+        hits = curve["found"] * count["present"]
+        precision = hits / np.maximum(hits + curve["false_alarms"] * count["absent"], 1e-9)
+        label = f"{name}: {count['present']} there, {count['absent']} not"
+        left.plot(curve["found"], precision, ".-", color=color, label=label)
+        marked = int(np.abs(curve["threshold"] - default).argmin())
+        left.plot(curve["found"][marked], precision[marked], "o", color=color, ms=9, mfc="none")
+        right.plot(curve["threshold"], curve["found"], color=color, label=f"{name}: found")
+        right.plot(curve["threshold"], curve["false_alarms"], "--", color=color,
+                   label=f"{name}: false alarms")  # fmt: skip
+    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.02),
+             title=f"is it there at all? (circles: threshold {default:g})")  # fmt: skip
+    right.set(xlabel="threshold of relevance", ylabel="share", ylim=(0, 1.02))
+    right.axvline(default, color="0.8", zorder=0)
+    left.legend(loc="lower left")
+    right.legend(fontsize="small")
+    replace_file(path, lambda temporary: figure.savefig(temporary, dpi=110))
+    return path

@@ -153,3 +153,19 @@ def test_sheets_show_the_first_scenes_with_one_absent_thing(world: Path, tmp_pat
     said = pictures.prompt_of(scene)
     assert said.startswith(scene["sentences"][0]["text"])
     assert said.endswith(f"and the <{scene['absent'][0]['text']}>")
+
+
+def test_thresholds_are_drawn_for_the_sides_that_have_answers(tmp_path: Path) -> None:
+    curve = {
+        "threshold": [0.25, 0.5, 0.75],
+        "found": [1.0, 0.9, 0.5],
+        "false_alarms": [0.5, 0.1, 0],
+    }
+    presence = {"auc": {"present": 10, "absent": 20}, "by_threshold": curve}
+    figures = {"known": {"presence_of_things": presence}, "held_out": {}}
+    one = read_image(pictures.draw_thresholds(figures, tmp_path / "one.png"))
+    both = figures | {"held_out": {"presence_of_things": presence}}
+    two = read_image(pictures.draw_thresholds(both, tmp_path / "two.png"))
+    assert one.shape == two.shape and one.shape[1] > 2 * one.shape[0]
+    orange = [np.abs(x.astype(int) - [255, 127, 14]).sum(2) < 30 for x in (one, two)]
+    assert not orange[0].any() and orange[1].sum() > 50
