@@ -73,6 +73,16 @@ def parts_of(instance: Instance, objects: Objects | None = None) -> list[Instanc
     ]
 
 
+def part_at(instance: Instance, marked: np.ndarray, objects: Objects | None = None) -> np.ndarray:
+    """(H, W) bool: the parts of an instance's mask that a (H, W) bool mark touches.
+
+    The whole mask where it has one part, or where the mark lies beside it.
+    """
+    parts = parts_of(instance, objects)
+    touched = [part.mask for part in parts if (part.mask & marked).any()]
+    return np.logical_or.reduce(touched) if touched else instance.mask
+
+
 def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     """Do the boxes (x, y, w, h, area) of two parts leave a gap that is wide for their size?"""
     gap_x = max(a[0], b[0]) - min(a[0] + a[2], b[0] + b[2])

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from find_core import postprocess
 from find_core.errors import PromptError
+from find_core.instances import part_at
 from find_core.model.sampler import VisualPrompt
 from find_core.model.tasks import Var
 from find_core.preprocess import logits_to_original, mask_to_input
 from find_core.regions import Region
-from find_core.results import InteractiveSegmentation
+from find_core.results import Instance, InteractiveSegmentation, box_of_mask
 
 if TYPE_CHECKING:
     from find_core.scene import Scene
@@ -55,11 +58,22 @@ def interact(
         chosen = torch.matmul(queries, pixel.transpose(1, 2)).argmax(-1)[0]
         logits = find.model.masks(pixel[:, chosen], scene.state).float()
     full = logits_to_original(logits[0], scene.geometry)
-    return InteractiveSegmentation(
-        masks=(full > 0).cpu().numpy(),
-        scores=postprocess.mask_scores(full).cpu().numpy(),
-        memory=Memory(scene, logits),
-    )
+    masks, scores = (full > 0).cpu().numpy(), postprocess.mask_scores(full).cpu().numpy()
+    if find.config.single_things:
+        masks = _pointed_at(scene, strokes, masks, scores)
+    return InteractiveSegmentation(masks=masks, scores=scores, memory=Memory(scene, logits))
+
+
+def _pointed_at(
+    scene: Scene, strokes: Sequence[Sequence[Region]], masks_NHW: np.ndarray, scores_N: np.ndarray
+) -> np.ndarray:
+    """(N, H, W) bool masks without look-alikes that stand apart from what was pointed at."""
+    chosen, objects = [], functools.cache(scene.object_masks)
+    for regions, mask, score in zip(strokes, masks_NHW, scores_N, strict=True):
+        marks = [r.to_mask(scene.height, scene.width) for r in regions if r.positive]
+        whole = Instance(float(score), mask, box_of_mask(mask), np.zeros(0, np.float32))
+        chosen.append(part_at(whole, np.logical_or.reduce(marks), objects))
+    return np.stack(chosen)
 
 
 def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]:

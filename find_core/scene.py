@@ -200,6 +200,9 @@ class Scene:
             prompts: regions of this image. Plain `Region`s together mark one object (positive and
                 negative strokes); give lists of regions to mark several objects at once.
             previous: the last answer, when these prompts refine it (repeat the earlier strokes).
+
+        Where the model's `single_things` is on, look-alikes that share the mask but stand apart from
+        everything that was pointed at are left out.
         """
         return interact(self, prompts, previous)
 
@@ -239,6 +242,10 @@ class Scene:
         with torch.inference_mode():
             return self.find.model.masks(self.objects.pixel[Var.OBJECT], self.state)[0]
 
+    def object_masks(self) -> np.ndarray:
+        """(Q, H, W) bool masks of the object proposals at the picture's size."""
+        return (logits_to_original(self.object_logits(), self.geometry) > 0).cpu().numpy()
+
     def _compiled(self, prompt: AnyPrompt) -> CompiledPrompt:
         compiled = prompt if isinstance(prompt, CompiledPrompt) else self.find.compile(prompt)
         if compiled.fingerprint != self.find.fingerprint:
@@ -271,7 +278,7 @@ class Scene:
         scores = self.find.config.relevance(cosines_EN)
         quarter = logits_Nhw > 0
         vectors = to_unit(semantic_ND)
-        objects = functools.cache(self._object_masks)
+        objects = functools.cache(self.object_masks)
         entities = []
         for e, label in enumerate(labels):
             best = int(choice_EN[e].argmax())
@@ -303,10 +310,6 @@ class Scene:
                 )
             )
         return entities
-
-    def _object_masks(self) -> np.ndarray:
-        """(Q, H, W) bool masks of the object proposals at the picture's size."""
-        return (logits_to_original(self.object_logits(), self.geometry) > 0).cpu().numpy()
 
     def _localization(self, entities: Sequence[Entity]) -> Localization:
         relevance = min(entity.score for entity in entities)

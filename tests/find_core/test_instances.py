@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from find_core.instances import parts_of, single_things
+from find_core.instances import part_at, parts_of, single_things
 from find_core.results import Instance, box_of_mask
 
 
@@ -29,6 +29,21 @@ def test_smoke_two_look_alikes_in_one_mask():
     assert boxes(parts) == [(10, 10, 30, 30), (60, 30, 80, 54)]
     assert [p.mask.sum() for p in parts] == [480, 400], "largest first"
     assert all(p.score == both.score for p in parts)
+
+
+def test_a_mark_chooses_the_parts_that_it_touches():
+    left, right, far = (5, 10, 20, 20), (50, 10, 20, 20), (95, 10, 20, 20)
+    three = thing(left, right, far)
+
+    def at(*marks):
+        return part_at(three, thing(*marks).mask)
+
+    assert (at((55, 15, 1, 1)) == thing(right).mask).all()
+    assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == thing(left, far).mask).all(), "two strokes"
+    assert (at((0, 60, 3, 3)) == three.mask).all(), "beside it: nothing is chosen, nothing lost"
+    assert (part_at(thing(left), thing(far).mask) == thing(left).mask).all()
+    empty = thing()
+    assert not part_at(empty, thing(left).mask).any()
 
 
 @pytest.mark.parametrize(

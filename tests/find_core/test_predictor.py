@@ -303,6 +303,20 @@ def test_single_things_take_masks_apart():
         assert any(np.array_equal(part.mask, i.mask) for i in part.instances)
 
 
+def test_single_things_keep_what_a_click_touches():
+    """Network outputs of random weights are blobs all over the picture: some fall apart."""
+    plain, apart = (tiny_find(single_things=x).encode(IMAGE) for x in (False, True))
+    smaller = 0
+    for x in range(10, 150, 20):
+        click = fc.Region.point(x, 60)
+        whole, part = plain.interact(click), apart.interact(click)
+        assert not (part.mask & ~whole.mask).any() and part.mask.any() == whole.mask.any()
+        assert bool(part.mask[60, x]) == bool(whole.mask[60, x])
+        assert part.scores[0] == pytest.approx(whole.scores[0])
+        smaller += part.mask.sum() < whole.mask.sum()
+    assert smaller > 0
+
+
 @pytest.mark.parametrize("apart", [True, False])
 def test_saved_settings_survive(tmp_path, apart):
     from find_core import checkpoint
