@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +16,34 @@ import numpy as np
 
 from find_core.drawing import contact_sheet, write_image
 from find_core.files import write_text
+from find_core.prompts import Prompt, Reference
 from find_core.video_offline import VideoReport, localize_video
 from find_core.video_sources import open_source
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
 
+
+@dataclass(frozen=True)
+class Shown:
+    """A thing is shown in one frame of the clip instead of being named.
+
+    Attributes:
+        time_s: of that frame. box_xyxy: around one of the things, pixels.
+    """
+
+    time_s: float
+    box_xyxy: tuple[int, int, int, int]
+
+    def prompt(self, clip: Path) -> Prompt:
+        """ "the <this>" with the reference put in."""
+        image = next(open_source(clip).frames(start_s=self.time_s)).image
+        return Prompt.parse("the <this>", this=Reference(image, box=self.box_xyxy))
+
+
 # Things that are there, and one that is not.
-PROMPTS = {
-    "02_cups.mp4": ("the <red cup>", "the <banana>"),
+PROMPTS: dict[str, tuple[str | Shown, ...]] = {
+    "02_cups.mp4": ("the <red cup>", Shown(1.4, (590, 285, 715, 450)), "the <banana>"),
     "bedroom.mp4": ("the <bed>", "the <pillow>", "the <frying pan>"),
     "bottle-detection.mp4": ("the <bottle>", "the <teddy bear>"),
 }
@@ -38,14 +59,14 @@ def strip_of(video: Path, count: int = FRAMES_IN_STRIP) -> np.ndarray:
     return contact_sheet(images, captions, columns=-(-count // 2))
 
 
-def facts(report: VideoReport, prompts: tuple[str, ...]) -> list[dict[str, Any]]:
+def facts(report: VideoReport, prompts: Sequence[str | Shown]) -> list[dict[str, Any]]:
     """What can be counted without labels: relevance, intervals, tracks."""
     out = []
     for n, prompt in enumerate(prompts):
         tracks = {e["track_id"] for e in report.events if e["prompt_index"] == n}
         out.append(
             {
-                "prompt": prompt,
+                "prompt": prompt if isinstance(prompt, str) else f"the <this>, {prompt}",
                 "mean_relevance": round(float(report.raw[n].mean()), 3),
                 "intervals": [i.to_json() for i in report.intervals[n]],
                 "tracks": len(tracks),
@@ -59,7 +80,8 @@ def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for name, prompts in PROMPTS.items():
         folder = out / Path(name).stem
-        report = localize_video(open_source(clips / name), find, prompts, folder, fps=fps)
+        asked = [p if isinstance(p, str) else p.prompt(clips / name) for p in prompts]
+        report = localize_video(open_source(clips / name), find, asked, folder, fps=fps)
         write_image(out / f"{folder.name}.png", strip_of(folder / "annotated.mp4"))
         answers[name] = facts(report, prompts)
     write_text(out / "facts.json", json.dumps(answers, indent=1) + "\n")
