@@ -28,7 +28,7 @@ from find_core.predictor import Find
 
 TARGETS = {
     # name: (least ratio, sentence when missed)
-    "compiled_prompt": (1.05, "a compiled prompt saves less than 5 % of a frame"),
+    "compiled_prompt": (1.3, "a prompt compiled anew costs less than 1.3x a compiled one"),
     "encoded_scene": (4.0, "a further prompt on an encoded scene is less than 4x cheaper"),
     "eight_prompts": (1.2, "eight prompts in one batch are less than 1.2x cheaper than one by one"),
 }
@@ -54,10 +54,10 @@ def measure(find: Find, rounds: int) -> dict[str, dict[str, float]]:
 
     def uncompiled() -> None:
         find._compile(fc.Prompt.parse(text))
-        find.encode(image).localize(compiled)
+        scene.localize(compiled)
 
     pairs = {
-        "compiled_prompt": (uncompiled, lambda: find.encode(image).localize(compiled)),
+        "compiled_prompt": (uncompiled, lambda: scene.localize(compiled)),
         "encoded_scene": (
             lambda: find.encode(image).localize(compiled),
             lambda: scene.localize(compiled),
