@@ -60,7 +60,7 @@ def draw_thresholds(figures: dict[str, Any], path: Path, default: float = 0.5) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     for color, (side, name) in zip(("C0", "C1"), SIDES.items(), strict=True):
@@ -83,6 +83,6 @@ def draw_thresholds(figures: dict[str, Any], path: Path, default: float = 0.5) -
     right.set(xlabel="threshold of relevance", ylabel="share", ylim=(0, 1.02))
     right.axvline(default, color="0.8", zorder=0)
     left.legend(loc="lower left")
-    right.legend(fontsize="small")
+    right.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), ncol=2)
     replace_file(path, lambda temporary: figure.savefig(temporary, dpi=110))
     return path
