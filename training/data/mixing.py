@@ -94,7 +94,8 @@ def mix(
     numbers, maps = host[1].copy(), [m.clone() for m in host[2]]
     if len(record.instances) > MOST_INSTANCES:
         return host
-    window = draw_window(*numbers.shape, rng)
+    height_px, width_px = numbers.shape
+    window = draw_window(height_px, width_px, rng)
     inside = window.at(1)
     pasted = guest[1][inside].astype(np.int64)
     numbers[inside] = np.where(pasted > 0, pasted + len(host[0].instances), 0)
