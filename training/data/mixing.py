@@ -7,16 +7,12 @@ keep. A pasted window breaks the company up and leaves every name true.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from training.data.records import PhraseLabel, Record
 from training.data.store import STRIDES
-
-if TYPE_CHECKING:
-    pass
 
 CELL_PX = max(STRIDES)
 """Windows lie on the grid of the coarsest map, so that no cell of any map belongs to both."""
@@ -85,15 +81,15 @@ def mix(
     guest: tuple[Record, np.ndarray, list[Tensor]],
     rng: np.random.Generator,
 ) -> tuple[Record, np.ndarray, list[Tensor]]:
-    """The host with a window of the guest in its place.
+    """The host with a window of the guest in its place; itself where both hold too many things.
 
     Args:
         host, guest: record, (H, W) uint8 instance numbers, four (C, h, w) feature maps; sizes agree.
     """
+    if len(host[0].instances) + len(guest[0].instances) > MOST_INSTANCES:
+        return host
     record = mix_records(host[0], guest[0])
     numbers, maps = host[1].copy(), [m.clone() for m in host[2]]
-    if len(record.instances) > MOST_INSTANCES:
-        return host
     height_px, width_px = numbers.shape
     window = draw_window(height_px, width_px, rng)
     inside = window.at(1)

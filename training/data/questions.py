@@ -90,7 +90,7 @@ class Ask:
     """Everything asked about one picture.
 
     Attributes:
-        prompt: the interleaved sentence as the language model reads it (placeholders in place).
+        sentence: the interleaved one as the language model reads it (placeholders in place).
         spans: each entity's (start, end) characters in it.
         caption: None where nothing is known to describe the picture.
     """
