@@ -114,7 +114,6 @@ class Separation:
             "auc": {"value": _round(value), "low": _round(low), "high": _round(high),
                     "present": len(self.present.values), "absent": len(self.absent.values)},
             "found_at_0.5": _round(found), "false_alarms_at_0.5": _round(wrong),
-            "by_threshold": self.by_threshold(),
         }  # fmt: skip
 
     def by_threshold(self) -> dict[str, list[float]]:

@@ -77,7 +77,8 @@ class Board:
         for (question, side), overlaps in sorted(self.overlaps.items()):
             out[side][question] = overlaps.figures()
         for (side, claim), separation in self.presence.items():
-            out[side][f"presence_of_{claim}"] = separation.figures()
+            shares = {"by_threshold": separation.by_threshold()}
+            out[side][f"presence_of_{claim}"] = separation.figures() | shares
         for name, answers in self.right.items():
             out["known"][name] = answers.figure()
         kinds: dict[str, dict[str, float]] = defaultdict(dict)

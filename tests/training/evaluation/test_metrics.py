@@ -60,7 +60,7 @@ def test_separation_counts_both_errors() -> None:
     figures = separation.figures()
     assert figures["auc"]["value"] == 0.75
     assert figures["found_at_0.5"] == 0.5 and figures["false_alarms_at_0.5"] == 0.5
-    curve = figures["by_threshold"]
+    curve = separation.by_threshold()
     at = curve["threshold"].index(0.5)
     assert curve["found"][at] == 0.5 and curve["false_alarms"][at] == 0.5
     assert curve["found"][0] == 1.0 and curve["found"][-1] == 0.0
