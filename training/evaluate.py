@@ -31,6 +31,7 @@ def main() -> None:
     )
     parser.add_argument("--suite", required=True, choices=("tabletop", "real", "video"))
     parser.add_argument("--model", default="find-tabletop", help="what find_core.load takes")
+    parser.add_argument("--input-px", type=int, help="short side of the model's input, pixels")
     parser.add_argument("--tabletop", default="data/tabletop", help="folder of rendered scenes")
     parser.add_argument("--data", default="shared/data", help="folder of the real miniature sets")
     parser.add_argument("--clips", default="runs/video_suite", help="video: folder of clips")
@@ -57,7 +58,7 @@ def main() -> None:
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """The suite's figures, and what they were measured on."""
-    find = fc.load(args.model)
+    find = fc.load(args.model, input_px=args.input_px)
     started = time.monotonic()
 
     def progress(done: int, total: int) -> None:
