@@ -109,7 +109,10 @@ def measure(root: Path, steps: int, keep: float, limit: int | None) -> dict[str,
     held, known = read_split(root, "held"), read_split(root, "val", limit)
     holders = [s for s in held if any(i["kind"] in KINDS for i in s["instances"])][:PICTURES]
     taken = {s["index"] for s in holders}
-    others = [s for s in held if s["index"] not in taken][:limit]
+    others = [s for s in held if s["index"] not in taken]
+    if limit is not None:  # a dry run still needs something to find
+        others = sorted(others, key=lambda s: not any(i["kind"] in KINDS for i in s["instances"]))
+        others = others[:limit]
     before, figures = fc.load("find-tabletop"), {}
     with tempfile.TemporaryDirectory() as folder:
         write_lesson(holders, Path(folder) / "lesson")
