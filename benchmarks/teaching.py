@@ -91,8 +91,8 @@ def ask_known(find: Find, scenes: list[dict[str, Any]]) -> dict[str, Any]:
         scene = find.encode(labelled.image)
         ask_phrases(board, "val", labelled, scene, upsampled_objects(scene))
         ask_absent(board, "val", labelled, scene, scenes, np.random.default_rng(n))
-    names = board.figures()["known"]["text_name"]["miou"]
-    return {"miou": names, "presence": board.presence["known", "things"].figures()}
+    names = board.overlaps["text_name", "known"].chosen
+    return {"miou": names.figure(), "presence": board.presence["known", "things"].figures()}
 
 
 def teach(lesson: Path, out: Path, steps: int, keep: float) -> float:

@@ -27,7 +27,7 @@ def single_things(instances: Sequence[Instance], objects: Objects | None = None)
 
     Args:
         instances: with (H, W) bool masks; parts keep the score and embedding of their whole.
-        objects: see `parts_of`.
+        objects: see `mask_parts`.
     """
     parts = [part for instance in instances for part in parts_of(instance, objects)]
     kept: list[Instance] = []
@@ -38,17 +38,25 @@ def single_things(instances: Sequence[Instance], objects: Objects | None = None)
 
 
 def parts_of(instance: Instance, objects: Objects | None = None) -> list[Instance]:
-    """The instance itself, or one for each of its parts that stand well apart, largest first.
+    """The instance itself, or one for each of its `mask_parts`, largest first."""
+    masks = mask_parts(instance.mask, objects)
+    if len(masks) == 1 and masks[0] is instance.mask:
+        return [instance]
+    return [Instance(instance.score, m, box_of_mask(m), instance.embedding) for m in masks]
+
+
+def mask_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np.ndarray]:
+    """The (H, W) bool mask itself, or its parts that stand well apart, largest first, less crumbs.
 
     Args:
         objects: tells near parts apart: where each has an object proposal of its own, they are two
             look-alikes side by side rather than one thing behind a pole.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        instance.mask.astype(np.uint8), connectivity=8
+        mask.astype(np.uint8), connectivity=8
     )
     if count <= 2:
-        return [instance]
+        return [mask]
     areas = stats[1:, cv2.CC_STAT_AREA]
     large = [int(n) + 1 for n in np.argsort(-areas) if areas[n] >= MIN_SHARE * areas.max()]
     groups: list[list[int]] = []
@@ -65,22 +73,18 @@ def parts_of(instance: Instance, objects: Objects | None = None) -> list[Instanc
         joined = [k for g in near for k in g] + [label]
         groups = [g for g in groups if g not in near] + [joined]
     if len(groups) == 1 and len(groups[0]) == count - 1:  # whole, and no crumbs to drop
-        return [instance]
-    masks = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
-    return [
-        Instance(instance.score, mask, box_of_mask(mask), instance.embedding)
-        for mask in reversed(masks)
-    ]
+        return [mask]
+    parts = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
+    return parts[::-1]
 
 
-def part_at(instance: Instance, marked: np.ndarray, objects: Objects | None = None) -> np.ndarray:
-    """(H, W) bool: the parts of an instance's mask that a (H, W) bool mark touches.
+def part_at(mask: np.ndarray, marked: np.ndarray, objects: Objects | None = None) -> np.ndarray:
+    """(H, W) bool: the parts of a (H, W) bool mask that a (H, W) bool mark touches.
 
     The whole mask where it has one part, or where the mark lies beside it.
     """
-    parts = parts_of(instance, objects)
-    touched = [part.mask for part in parts if (part.mask & marked).any()]
-    return np.logical_or.reduce(touched) if touched else instance.mask
+    touched = [part for part in mask_parts(mask, objects) if (part & marked).any()]
+    return np.logical_or.reduce(touched) if touched else mask
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> bool:

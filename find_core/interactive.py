@@ -18,7 +18,7 @@ from find_core.model.sampler import VisualPrompt
 from find_core.model.tasks import Var
 from find_core.preprocess import logits_to_original, mask_to_input
 from find_core.regions import Region
-from find_core.results import Instance, InteractiveSegmentation, box_of_mask
+from find_core.results import InteractiveSegmentation
 
 if TYPE_CHECKING:
     from find_core.scene import Scene
@@ -42,10 +42,11 @@ def interact(
     strokes = _prompts(prompts)
     memory = _memory(scene, previous, len(strokes))
     find = scene.find
+    drawn = [[r.to_mask(scene.height, scene.width) for r in regions] for regions in strokes]
     visual = [
-        VisualPrompt(scene.state, 0, _mask(scene, region), i, region.positive)
-        for i, regions in enumerate(strokes)
-        for region in regions
+        VisualPrompt(scene.state, 0, _to_input(scene, mask), i, region.positive)
+        for i, (regions, masks) in enumerate(zip(strokes, drawn, strict=True))
+        for region, mask in zip(regions, masks, strict=True)
     ]
     with find.autocast():
         groups = find.model.sampler.interactive(
@@ -58,21 +59,27 @@ def interact(
         chosen = torch.matmul(queries, pixel.transpose(1, 2)).argmax(-1)[0]
         logits = find.model.masks(pixel[:, chosen], scene.state).float()
     full = logits_to_original(logits[0], scene.geometry)
-    masks, scores = (full > 0).cpu().numpy(), postprocess.mask_scores(full).cpu().numpy()
+    masks = (full > 0).cpu().numpy()
     if find.config.single_things:
-        masks = _pointed_at(scene, strokes, masks, scores)
-    return InteractiveSegmentation(masks=masks, scores=scores, memory=Memory(scene, logits))
+        masks = _pointed_at(scene, strokes, drawn, masks)
+    return InteractiveSegmentation(
+        masks=masks,
+        scores=postprocess.mask_scores(full).cpu().numpy(),
+        memory=Memory(scene, logits),
+    )
 
 
 def _pointed_at(
-    scene: Scene, strokes: Sequence[Sequence[Region]], masks_NHW: np.ndarray, scores_N: np.ndarray
+    scene: Scene,
+    strokes: Sequence[Sequence[Region]],
+    drawn: Sequence[Sequence[np.ndarray]],
+    masks_NHW: np.ndarray,
 ) -> np.ndarray:
     """(N, H, W) bool masks without look-alikes that stand apart from what was pointed at."""
     chosen, objects = [], functools.cache(scene.object_masks)
-    for regions, mask, score in zip(strokes, masks_NHW, scores_N, strict=True):
-        marks = [r.to_mask(scene.height, scene.width) for r in regions if r.positive]
-        whole = Instance(float(score), mask, box_of_mask(mask), np.zeros(0, np.float32))
-        chosen.append(part_at(whole, np.logical_or.reduce(marks), objects))
+    for regions, marks, mask in zip(strokes, drawn, masks_NHW, strict=True):
+        positive = [m for r, m in zip(regions, marks, strict=True) if r.positive]
+        chosen.append(part_at(mask, np.logical_or.reduce(positive), objects))
     return np.stack(chosen)
 
 
@@ -89,8 +96,7 @@ def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]
     return groups
 
 
-def _mask(scene: Scene, region: Region) -> Tensor:
-    mask = region.to_mask(scene.height, scene.width)
+def _to_input(scene: Scene, mask: np.ndarray) -> Tensor:
     return mask_to_input(mask, scene.geometry).to(scene.find.device)
 
 

@@ -33,16 +33,16 @@ def test_smoke_two_look_alikes_in_one_mask():
 
 def test_a_mark_chooses_the_parts_that_it_touches():
     left, right, far = (5, 10, 20, 20), (50, 10, 20, 20), (95, 10, 20, 20)
-    three = thing(left, right, far)
+    three = thing(left, right, far).mask
 
     def at(*marks):
         return part_at(three, thing(*marks).mask)
 
     assert (at((55, 15, 1, 1)) == thing(right).mask).all()
     assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == thing(left, far).mask).all(), "two strokes"
-    assert (at((0, 60, 3, 3)) == three.mask).all(), "beside it: nothing is chosen, nothing lost"
-    assert (part_at(thing(left), thing(far).mask) == thing(left).mask).all()
-    empty = thing()
+    assert (at((0, 60, 3, 3)) == three).all(), "beside it: nothing is chosen, nothing lost"
+    assert (part_at(thing(left).mask, thing(far).mask) == thing(left).mask).all()
+    empty = thing().mask
     assert not part_at(empty, thing(left).mask).any()
 
 
