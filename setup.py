@@ -95,15 +95,15 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "find-core = find_core.cli:main",
+            "find-core = find_core.cli.main:main",
             "find-field = find_field.cli:main",
         ],
         "nerfstudio.method_configs": [
-            "find-field = find_field.find_field_config:find_field",
-            "find-field-lite = find_field.find_field_config:find_field_lite",
+            "find-field = find_field.nerf.config:find_field",
+            "find-field-lite = find_field.nerf.config:find_field_lite",
         ],
         "nerfstudio.dataparser_configs": [
-            "posed-rgbd = find_field.find_field_dataparser:posed_rgbd",
+            "posed-rgbd = find_field.nerf.dataparser:posed_rgbd",
         ],
     },
     zip_safe=False,

@@ -2,7 +2,7 @@
 
     python benchmarks/field.py [--json out.json] [--check] [--quick]
 
-Worlds are cast exactly (find_field.testing) and embeddings come from the oracle, so that no model's
+Worlds are cast exactly (find_field.evaluation.toy_world) and embeddings come from the oracle, so that no model's
 time is in the numbers. Everything runs on one thread, so that CPU time is what an idle machine would
 take; wall time stands beside it and shows what else was running. `--check` compares CPU times with
 the targets and fails when one is missed.
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.report import publish
 from find_field import Channel, FeatureField, Lifter
-from find_field.testing import sample_world
+from find_field.evaluation.toy_world import sample_world
 
 TARGETS = {
     "lift_ms_per_frame": 50.0,

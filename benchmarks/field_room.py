@@ -26,10 +26,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import find_field as ff
-from find_field.export import heat_colors
-from find_field.models import load_model
-from find_field.pictures import draw_hits, overlay, reproject, top_view
-from find_field.readers import open_folder
+from find_field.evaluation.models import load_model
+from find_field.io.datasets import open_folder
+from find_field.io.export import heat_colors
+from find_field.io.render import draw_hits, overlay, reproject, top_view
 from training.evaluation.metrics import auc
 
 PROMPTS = ("the <mug>", "the <book>", "the <chair>")

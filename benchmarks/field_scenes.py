@@ -1,4 +1,4 @@
-"""Render tabletops from all around, for `python -m find_field.evaluate`.
+"""Render tabletops from all around, for `python -m find_field.evaluation.evaluate`.
 
     python benchmarks/field_scenes.py --out DIR --seeds 301 302 --views 30
 
@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def circle(points_N3: np.ndarray, views: int) -> list:
     """Cameras all around the points, at heights of 25 to 55 degrees in turn."""
-    from training.tabletop.cameras import look_at
-    from training.tabletop.palette import Camera
+    from training.tabletop.assets.palette import Camera
+    from training.tabletop.scene.cameras import look_at
 
     middle = (points_N3.min(0) + points_N3.max(0)) / 2
     reach = max(np.linalg.norm(np.ptp(points_N3, axis=0)) / 2 / np.sin(np.radians(22.5)), 0.5)
@@ -38,8 +38,8 @@ def circle(points_N3: np.ndarray, views: int) -> list:
 def render(world, seed: int, views: int, out: Path) -> int:
     """Write one sequence; returns its number of objects."""
     from training.tabletop import format as fmt
+    from training.tabletop.scene.world import with_backdrop
     from training.tabletop.sequence import Script, stage
-    from training.tabletop.world import with_backdrop
 
     setting = stage(world, Script(frames=views, seed=seed))
     world.show(setting)
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from training.tabletop.world import World
+    from training.tabletop.scene.world import World
 
     world = World(width=options.width, height=options.width * 3 // 4)
     for seed in options.seeds:

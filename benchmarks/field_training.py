@@ -99,7 +99,7 @@ class Run:
 
 def with_head(options: argparse.Namespace, folder: Path) -> Any:
     """The method's own configuration for this capture."""
-    from find_field import find_field_config as methods
+    from find_field.nerf import config as methods
 
     method = methods.find_field_lite if options.method.endswith("lite") else methods.find_field
     config = copy.deepcopy(method.config)
@@ -128,7 +128,7 @@ def without_head(config: Any) -> Any:
     from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
     from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
-    from find_field.find_field_model import _lpips_on_demand
+    from find_field.nerf.model import _lpips_on_demand
 
     class OfflineNerfacto(NerfactoModel):
         """nerfacto, which would fetch LPIPS' network as it is built."""

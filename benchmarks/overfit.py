@@ -24,11 +24,11 @@ from find_core.encoders.base import build_vision
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig, override
 from training.data.batches import Batches
-from training.data.records import Record
+from training.data.formats.records import Record
 from training.data.sources import Sources, open_sources
+from training.engine.validate import validate
 from training.recipes import recipe
 from training.train import Trainer, build_module
-from training.validate import validate
 
 PICTURES = 8
 TARGET_MIOU, TARGET_R1 = 0.9, 1.0

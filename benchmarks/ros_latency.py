@@ -29,9 +29,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from find_core.files import write_text
-from find_core.prompts import as_prompt
+from find_core.prompts.prompt import as_prompt
 from find_core.results import Entity, Instance, Localization
-from find_ros.share import use_fastdds_profile
+from find_ros.support.resources import use_fastdds_profile
 
 TARGET_OVERHEAD_MS, TARGET_AGE_MARGIN_MS, TARGET_JAIN = 5.0, 15.0, 0.99
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
@@ -297,7 +297,7 @@ def _camera(plan: dict[str, Any]) -> int:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header, String
 
-    from find_ros.conversions import array_to_image
+    from find_ros.messages.images import array_to_image
 
     rclpy.init(args=[])
     node = rclpy.create_node("cameras")

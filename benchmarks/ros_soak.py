@@ -26,7 +26,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from find_core.files import write_text
-from find_ros.share import use_fastdds_profile
+from find_ros.support.resources import use_fastdds_profile
 
 TARGET_DRIFT = 0.02
 WARM_UP = 0.2
@@ -87,7 +87,7 @@ class Camera:
     def _header(self, offset_s: float = 0.0) -> Any:
         from std_msgs.msg import Header
 
-        from find_ros.conversions import ns_to_stamp
+        from find_ros.messages.images import ns_to_stamp
 
         now_ns = self.node.get_clock().now().nanoseconds + int(offset_s * 1e9)
         return Header(stamp=ns_to_stamp(now_ns), frame_id=f"{self.name}_optical")
@@ -97,7 +97,7 @@ class Camera:
         from sensor_msgs.msg import CameraInfo
         from std_msgs.msg import Header
 
-        from find_ros.conversions import array_to_image
+        from find_ros.messages.images import array_to_image
 
         header = self._header(self.rng.choice([0.0] * 30 + [-20.0, 20.0]))
         scale = self.rng.choice([1] * 40 + [2])  # now and then another resolution

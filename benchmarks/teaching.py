@@ -29,7 +29,7 @@ import find_core as fc
 from benchmarks.report import publish
 from find_core.images import read_image
 from find_core.predictor import Find
-from training.data.tabletop import read_split
+from training.data.formats.tabletop import read_split
 from training.evaluation.metrics import Answers, Separation, mask_iou
 from training.evaluation.tabletop_suite import (
     MIN_TARGET_PX,

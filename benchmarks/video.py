@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import find_core as fc
 from benchmarks.report import publish
 from find_core.results import Entity, Instance, Localization, box_of_mask
-from find_core.video import StreamLocalizer
-from find_core.video_search import find_moments
-from find_core.video_sources import open_source
+from find_core.video.search import find_moments
+from find_core.video.sources.base import open_source
+from find_core.video.stream import StreamLocalizer
 
 TARGETS = {"overhead_share": 0.10, "memory_growth_mb": 8.0, "search_share": 0.20}
 H, W, FPS = 240, 320, 30

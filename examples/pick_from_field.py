@@ -97,7 +97,7 @@ def draw(field: ff.FeatureField, hit: ff.FieldHit, grasp: Grasp, path: Path) -> 
     import cv2
 
     from find_field.frames import transform
-    from find_field.pictures import top_view, top_view_camera
+    from find_field.io.render import top_view, top_view_camera
 
     picture = top_view(field, hits=[hit])
     T_camera_world, low, scale = top_view_camera(field, picture.shape[1])
@@ -112,7 +112,7 @@ def draw(field: ff.FeatureField, hit: ff.FieldHit, grasp: Grasp, path: Path) -> 
 
 
 def _demo() -> tuple[ff.FeatureField, Any, str]:
-    from find_field.testing import sample_world
+    from find_field.evaluation.toy_world import sample_world
 
     world = sample_world(seed=2, count=7)
     oracle = world.oracle()

@@ -13,8 +13,10 @@ from find_core.errors import (
     ImageError,
     PromptError,
 )
-from find_core.prompts import Prompt, PromptEntity, Reference
-from find_core.regions import Region
+from find_core.lazy import lazy_names
+from find_core.moved import OLD_NAMES, keep_old_names
+from find_core.prompts.prompt import Prompt, PromptEntity, Reference
+from find_core.prompts.region import Region
 from find_core.results import (
     Entity,
     Instance,
@@ -27,15 +29,17 @@ from find_core.results import (
 )
 
 if TYPE_CHECKING:
-    from find_core.album import Album, AlbumHit
     from find_core.predictor import CompiledPrompt, Find, Scene, load
+    from find_core.tasks.album import Album, AlbumHit
 
 __version__ = "0.1.0"
+
+keep_old_names(OLD_NAMES)
 
 # torch is imported when a model is first asked for, so that `import find_core` stays quick.
 _LAZY = {
     **dict.fromkeys(("Find", "Scene", "CompiledPrompt", "load"), "find_core.predictor"),
-    **dict.fromkeys(("Album", "AlbumHit"), "find_core.album"),
+    **dict.fromkeys(("Album", "AlbumHit"), "find_core.tasks.album"),
 }
 
 __all__ = [
@@ -67,9 +71,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'find_core' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _LAZY)

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
+from find_core.model.attention_table import Var
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend, VisualPrompt
-from find_core.model.tasks import Var
 from find_core.preprocess import mask_to_input, plan, prepare
-from find_core.prompts import Prompt, Reference, as_prompt
+from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
+from find_core.prompts.prompt import Prompt, Reference, as_prompt
 from find_core.scene import Scene
 
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]
@@ -337,6 +337,6 @@ def load(name: str = "find-tabletop", device: str = "auto", **options: Any) -> F
     Raises:
         CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
     """
-    from find_core.checkpoint import load_find
+    from find_core.checkpoint.store import load_find
 
     return load_find(name, device=device, **options)

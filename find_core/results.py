@@ -47,7 +47,7 @@ class Instance:
         score: calibrated probability in [0, 1] that this is what the entity means.
         mask: (H, W) bool. box_xyxy: (4,) float64 pixel edges.
         embedding: (D,) float32 unit vector of the object, comparable between frames.
-        track_id: set by `find_core.video`, None on single images.
+        track_id: set by `find_core.video.stream`, None on single images.
     """
 
     score: float

@@ -15,17 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core import postprocess
-from find_core.compiled import CompiledPrompt, stack_states, to_unit
 from find_core.errors import FindError, PromptError
-from find_core.instances import parts_of, same, single_things
-from find_core.interactive import interact
+from find_core.mask_components import parts_of, same, single_things
+from find_core.model.attention_table import Var
 from find_core.model.heads import Outputs, unit
 from find_core.model.image_state import ImageState, resize
-from find_core.model.tasks import Var
 from find_core.preprocess import Geometry, logits_to_original, mask_to_input
-from find_core.prompts import Prompt
-from find_core.regions import Region
+from find_core.prompts.compiled import CompiledPrompt, stack_states, to_unit
+from find_core.prompts.prompt import Prompt
+from find_core.prompts.region import Region
 from find_core.results import (
     Entity,
     Instance,
@@ -36,7 +34,9 @@ from find_core.results import (
     SemanticSegmentation,
     box_of_mask,
 )
-from find_core.segmentation import segment
+from find_core.tasks import postprocess
+from find_core.tasks.interact import interact
+from find_core.tasks.segment import segment
 
 if TYPE_CHECKING:
     from find_core.predictor import Find

@@ -7,14 +7,18 @@ hits[0].centroid_world_m, hits[0].T_world_object
 
 from __future__ import annotations
 
-from find_field.basis import fit_basis
-from find_field.feature_field import Channel, FeatureField
+from find_core.moved import keep_old_names
+from find_field.field.basis import fit_basis
+from find_field.field.feature_field import Channel, FeatureField
+from find_field.field.hits import FieldEntity, FieldHit, FieldHits
+from find_field.field.merge import merge
+from find_field.field.query import QueryConfig
+from find_field.field.storage import load
 from find_field.frames import PosedFrame, register_depth
-from find_field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.lift import LiftConfig, Lifter, lift
-from find_field.merge import merge
-from find_field.query import QueryConfig
-from find_field.storage import load
+from find_field.moved import OLD_NAMES
+
+keep_old_names(OLD_NAMES)
 
 __all__ = [
     "Channel",

@@ -111,8 +111,8 @@ def _add_export(commands: Any) -> None:
 
 
 def run_lift(options: argparse.Namespace) -> int:
+    from find_field.io.datasets import open_folder
     from find_field.lift import LiftConfig, Lifter
-    from find_field.readers import open_folder
 
     folder = open_folder(options.folder, options.registered).take(options.every, options.limit)
     for sentence in folder.skipped[:3]:
@@ -182,7 +182,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def _load(path: Path) -> Any:
-    from find_field.storage import load
+    from find_field.field.storage import load
 
     return load(path)
 
@@ -194,7 +194,7 @@ def _trained(options: argparse.Namespace) -> Any:
     if not options.field.is_file():
         raise FieldError(f"No file {options.field}: ns-train prints where its config.yml is.")
     try:
-        from find_field.find_field_export import load_and_export
+        from find_field.nerf.export import load_and_export
     except ImportError as error:
         raise FieldError(
             f"A training run needs nerfstudio ({error}): pip install find_ros[field]."
@@ -228,7 +228,7 @@ def _load_model(options: argparse.Namespace) -> Any:
 
 
 def _prompt(options: argparse.Namespace) -> Any:
-    from find_core.prompts import Prompt
+    from find_core.prompts.prompt import Prompt
 
     if (options.prompt is None) == (options.prompt_json is None):
         raise PromptError("Give either a prompt or --prompt-json FILE.")
@@ -248,7 +248,7 @@ def parse_reference(text: str) -> tuple[str, Any]:
         PromptError: another form. ImageError: no such picture.
     """
     from find_core.images import read_image
-    from find_core.prompts import Reference
+    from find_core.prompts.prompt import Reference
 
     name, _, rest = text.partition("=")
     path, _, region = rest.rpartition("@")
@@ -292,9 +292,9 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     import cv2
 
     from find_core.errors import FieldError
-    from find_field.export import heat_colors
-    from find_field.pictures import top_view
-    from find_field.storage import write_atomically
+    from find_field.field.storage import write_atomically
+    from find_field.io.export import heat_colors
+    from find_field.io.render import top_view
 
     picture = top_view(field, heat_colors(relevancy, field.colors), hits, margin_m=0.5)
     try:

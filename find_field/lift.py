@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
-from find_field.feature_field import PIXEL, SEMANTIC, Channel, FeatureField, to_half
-from find_field.frames import PosedFrame, backproject, pixel_grid, transform, viewing_cosine
-from find_field.voxels import (
+from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
+from find_field.field.feature_field import PIXEL, SEMANTIC, Channel, FeatureField, to_half
+from find_field.field.voxels import (
     GrowingArray,
     VoxelIndex,
     group,
@@ -26,6 +25,7 @@ from find_field.voxels import (
     unpack,
     voxel_coordinates,
 )
+from find_field.frames import PosedFrame, backproject, pixel_grid, transform, viewing_cosine
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,19 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
 
 from find_core.errors import FindError
-from find_core.video_sources import thin
-from find_ros import qos
-from find_ros.conversions import (
+from find_core.video.sources.base import thin
+from find_ros.messages.geometry import matrix_to_quaternion
+from find_ros.messages.images import (
     MM_PER_M,
     array_to_image,
     ns_to_stamp,
     rgb_to_compressed,
     stamp_to_ns,
 )
-from find_ros.geometry import matrix_to_quaternion
-from find_ros.parameters import Param, ParameterTable
-from find_ros.player_sources import PlayedFrame, PlayerSource, open_player_source
-from find_ros.run import GRACE_S, run_node
+from find_ros.sources.posed_folder import PlayedFrame, PlayerSource, open_player_source
+from find_ros.support import qos
+from find_ros.support.node_main import GRACE_S, run_node
+from find_ros.support.parameters import Param, ParameterTable
 
 try:
     from tf2_msgs.msg import TFMessage

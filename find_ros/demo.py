@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from find_core.drawing import TimelineCurve, timeline_png
+from find_core.drawing.overlay import TimelineCurve, timeline_png
 from find_core.errors import FindError
 from find_core.files import write_text
-from find_core.timeline import TimelineConfig, cut_intervals
-from find_core.video_writer import VideoWriter
+from find_core.video.timeline import TimelineConfig, cut_intervals
+from find_core.video.writer import VideoWriter
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
 DEFAULT_PROMPT = "the <red bowl> in front of the <white mug>"
@@ -53,7 +53,7 @@ class Received:
         self.last_s = time.monotonic()
 
     def on_overlay(self, msg: Any) -> None:
-        from find_ros.conversions import compressed_to_rgb, stamp_to_ns
+        from find_ros.messages.images import compressed_to_rgb, stamp_to_ns
 
         self.pictures[stamp_to_ns(msg.header.stamp)] = compressed_to_rgb(msg)
 
@@ -146,7 +146,7 @@ def _play(options: argparse.Namespace, processes: Processes, console: Console) -
     from sensor_msgs.msg import CompressedImage
     from std_msgs.msg import String
 
-    from find_ros import qos
+    from find_ros.support import qos
 
     options.prompt = _prompt(options)
     source = options.video or str(DEFAULT_SAMPLE)
@@ -240,7 +240,7 @@ def _collect(
 
 def _count(source: str, fps: float) -> int | None:
     """About how many frames will be played, for the progress bar; None where that is not known."""
-    from find_ros.player_sources import open_player_source
+    from find_ros.sources.posed_folder import open_player_source
 
     opened = open_player_source(source)
     if not opened.frame_count or not opened.duration_s:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from find_ros.model import MODEL_MEANING
-from find_ros.parameters import Param
+from find_ros.pipeline.model_loader import MODEL_MEANING
+from find_ros.support.parameters import Param
 
 TABLE = (
     Param("field", "", "A .field file to begin with (find-field lift, ns-train find-field)."),

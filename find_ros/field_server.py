@@ -26,21 +26,28 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError
-from find_ros import qos
-from find_ros.cameras import CameraConfig, CameraInput
-from find_ros.complaints import Complaints
-from find_ros.conversions import MessageError, depth_to_m, image_to_rgb
-from find_ros.field_outputs import hits_to_cloud, hits_to_markers, hits_to_poses
 from find_ros.field_parameters import TABLE
-from find_ros.frames import Frame, FrameStore
-from find_ros.geometry import intrinsics_from_info
-from find_ros.health import Health, memory_mb, percentile_ms
-from find_ros.live_field import LiveField
-from find_ros.model import import_torch, load_aside
-from find_ros.parameters import ParameterTable
-from find_ros.poses import TF_AVAILABLE, TF_MISSING, PoseError, PoseSource, TfPoses, TopicPoses
-from find_ros.prompt_desk import Shelf, read_prompt
-from find_ros.run import GRACE_S, run_node
+from find_ros.messages.field import hits_to_cloud, hits_to_markers, hits_to_poses
+from find_ros.messages.geometry import intrinsics_from_info
+from find_ros.messages.images import MessageError, depth_to_m, image_to_rgb
+from find_ros.pipeline.camera_input import CameraConfig, CameraInput
+from find_ros.pipeline.camera_poses import (
+    TF_AVAILABLE,
+    TF_MISSING,
+    PoseError,
+    PoseSource,
+    TfPoses,
+    TopicPoses,
+)
+from find_ros.pipeline.frame_buffer import Frame, FrameStore
+from find_ros.pipeline.live_field import LiveField
+from find_ros.pipeline.model_loader import import_torch, load_aside
+from find_ros.pipeline.prompt_compiler import Shelf, read_prompt
+from find_ros.support import qos
+from find_ros.support.diagnostics import Health, memory_mb, percentile_ms
+from find_ros.support.log_throttle import Complaints
+from find_ros.support.node_main import GRACE_S, run_node
+from find_ros.support.parameters import ParameterTable
 
 
 class FieldServer(Node):

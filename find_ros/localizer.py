@@ -19,20 +19,21 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.errors import FindError
-from find_ros import detections, qos
-from find_ros.cameras import CameraConfig, CameraInput
-from find_ros.complaints import Complaints
-from find_ros.conversions import MessageError, image_to_rgb
-from find_ros.frames import FrameStore
-from find_ros.health import Health, lane_values, memory_mb
 from find_ros.localizer_parameters import TABLE
-from find_ros.model import load_aside
-from find_ros.outputs import Outputs
-from find_ros.parameters import ParameterTable
-from find_ros.poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
-from find_ros.prompt_desk import PromptDesk
-from find_ros.run import GRACE_S, run_node
-from find_ros.worker import Lane, Worker
+from find_ros.messages import detections
+from find_ros.messages.images import MessageError, image_to_rgb
+from find_ros.pipeline.camera_input import CameraConfig, CameraInput
+from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
+from find_ros.pipeline.frame_buffer import FrameStore
+from find_ros.pipeline.inference import Lane, Worker
+from find_ros.pipeline.model_loader import load_aside
+from find_ros.pipeline.prompt_compiler import PromptDesk
+from find_ros.pipeline.publishers import Outputs
+from find_ros.support import qos
+from find_ros.support.diagnostics import Health, lane_values, memory_mb
+from find_ros.support.log_throttle import Complaints
+from find_ros.support.node_main import GRACE_S, run_node
+from find_ros.support.parameters import ParameterTable
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # A deactivation waits this long for the frame in work.

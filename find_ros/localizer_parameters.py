@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from find_ros.model import MODEL_MEANING
-from find_ros.parameters import Param
-from find_ros.prompt_desk import read_prompt
+from find_ros.pipeline.model_loader import MODEL_MEANING
+from find_ros.pipeline.prompt_compiler import read_prompt
+from find_ros.support.parameters import Param
 
 
 def check_prompt(text: str) -> None:

@@ -46,8 +46,7 @@ def test_only_the_plugin_imports_nerfstudio():
     for package in PACKAGES:
         for path in sources(package):
             if any(n.split(".")[0] == "nerfstudio" for n in imported(path)):
-                assert path.parent.name == "find_field", path
-                assert path.name.startswith("find_field_"), path
+                assert path.parent == ROOT / "find_field" / "nerf", path
 
 
 def test_only_find_ros_imports_rclpy():

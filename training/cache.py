@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
-from training.data import coco, tabletop
 from training.data.augment import ViewConfig
-from training.data.records import Record
+from training.data.formats import coco, tabletop
+from training.data.formats.records import Record
 from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, normalise, view_of
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from find_core.errors import FindError
 from find_core.model.config import FindConfig
-from training.criterion import MaskLossConfig
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
+from training.losses.mask_criterion import MaskLossConfig
 
 
 class RecipeError(FindError, ValueError):
@@ -63,13 +63,13 @@ class LossConfig:
     presence: float = 0.0
     """Ours: is an entity there at all, and which proposals are it (absolute, calibrated)."""
     phrases: float = 0.0
-    """Ours: true and false phrases against every object of the batch (training/phrases.py)."""
+    """Ours: true and false phrases against every object of the batch (training/losses/phrases.py)."""
     phrases_a_picture: int = 6
     """At most so many true ones, and so many false ones."""
     phrases_placed: int = 0
     """At most so many a picture that pick among look-alikes by place, and as many untrue ones."""
     instances: float = 0.0
-    """Ours: mask features of one instance alike, of two unlike (training/instance_contrast.py)."""
+    """Ours: mask features of one instance alike, of two unlike (training/losses/instance_contrast.py)."""
     alignment: float = 0.0
     """Ours: an entity's semantic embedding against the objects of the whole batch."""
 

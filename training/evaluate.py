@@ -75,7 +75,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         if args.pictures:
             draw_thresholds(figures, args.pictures / "thresholds.png", find.config.threshold)
     elif args.suite == "video":
-        from training.video_suite.evaluate_video import run_suite as run_video
+        from training.evaluation.video.evaluate import run_suite as run_video
 
         figures = run_video(find, args.clips, args.strips, limit=args.limit, progress=progress)
     else:

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from find_core import checkpoint
+from find_core.checkpoint import store as checkpoint
 from find_core.encoders.base import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from find_core.predictor import Find
-from find_core.prompts import Prompt
-from training.checkpoints import load_config, load_weights
+from find_core.prompts.prompt import Prompt
 from training.config import override
-from training.data.tabletop import read_split
+from training.data.formats.tabletop import read_split
+from training.engine.checkpoints import load_config, load_weights
 from training.evaluation.tabletop_suite import Labelled
 
 FORMS = ("the <{}>", "{}", "find the <{}>")

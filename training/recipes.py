@@ -16,11 +16,11 @@ from training.config import (
     TaskWeights,
     TrainConfig,
 )
-from training.criterion import MaskLossConfig
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
-from training.data.questions import AskConfig
-from training.matcher import MatchCosts
+from training.data.queries.config import AskConfig
+from training.losses.mask_criterion import MaskLossConfig
+from training.losses.matcher import MatchCosts
 
 COCO_IMAGES = 118_287
 OFF = TaskWeights(0.0, 0.0, 0.0)
@@ -127,7 +127,7 @@ def find_tabletop_placed() -> TrainConfig:
     """`find_tabletop_further` once more (`--set init=...`): at 352 px, and with places.
 
     Proposals read where a pixel is (`level_coordinates`, from zero); new scenes hold more look-alikes
-    (`training.tabletop.layout.LOOKALIKES`), and what only places tell apart is asked for more often.
+    (`training.tabletop.scene.layout.LOOKALIKES`), and what only places tell apart is asked for more often.
     """
     base = find_tabletop_further()
     vision = dataclasses.replace(base.model.vision, short_side_px=352, max_side_px=480)
@@ -151,7 +151,7 @@ def find_tabletop_spoken() -> TrainConfig:
     """`find_tabletop_placed` once more (`--set init=...`), on 1,600 more scenes.
 
     Phrases are learnt within sentences and with other words for their nouns
-    (`training.data.wording`); a third of the rendered pictures hold look-alikes, whose places are
+    (`training.data.queries.paraphrase`); a third of the rendered pictures hold look-alikes, whose places are
     asked for up to three at a time and told apart among the picture's own objects. The 150
     photographs were known by heart (semantic mIoU .50 on them, .09 on others): channel dropout.
     """

@@ -21,18 +21,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from find_core import checkpoint
-from find_core.checkpoint_published import resolve
+from find_core.checkpoint import store as checkpoint
+from find_core.checkpoint.published import resolve
 from find_core.encoders.base import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
 from training.data.batches import BatchConfig, Batches
-from training.data.facts import Facts
-from training.data.records import Record
+from training.data.formats.records import Record
+from training.data.formats.user import read_names, user_facts, user_records
+from training.data.queries.label_knowledge import Facts
 from training.data.store import FeatureStore
-from training.data.user import read_names, user_facts, user_records
 from training.recipes import recipe
 from training.train import Trainer, build_module
 

@@ -25,13 +25,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from find_core import checkpoint
-from find_core.drawing import write_image
+from find_core.checkpoint import store as checkpoint
+from find_core.drawing.overlay import write_image
 from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import FindError
 from find_core.files import write_text
 from find_core.model.find import FindModel
-from training.checkpoints import (
+from training.config import RecipeError, TrainConfig, override
+from training.data.batches import Batch, Batches
+from training.data.queries.label_knowledge import Facts
+from training.data.sources import Sources, open_sources
+from training.data.text_cache import TextCache
+from training.engine.checkpoints import (
     RunState,
     load_state,
     load_weights,
@@ -40,17 +45,12 @@ from training.checkpoints import (
     save_state,
     save_weights,
 )
-from training.config import RecipeError, TrainConfig, override
-from training.curves import MetricLog, draw_curves, read_metrics
-from training.data.batches import Batch, Batches
-from training.data.facts import Facts
-from training.data.sources import Sources, open_sources
-from training.data.texts import TextCache
-from training.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
+from training.engine.curves import MetricLog, draw_curves, read_metrics
+from training.engine.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
+from training.engine.samples import sample_sheet
+from training.engine.validate import validate
 from training.recipes import RECIPES, recipe
-from training.samples import sample_sheet
-from training.step import TrainStep
-from training.validate import validate
+from training.step.step import TrainStep
 
 Report = Callable[[str], None]
 

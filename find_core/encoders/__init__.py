@@ -3,18 +3,8 @@
 A module here imports its heavy packages (transformers, ...) only when an encoder is built.
 """
 
-from find_core.encoders import (
-    cache,
-    causal_lm,
-    davit,
-    efficientnet,
-    focalnet,
-    hf_language,
-    hf_vision,
-    minilm,
-    tiny,
-    unicl,
-)
+from find_core.encoders import tiny
+from find_core.encoders import token_cache as cache
 from find_core.encoders.base import (
     LanguageConfig,
     LanguageEncoder,
@@ -26,6 +16,10 @@ from find_core.encoders.base import (
     register_language,
     register_vision,
 )
+from find_core.encoders.language import causal_lm, minilm, unicl
+from find_core.encoders.language import huggingface as hf_language
+from find_core.encoders.vision import davit, efficientnet, focalnet
+from find_core.encoders.vision import huggingface as hf_vision
 
 __all__ = [
     "LanguageConfig",

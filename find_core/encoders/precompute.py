@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
-from find_core.encoders.cache import fingerprint_of, read_vocabulary, write_vocabulary
+from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
 from find_core.errors import EncoderError, FindError
-from find_core.prompts import Prompt, Reference
+from find_core.prompts.prompt import Prompt, Reference
 
 _BATCH = 64
 
@@ -105,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _language_of(model: str) -> tuple[LanguageEncoder, LanguageConfig]:
     """The language encoder of a checkpoint."""
-    from find_core.checkpoint import build, read
-    from find_core.checkpoint_published import resolve
+    from find_core.checkpoint.published import resolve
+    from find_core.checkpoint.store import build, read
 
     checkpoint = read(resolve(model))
     language = build(checkpoint).language

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from find_core.model.attention_table import RULES, Groups, Rule, Var
 from find_core.model.config import FindConfig
 from find_core.model.heads import Heads, Outputs
 from find_core.model.image_state import ImageState, mask_logits
 from find_core.model.interface import Interface, LayerStates
 from find_core.model.pixel_decoder import PixelDecoder
 from find_core.model.sampler import Sampler
-from find_core.model.tasks import RULES, Groups, Rule, Var
 
 
 class FindModel(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from find_core.model.tasks import OUTPUTS, PROPOSALS, Var
+from find_core.model.attention_table import OUTPUTS, PROPOSALS, Var
 
 EPS = 1e-7
 

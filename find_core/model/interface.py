@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from find_core.model.attention import Attention, KeysValues, attend
-from find_core.model.heads import Heads, Outputs
-from find_core.model.image_state import ImageState, resize
-from find_core.model.tasks import (
+from find_core.model.attention_table import (
     IMAGE_SOURCE,
     PROPOSALS,
     RULES,
@@ -27,6 +25,8 @@ from find_core.model.tasks import (
     Var,
     at_level,
 )
+from find_core.model.heads import Heads, Outputs
+from find_core.model.image_state import ImageState, resize
 
 
 @dataclass(eq=False)

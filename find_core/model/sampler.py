@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from find_core.model.attention_table import Group, Groups, Var
 from find_core.model.image_state import ImageState
-from find_core.model.tasks import Group, Groups, Var
 
 # Rows that belong to no phrase or entity; different numbers keep pads from matching (find-spec 2.7).
 PAD_TOKEN, PAD_QUERY, NO_ENTITY = -2, -3, -4

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import find_core as fc
-from find_core import retrieval
 from find_core.predictor import Find
 from find_core.results import box_of_mask, rle_to_mask
+from find_core.tasks import retrieve as retrieval
 from find_core.testing import tiny_find
 
 RNG = np.random.default_rng(0)
@@ -319,7 +319,7 @@ def test_single_things_keep_what_a_click_touches():
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_saved_settings_survive(tmp_path, apart):
-    from find_core import checkpoint
+    from find_core.checkpoint import store as checkpoint
 
     find = tiny_find(single_things=apart)
     checkpoint.save(tmp_path / "m", find.model, find.vision, find.language)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from find_core.errors import FindError
-from find_core.prompts import Prompt, Reference
-from find_core.regions import Region
+from find_core.prompts.prompt import Prompt, Reference
+from find_core.prompts.region import Region
 from find_core.schemas import NAMES, load_schema
 from find_core.testing import tiny_find
-from find_core.video import StreamLocalizer
-from tests.find_core.video_fakes import ColorFind, paint
+from find_core.video.stream import StreamLocalizer
+from tests.find_core.video.fakes import ColorFind, paint
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import find_field as ff
-from find_field.testing import sample_world
+from find_field.evaluation.toy_world import sample_world
 
 
 @pytest.fixture(scope="session")

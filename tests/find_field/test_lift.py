@@ -5,9 +5,9 @@ import pytest
 
 import find_field as ff
 from find_core.errors import FieldError
-from find_field.basis import check_basis, fit_basis, kept_energy
+from find_field.evaluation.toy_world import sample_world
+from find_field.field.basis import check_basis, fit_basis, kept_energy
 from find_field.lift import LiftConfig, Lifter, sample_frame
-from find_field.testing import sample_world
 
 
 def slow_fusion(frames, find, basis, config):

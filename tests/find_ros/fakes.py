@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.find_core.video_fakes import ColorFind
+from tests.find_core.video.fakes import ColorFind
 
 
 def color_find(device: str) -> ColorFind:
@@ -27,7 +27,7 @@ def slow_find(device: str) -> ColorFind:
 
 def oracle_world():
     """(world, frames, find): a table with known things, its views, a model that knows the truth."""
-    from find_field.testing import sample_world
+    from find_field.evaluation.toy_world import sample_world
 
     world = sample_world(seed=1, count=4)
     oracle = world.oracle()

@@ -23,8 +23,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header, String
 
 from find_core.schemas import load_schema
-from find_ros.conversions import array_to_image, ns_to_stamp, stamp_to_ns
-from tests.find_core.video_fakes import paint
+from find_ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
+from tests.find_core.video.fakes import paint
 
 ROOT = Path(__file__).parents[2]
 # Two busy cores: a process may take long to come up, and this is never a measurement.
@@ -175,7 +175,7 @@ class Robot:
         return stamp_to_ns(header.stamp)
 
     def pose(self, T: np.ndarray, frame: str, stamp_ns: int) -> None:
-        from find_ros.geometry import matrix_to_quaternion
+        from find_ros.messages.geometry import matrix_to_quaternion
 
         msg = PoseStamped(header=self.header(frame, stamp_ns))
         p, q = msg.pose.position, msg.pose.orientation

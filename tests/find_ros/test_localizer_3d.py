@@ -13,15 +13,8 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import Marker, MarkerArray
 
-from find_ros.geometry import POINT_DTYPE
-from tests.find_ros.harness import (
-    HEIGHT,
-    WIDTH,
-    Process,
-    answers,
-    camera_info,
-    diagnostics,
-)
+from find_ros.messages.geometry import POINT_DTYPE
+from tests.find_ros.harness import HEIGHT, WIDTH, Process, answers, camera_info, diagnostics
 
 FIND = "tests.find_ros.fakes:color_find"
 DEPTH_M = 2.0

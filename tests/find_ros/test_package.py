@@ -21,10 +21,10 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install .[ros])
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from find_core.drawing import write_image
+from find_core.drawing.overlay import write_image
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE
-from find_ros.share import share_file
+from find_ros.support.resources import share_file
 from tests.find_ros.harness import BEST_EFFORT, PATIENCE_S, ROOT, Process, answers, scene
 
 TABLES = {"localizer": LOCALIZER_TABLE, "field_server": FIELD_TABLE}
@@ -159,7 +159,7 @@ def test_viewer_layouts_show_topics_that_exist():
         d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d
     ]
     topics += layout["configById"]["3D!world"]["topics"]
-    code = "".join(p.read_text() for p in (ROOT / "find_ros").glob("*.py"))
+    code = "".join(p.read_text() for p in (ROOT / "find_ros").rglob("*.py"))
     for topic in topics:
         node, name = topic.strip("/").split("/")
         assert node in TABLES and (f'"{name}"' in code or f'"~/{name}"' in code), topic

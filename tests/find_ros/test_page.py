@@ -15,12 +15,12 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install .[ros])
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import NodeNameNonExistentError
 
-from find_core.drawing import write_image
-from find_ros import detections
+from find_core.drawing.overlay import write_image
 from find_ros.camera_player import TABLE as PLAYER_TABLE
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE
-from find_ros.poses import TF_AVAILABLE
+from find_ros.messages import detections
+from find_ros.pipeline.camera_poses import TF_AVAILABLE
 from tests.find_ros.harness import HEIGHT, ROOT, WIDTH, Process, diagnostics, scene
 
 TABLES = {"localizer": LOCALIZER_TABLE, "field_server": FIELD_TABLE, "camera_player": PLAYER_TABLE}

@@ -9,7 +9,7 @@ from find_core.encoders.base import build_vision
 from tests.training.worlds import write_world
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig, override
-from training.data import tabletop
+from training.data.formats import tabletop
 from training.recipes import recipe
 
 

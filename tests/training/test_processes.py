@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from training.config import TrainConfig
-from training.curves import read_metrics
+from training.engine.curves import read_metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 import torch
 import training.train as script
-from training.checkpoints import save_weights
+from training.engine.checkpoints import save_weights
 
 class Kept(script.Trainer):
     def __init__(self, config, folder, module, batches, val, report):

@@ -11,7 +11,7 @@ from find_core.images import read_image
 from training.config import TrainConfig, override
 from training.data.batches import Batches
 from training.data.sources import open_sources
-from training.samples import sample_sheet
+from training.engine.samples import sample_sheet
 from training.train import Trainer, build_module
 
 

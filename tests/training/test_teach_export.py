@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import find_core as fc
-from find_core import checkpoint
+from find_core.checkpoint import store as checkpoint
 from find_core.encoders.base import VisionConfig, build_vision
 from find_core.errors import ImageError
 from find_core.testing import tiny_find
 from tests.training.worlds import draw_scene
 from training.config import TrainConfig, override
-from training.data.facts import FALSE, TRUE, UNKNOWN
-from training.data.user import read_names, user_facts, user_records
+from training.data.formats.user import read_names, user_facts, user_records
+from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
 from training.export import export, fit_relevance
 from training.teach import TeachConfig, mix, teach
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.asks import ask_everything, only_places_tell
-from training.data.facts import Facts
+from training.data.cutmix import may_mix, mix
+from training.data.formats.records import InstanceLabel, Record
 from training.data.live import LiveStore
-from training.data.mixing import may_mix, mix
-from training.data.questions import Ask, AskConfig
-from training.data.records import InstanceLabel, Record
+from training.data.queries.config import Ask, AskConfig
+from training.data.queries.label_knowledge import Facts
+from training.data.queries.sampling import ask_everything, only_places_tell
 from training.data.store import FeatureStore, StoredView
 
 
@@ -38,7 +38,7 @@ class BatchConfig:
     none): where photographs are few, they are otherwise learnt by heart."""
     photo_mix: float = 0.0
     """Share of the fully labelled photographs that get a window of another one
-    (training/data/mixing.py)."""
+    (training/data/cutmix.py)."""
     min_view_px: int = 40
     """Instances smaller than this in the view are left out."""
     asks: AskConfig = field(default_factory=AskConfig)

@@ -15,7 +15,7 @@ from torch import nn
 
 from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
 from training.data.augment import ViewConfig
-from training.data.records import Record
+from training.data.formats.records import Record
 from training.data.store import RowShape, StoredView
 from training.data.views import normalise, view_of
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from find_core.encoders.base import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
-from training.data import coco, tabletop
-from training.data.facts import Facts, vocabulary
+from training.data.formats import coco, tabletop
+from training.data.formats.records import Record
+from training.data.formats.references import enrich, karpathy_split, without_images
 from training.data.live import LiveStore
-from training.data.records import Record
-from training.data.references import enrich, karpathy_split, without_images
+from training.data.queries.label_knowledge import Facts, vocabulary
 from training.data.store import FeatureStore
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 
 from find_core.encoders.base import VisionConfig
 from training.data.augment import View, ViewConfig, make_view
-from training.data.records import Record
+from training.data.formats.records import Record
 
 PLAIN = 0
 """Variant 0 is the plain view; higher numbers are random ones."""

@@ -17,11 +17,11 @@ import torch
 from find_core.images import read_image
 from find_core.predictor import Find
 from find_core.preprocess import Geometry, plan, prepare
-from find_core.prompts import Prompt, Reference
-from find_core.regions import Region
-from training.data import coco
-from training.data.records import Record
-from training.data.strokes import click
+from find_core.prompts.prompt import Prompt, Reference
+from find_core.prompts.region import Region
+from training.data.formats import coco
+from training.data.formats.records import Record
+from training.data.queries.strokes import click
 from training.evaluation.metrics import Answers, Overlaps, mask_iou
 
 Progress = Callable[[int, int], None]

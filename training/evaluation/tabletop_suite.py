@@ -18,11 +18,11 @@ import numpy as np
 
 from find_core.images import read_image
 from find_core.predictor import Find
-from find_core.prompts import Prompt, PromptEntity, Reference
-from find_core.regions import Region
+from find_core.prompts.prompt import Prompt, PromptEntity, Reference
+from find_core.prompts.region import Region
 from find_core.scene import Scene
-from training.data.strokes import click
-from training.data.tabletop import read_split
+from training.data.formats.tabletop import read_split
+from training.data.queries.strokes import click
 from training.evaluation.metrics import Answers, Overlaps, Separation, mask_iou
 
 MIN_TARGET_PX = 100
@@ -297,7 +297,7 @@ def ask_clicks(
 def ask_retrieval(find: Find, encoded: Sequence[tuple[Labelled, Scene]]) -> dict[str, Any]:
     """Caption -> its scene: by the caption query; with its things marked as entities, by those; and
     by the longest interleaved sentence."""
-    from find_core import retrieval
+    from find_core.tasks import retrieve as retrieval
 
     images = np.stack([scene.embedding for _, scene in encoded])
     figures: dict[str, Any] = {"scenes": len(encoded)}

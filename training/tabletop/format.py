@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from training.tabletop.kinds import HELD_OUT_FOLDERS, held_out_names_in
+from training.tabletop.assets.kinds import HELD_OUT_FOLDERS, held_out_names_in
 
 SCENE_KEYS = (
     "index",

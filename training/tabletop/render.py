@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from training.tabletop import format as fmt
-from training.tabletop.sources import missing_packages
+from training.tabletop.assets.packages import missing_packages
 
 _MERGE_EVERY_S = 20.0
 
@@ -104,7 +104,7 @@ _WORLD: list = []  # one world per worker process: it takes half a minute to com
 
 def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool]) -> int:
     root, folder, split, seed, indices, depth = job
-    from training.tabletop.world import World
+    from training.tabletop.scene.world import World
 
     if not _WORLD:
         _WORLD.append(World())

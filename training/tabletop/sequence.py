@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 
 from training.tabletop import format as fmt
-from training.tabletop.cameras import look_at, sample_lights
-from training.tabletop.layout import Layout
-from training.tabletop.palette import Camera, Frame, Light
-from training.tabletop.sensor import steady_camera
-from training.tabletop.world import OBJECT_SLOTS, Setting, World, with_backdrop
+from training.tabletop.assets.palette import Camera, Frame, Light
+from training.tabletop.scene.cameras import look_at, sample_lights
+from training.tabletop.scene.layout import Layout
+from training.tabletop.scene.sensor import steady_camera
+from training.tabletop.scene.world import OBJECT_SLOTS, Setting, World, with_backdrop
 
 
 @dataclass

@@ -56,9 +56,9 @@ def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
 
 def gallery_tiles(prefix: str) -> list[np.ndarray]:
     """One labelled picture per asset, all from the same place, each filling its tile."""
-    from training.tabletop.cameras import look_at
-    from training.tabletop.gallery import build_gallery
-    from training.tabletop.palette import Camera, Light, Palette, Shown
+    from training.tabletop.assets.gallery import build_gallery
+    from training.tabletop.assets.palette import Camera, Light, Palette, Shown
+    from training.tabletop.scene.cameras import look_at
 
     gallery = build_gallery()
     palette = Palette(gallery.meshes(), 1, 200, 150, supersample=2)

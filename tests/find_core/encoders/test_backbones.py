@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from find_core.encoders import VisionConfig, build_vision, focalnet, layers
-from find_core.encoders.davit import DaViT
-from find_core.encoders.focalnet import FOCAL, FOCAL_DW, FocalModulation, FocalNet, Variant
+from find_core.encoders import VisionConfig, build_vision
+from find_core.encoders.vision import focalnet, layers
+from find_core.encoders.vision.davit import DaViT
+from find_core.encoders.vision.focalnet import FOCAL, FOCAL_DW, FocalModulation, FocalNet, Variant
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "backbone.npz"
 TINY = {"embed_dim": 16, "depths": (1, 1, 2, 1), "focal_levels": 3}

@@ -40,7 +40,7 @@ def test_lite2_shapes_and_freeze(lite2):
 
 def test_lite2_matches_the_packaged_network(lite2):
     """Slow twin: the loader's own forward, whose head reads our last map."""
-    from find_core.encoders.efficientnet import _load_network
+    from find_core.encoders.vision.efficientnet import _load_network
 
     network = _load_network()
     image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from find_core.encoders import LanguageConfig, build_language
-from find_core.encoders.causal_lm import CausalLM, _blocks_to_run, stop_after
-from find_core.encoders.unicl import UniCL
+from find_core.encoders.language.causal_lm import CausalLM, _blocks_to_run, stop_after
+from find_core.encoders.language.unicl import UniCL
 from find_core.errors import EncoderError, PromptError
 
 transformers = pytest.importorskip("transformers")

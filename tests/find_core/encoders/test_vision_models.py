@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from find_core.encoders import VisionConfig, build_vision
-from find_core.encoders.hf_vision import STRIDES, resample
+from find_core.encoders.vision.huggingface import STRIDES, resample
 from find_core.errors import EncoderError, ImageError
 
 transformers = pytest.importorskip("transformers")

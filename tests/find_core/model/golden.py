@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.checkpoint_published import from_published
+from find_core.checkpoint.published import from_published
 from find_core.model import FindConfig, FindModel, ImageState, Legend, Outputs, Var, VisualPrompt
 
 GOLDEN = Path(__file__).parents[2] / "golden"

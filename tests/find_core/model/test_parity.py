@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from find_core import postprocess
-from find_core.checkpoint_published import from_published
+from find_core.checkpoint.published import from_published
 from find_core.encoders.base import VisionConfig, build_vision
 from find_core.model import Var
 from find_core.model.image_state import ImageState
-from find_core.retrieval import entity_vectors
+from find_core.tasks import postprocess
+from find_core.tasks.retrieve import entity_vectors
 from tests.find_core.model import golden
 
 SINGLE = ["seg", "grounding/out", "spatial1/out", "interleave/out", "second_click"]

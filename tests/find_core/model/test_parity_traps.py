@@ -10,9 +10,10 @@ import dataclasses
 import pytest
 import torch
 
-from find_core.model import heads, interface, sampler, tasks
+from find_core.model import attention_table as tasks
+from find_core.model import heads, interface, sampler
 from find_core.model import image_state as image_state_module
-from find_core.model.tasks import RULES, Rule, Sees, Var
+from find_core.model.attention_table import RULES, Rule, Sees, Var
 from tests.find_core.model import golden
 
 CLEARLY_WRONG = 1e-3  # two orders above the tolerance, well below the smallest effect of a trap

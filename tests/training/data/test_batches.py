@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from find_core.prompts import PLACEHOLDER
+from find_core.prompts.prompt import PLACEHOLDER
 from training.config import TrainConfig
-from training.data.asks import among_lookalikes, visible_phrases
 from training.data.batches import Batches, blank_channels, coverage, places_tell
-from training.data.facts import FALSE, UNKNOWN
-from training.data.questions import AskConfig, PhraseAsk
+from training.data.queries.config import AskConfig, PhraseAsk
+from training.data.queries.label_knowledge import FALSE, UNKNOWN
+from training.data.queries.sampling import among_lookalikes, visible_phrases
 from training.data.sources import open_sources
 
 

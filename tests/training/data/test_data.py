@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from find_core.errors import CheckpointError, ImageError
 from tests.training.worlds import write_world
 from training.config import TrainConfig
-from training.data import coco, tabletop
-from training.data.asks import as_seen, has_lookalike, visible_phrases
 from training.data.augment import View, ViewConfig, make_view
 from training.data.batches import BatchConfig, Batches
-from training.data.facts import FALSE, TRUE, UNKNOWN, Facts, same_object
-from training.data.records import InstanceLabel, mirror_text
+from training.data.formats import coco, tabletop
+from training.data.formats.records import InstanceLabel, mirror_text
+from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts, same_object
+from training.data.queries.sampling import as_seen, has_lookalike, visible_phrases
+from training.data.queries.strokes import STROKES, click, draw_stroke
 from training.data.sources import open_sources
 from training.data.store import FeatureStore, RowShape, StoreWriter
-from training.data.strokes import STROKES, click, draw_stroke
 
 
 def thing(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from find_core.errors import ImageError
-from training.data import references
-from training.data.records import InstanceLabel, Record
+from training.data.formats import references
+from training.data.formats.records import InstanceLabel, Record
 
 
 def record() -> Record:

@@ -11,7 +11,7 @@ import pytest
 
 from find_core.errors import ImageError
 from training.config import DataConfig, TrainConfig
-from training.data import tabletop
+from training.data.formats import tabletop
 from training.data.sources import open_sources
 
 

@@ -13,7 +13,7 @@ from find_core.images import read_image
 from find_core.results import Entity, InteractiveSegmentation, Localization, box_of_mask
 from find_core.testing import tiny_find
 from tests.training.worlds import COLORS, write_world
-from training.data.tabletop import read_split
+from training.data.formats.tabletop import read_split
 from training.evaluate import table
 from training.evaluation import pictures, real_suite, tabletop_suite
 from training.evaluation.real_suite import add_ones, recalls, ridge
@@ -91,7 +91,7 @@ class SeeingFind:
         return np.ones(4, np.float32)
 
     def compile(self, prompt):
-        from find_core.retrieval import RetrievalQuery
+        from find_core.tasks.retrieve import RetrievalQuery
 
         return RetrievalQuery(np.ones(4, np.float32), np.ones((1, 4), np.float32))
 

@@ -16,7 +16,7 @@ def shapes_gallery():
     pytest.importorskip("trimesh", reason="procedural shapes need trimesh")
     pytest.importorskip("scipy", reason="placement needs scipy")
     pytest.importorskip("networkx", reason="shape creases need networkx")
-    from training.tabletop.gallery import build_gallery
+    from training.tabletop.assets.gallery import build_gallery
 
     return build_gallery(sources=("shapes",))
 
@@ -27,7 +27,7 @@ def small_world(shapes_gallery):
     pytest.importorskip("mujoco", reason="rendering needs mujoco")
     import mujoco
 
-    from training.tabletop.world import World
+    from training.tabletop.scene.world import World
 
     try:
         mujoco.GLContext(8, 8).free()

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("trimesh", reason="the gallery needs trimesh")
 
-from training.tabletop import kinds
+from training.tabletop.assets import kinds
+from training.tabletop.assets.kinds import HELD_OUT_FOLDERS, held_out_names_in
 from training.tabletop.format import held_out_leaks
-from training.tabletop.instructions import instruction_texts
-from training.tabletop.kinds import HELD_OUT_FOLDERS, held_out_names_in
+from training.tabletop.language.instructions import instruction_texts
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("trimesh", reason="shapes need trimesh")
 pytest.importorskip("scipy", reason="placement needs scipy")
 
-from training.tabletop import colors, kinds, textures
-from training.tabletop.making import build
-from training.tabletop.placement import ShapeInfo, drop_height, gap_m, resting_transform
+from training.tabletop.assets import colors, kinds, textures
+from training.tabletop.assets.procedural_mesh import build
+from training.tabletop.scene.placement import ShapeInfo, drop_height, gap_m, resting_transform
 
 
 @pytest.mark.parametrize("word", colors.WORDS)

@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("scipy", reason="placement needs scipy")
 pytest.importorskip("trimesh", reason="placement needs trimesh")
 
-from training.tabletop.cameras import look_at
-from training.tabletop.relations import Body, judge
+from training.tabletop.scene.cameras import look_at
+from training.tabletop.scene.relations import Body, judge
 
 SQUARE = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 0.03
 

@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("trimesh", reason="the gallery's types come with trimesh")
 
-from training.tabletop.facts import Query, Thing, denied, matching, truth
-from training.tabletop.grammar import plural
-from training.tabletop.instructions import Instruction
-from training.tabletop.relations import Judgement
-from training.tabletop.sentences import Writer
+from training.tabletop.language.grammar import plural
+from training.tabletop.language.instructions import Instruction
+from training.tabletop.language.sentences import Writer
+from training.tabletop.language.truth import Query, Thing, denied, matching, truth
+from training.tabletop.scene.relations import Judgement
 
 
 def thing(number, nouns, color="", **more):

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("mujoco", reason="rendering needs mujoco")
 
 from training.tabletop import format as fmt
-from training.tabletop.cameras import look_at
-from training.tabletop.palette import Camera, Light
+from training.tabletop.assets.palette import Camera, Light
+from training.tabletop.language.scene_text import relations_of
+from training.tabletop.scene.cameras import look_at
 from training.tabletop.sequence import Actor, Script, rgbd_meta, stage, write_sequence
-from training.tabletop.telling import relations_of
 
 
 def test_scene_keeps_the_contract(small_world):
@@ -109,7 +109,7 @@ def test_dropped_into_a_bowl_it_is_in_the_bowl(small_world):
 
 
 def test_nothing_overlaps(small_world):
-    from training.tabletop.placement import gap_m
+    from training.tabletop.scene.placement import gap_m
 
     setting = small_world.arrange("train", np.random.default_rng(0))
     standing = [p for p in setting.layout.placed if p.parent is None]

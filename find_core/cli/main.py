@@ -1,0 +1,58 @@
+"""find-core: localize, segment, album, info, import from the command line.
+
+Errors a user can cause are one sentence on stderr and exit status 2; Ctrl-C gives 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from find_core.cli.common import Formatter
+from find_core.errors import FindError
+
+# command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
+COMMANDS = {
+    "localize": "find_core.cli.localize",
+    "segment": "find_core.cli.segment",
+    "album": "find_core.cli.album",
+    "info": "find_core.cli.model",
+    "import": "find_core.cli.model",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="find-core",
+        description="Find what words and pictures speak of, in images and videos.",
+        epilog="Example:\n  find-core localize kitchen.mp4 --prompt 'the <red cup>' --out out/",
+        formatter_class=Formatter,
+    )
+    from find_core import __version__
+
+    parser.add_argument("--version", action="version", version=f"find-core {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in dict.fromkeys(COMMANDS.values()):
+        importlib.import_module(module).add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except BrokenPipeError:  # `find-core ... --json | head` is no error
+        return 0
+    except (FindError, OSError) as error:
+        print(f"find-core {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"find-core {args.command}: interrupted.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Module names of before the packages were divided into rooms; they import as they did.
+
+Nothing inside the project uses them. They are kept for one release: programs, and the `config.yml`
+of nerfstudio runs, name modules by their dotted path. `python -m OLD_NAME` works as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module, util
+from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
+
+
+class _Alias(InspectLoader):
+    """Gives the module of the new name under the old one: one module, two names."""
+
+    def __init__(self, new_name: str) -> None:
+        self.new_name = new_name
+        self._spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(self.new_name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has just put the old name's there
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Of the new module: what `python -m OLD_NAME` runs."""
+        spec = util.find_spec(self.new_name)
+        loader = spec.loader if spec else None
+        return loader.get_code(self.new_name) if isinstance(loader, InspectLoader) else None
+
+    def get_source(self, fullname: str) -> str | None:
+        spec = util.find_spec(self.new_name)
+        loader = spec.loader if spec else None
+        return loader.get_source(self.new_name) if isinstance(loader, InspectLoader) else None
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        new_name = self.names.get(fullname)
+        if new_name is None:
+            return None
+        new = util.find_spec(new_name)
+        is_package = new is not None and new.submodule_search_locations is not None
+        origin = None if new is None else new.origin  # what `python -m` puts into sys.argv
+        return ModuleSpec(fullname, _Alias(new_name), origin=origin, is_package=is_package)
+
+
+def keep_old_names(names: Mapping[str, str]) -> None:
+    """Let `import OLD` give the module NEW, for every `{OLD: NEW}` of `names`."""
+    # Before the finder of files: through an old package it would load a module a second time.
+    sys.meta_path.insert(0, _Finder(names))
+
+
+OLD_NAMES = {
+    "find_core.album": "find_core.tasks.album",
+    "find_core.checkpoint_adapter": "find_core.checkpoint.key_mapping",
+    "find_core.checkpoint_published": "find_core.checkpoint.published",
+    "find_core.cli_localize": "find_core.cli.localize",
+    "find_core.cli_segment": "find_core.cli.segment",
+    "find_core.cli_album": "find_core.cli.album",
+    "find_core.cli_model": "find_core.cli.model",
+    "find_core.compiled": "find_core.prompts.compiled",
+    "find_core.encoders.cache": "find_core.encoders.token_cache",
+    "find_core.encoders.causal_lm": "find_core.encoders.language.causal_lm",
+    "find_core.encoders.hf_text": "find_core.encoders.language.text_model",
+    "find_core.encoders.hf_language": "find_core.encoders.language.huggingface",
+    "find_core.encoders.minilm": "find_core.encoders.language.minilm",
+    "find_core.encoders.unicl": "find_core.encoders.language.unicl",
+    "find_core.encoders.davit": "find_core.encoders.vision.davit",
+    "find_core.encoders.efficientnet": "find_core.encoders.vision.efficientnet",
+    "find_core.encoders.focalnet": "find_core.encoders.vision.focalnet",
+    "find_core.encoders.hf_vision": "find_core.encoders.vision.huggingface",
+    "find_core.encoders.layers": "find_core.encoders.vision.layers",
+    "find_core.instances": "find_core.mask_components",
+    "find_core.interactive": "find_core.tasks.interact",
+    "find_core.segmentation": "find_core.tasks.segment",
+    "find_core.retrieval": "find_core.tasks.retrieve",
+    "find_core.postprocess": "find_core.tasks.postprocess",
+    "find_core.regions": "find_core.prompts.region",
+    "find_core.timeline": "find_core.video.timeline",
+    "find_core.tracking": "find_core.video.tracking",
+    "find_core.video_bag": "find_core.video.sources.rosbag",
+    "find_core.video_offline": "find_core.video.offline",
+    "find_core.video_records": "find_core.video.records",
+    "find_core.video_search": "find_core.video.search",
+    "find_core.video_shots": "find_core.video.shots",
+    "find_core.video_sources": "find_core.video.sources.base",
+    "find_core.video_writer": "find_core.video.writer",
+    "find_core.model.tasks": "find_core.model.attention_table",
+}

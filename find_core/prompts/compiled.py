@@ -1,0 +1,100 @@
+"""Compiled prompts: everything of a prompt that no target image can change, computed once.
+
+Object proposals see nothing but the image, and legend tokens, legend query and entity queries see
+nothing of it (find-spec 2.7). So a prompt's language, its reference images and its legend tokens'
+state at every layer are cached here, and per frame only the entity proposals run (design section 4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from find_core.encoders.base import TextTokens
+from find_core.model.attention_table import Group
+from find_core.model.heads import unit
+from find_core.model.interface import LayerStates
+from find_core.model.sampler import NO_ENTITY
+from find_core.prompts.prompt import Prompt
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledPrompt:
+    """A prompt, ready to be asked of any scene of the same `Find`.
+
+    Attributes:
+        prompt: what was compiled.
+        embedding: (D,) float32 unit vector of the whole prompt (legend query), for retrieval.
+        entity_embeddings: (E, D) float32 unit vectors, semantic space.
+        entity_pixel_embeddings: (E, P) float32, comparable with `Scene.pixel_features` by dot.
+        entity_is_visual: (E,) bool.
+        fingerprint: of the embedding space these vectors live in.
+    """
+
+    prompt: Prompt
+    embedding: np.ndarray
+    entity_embeddings: np.ndarray
+    entity_pixel_embeddings: np.ndarray
+    entity_is_visual: np.ndarray
+    fingerprint: str
+    semantic: Tensor = field(repr=False)
+    """(E, D) raw semantic rows on the model's device."""
+    pixel: Tensor = field(repr=False)
+    """(E, P) raw pixel rows on the model's device."""
+    legend: LayerStates = field(repr=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(entity.label for entity in self.prompt.entities)
+
+
+def entity_of_tokens(tokens: TextTokens, spans: Sequence[tuple[int, int]]) -> Tensor:
+    """(T,) int64: the entity whose characters a token overlaps, or `NO_ENTITY`."""
+    index = np.full(len(tokens.offsets), NO_ENTITY, np.int64)
+    start, end = tokens.offsets[:, 0], tokens.offsets[:, 1]
+    for entity, (lo, hi) in enumerate(spans):
+        index[(start < hi) & (end > lo) & (end > start)] = entity
+    return torch.from_numpy(index)
+
+
+def stack_states(states: Sequence[LayerStates]) -> LayerStates:
+    """Pad several single-prompt states into one batch; padding is seen by nobody."""
+    if len(states) == 1:
+        return states[0]
+    count = max(s.group.content.shape[1] for s in states)
+
+    def pad(x: Tensor) -> Tensor:
+        return torch.nn.functional.pad(x, (0, 0, 0, count - x.shape[1]))
+
+    valid = torch.zeros(len(states), count, dtype=torch.bool, device=states[0].group.content.device)
+    for row, state in zip(valid, states, strict=True):
+        row[: state.group.content.shape[1]] = True
+    group = Group(
+        torch.cat([pad(s.group.content) for s in states]),
+        torch.cat([pad(s.group.position) for s in states]),
+        valid,
+    )
+    layers = zip(*(s.contents for s in states), strict=True)
+    return LayerStates(group, [torch.cat([pad(x) for x in layer]) for layer in layers])
+
+
+def prompt_key(prompt: Prompt) -> str:
+    """Content hash of a prompt with its reference pictures, for caches."""
+    digest = hashlib.sha256(prompt.markup.encode())
+    for entity in prompt.entities:
+        if entity.reference is not None:
+            image, mask = entity.reference.image, entity.reference.mask
+            digest.update(repr((entity.label, image.shape)).encode())
+            digest.update(image.tobytes())
+            digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()
+
+
+def to_unit(x: Tensor) -> np.ndarray:
+    """Rows as unit vectors in numpy float32."""
+    return unit(x.detach().float()).cpu().numpy()

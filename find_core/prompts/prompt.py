@@ -1,0 +1,300 @@
+"""Prompts: ordered mixtures of words and of pointers into pictures.
+
+    Prompt.parse("the <white mug> left of <thing>", thing=Reference(photo, box=(40, 30, 180, 170)))
+
+`<...>` marks an entity. An entity whose text is the name of a bound `Reference` is visual, any
+other is words. A prompt without brackets is one entity and one sentence. `\\<` and `\\>` are
+literal brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from find_core.errors import ImageError, PromptError
+from find_core.images import check_image, from_png_base64, read_image, to_png_base64
+from find_core.prompts.region import KINDS, Region
+
+# Long enough for any instruction; the language encoder's own token limit is checked on compile.
+MAX_CHARS = 2000
+# What stands in the sentence for a visual entity (find-spec 2.5).
+PLACEHOLDER = "[INTERACTIVE]"
+JSON_VERSION = 1
+
+
+class Reference:
+    """ "This one": one region of another image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool of the image's size.
+        box: (x1, y1, x2, y2) pixel edges, x2/y2 exclusive.
+        point: (x, y) pixels. polygon: (N>=3, 2). circle: (x, y, radius). scribble: (N, 2).
+
+    Raises:
+        ImageError: the image is not (H, W, 3) uint8.
+        PromptError: not exactly one region, or the region is empty.
+    """
+
+    def __init__(self, image: Any, region: Region | None = None, **regions: Any) -> None:
+        self.image = check_image(image, "Reference image")
+        unknown = set(regions) - set(KINDS)
+        given = {k: v for k, v in regions.items() if v is not None}
+        if unknown or len(given) + (region is not None) != 1:
+            names = ", ".join(f"{kind}=" for kind in KINDS)
+            raise PromptError(
+                f"A Reference takes exactly one region ({names}), got "
+                f"{sorted(regions) or 'none'}: e.g. Reference(photo, box=(40, 30, 180, 170))."
+            )
+        self.region = region if region is not None else _region(*next(iter(given.items())))
+        self.mask = self.region.to_mask(*self.image.shape[:2])
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Reference({width}x{height} image, {self.region.kind})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As {"image": {"png_base64"}, "region": {"kind", "data"}}."""
+        return {
+            "image": {"png_base64": to_png_base64(self.image)},
+            "region": region_to_json(self.region),
+        }
+
+    @staticmethod
+    def from_json(
+        data: Any,
+        base_dir: str | Path | None = None,
+        images: Mapping[str, np.ndarray] | None = None,
+    ) -> Reference:
+        """Read the form of `to_json`; the image may also be {"path"} or {"name"} (of `images`)."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("image"), Mapping):
+            raise PromptError('A reference in JSON is {"image": {"path": ...}, "region": {...}}.')
+        image = _image_from_json(data["image"], base_dir, images or {})
+        return Reference(image, region_from_json(data.get("region")))
+
+
+def _region(kind: str, value: Any) -> Region:
+    if kind == "mask":
+        return Region.mask(value)
+    if kind in ("polygon", "scribble"):
+        return getattr(Region, kind)(value)
+    try:
+        return getattr(Region, kind)(*value)
+    except TypeError:
+        raise PromptError(f"A {kind} takes a tuple of numbers, got {value!r}.") from None
+
+
+def region_to_json(region: Region) -> dict[str, Any]:
+    if region.kind == "mask":
+        data: Any = {"png_base64": to_png_base64(region.data.astype(np.uint8) * 255)}
+    else:
+        data = region.data.tolist()
+    out = {"kind": region.kind, "data": data, "positive": region.positive}
+    return out | ({"width_px": region.width_px} if region.kind == "scribble" else {})
+
+
+def region_from_json(data: Any) -> Region:
+    if not isinstance(data, Mapping) or data.get("kind") not in KINDS or "data" not in data:
+        raise PromptError(
+            f'A region in JSON is {{"kind": one of {", ".join(KINDS)}, "data": [numbers]}}, '
+            f"got {str(data)[:80]!r}."
+        )
+    kind, value, positive = data["kind"], data["data"], bool(data.get("positive", True))
+    if kind == "mask":
+        if not isinstance(value, Mapping) or not isinstance(value.get("png_base64"), str):
+            raise PromptError('A mask in JSON is {"kind": "mask", "data": {"png_base64": "..."}}.')
+        return Region.mask(from_png_base64(value["png_base64"]).any(axis=2), positive)
+    if kind == "scribble":
+        width_px = data.get("width_px", 5.0)
+        if isinstance(width_px, bool) or not isinstance(width_px, int | float):
+            raise PromptError(f"A scribble's width_px is a number of pixels, got {width_px!r}.")
+        return Region.scribble(value, width_px, positive)
+    region = _region(kind, value)
+    return Region(region.kind, region.data, positive)
+
+
+def _image_from_json(
+    data: Mapping[str, Any], base_dir: str | Path | None, images: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    if isinstance(data.get("png_base64"), str):
+        return from_png_base64(data["png_base64"])
+    if isinstance(data.get("path"), str):
+        return read_image(Path(base_dir or ".") / data["path"])
+    if isinstance(data.get("name"), str):
+        if data["name"] not in images:
+            known = ", ".join(sorted(images)) or "none yet"
+            raise PromptError(f"No image is known as {data['name']!r} (known: {known}).")
+        return images[data["name"]]
+    raise PromptError('A reference image in JSON is {"path"}, {"png_base64"} or {"name"}.')
+
+
+@dataclass(frozen=True, eq=False)
+class PromptEntity:
+    """One thing the prompt speaks of.
+
+    Attributes:
+        label: the text between the brackets (a reference's name when visual).
+        reference: where it is shown, for a visual entity.
+    """
+
+    label: str
+    reference: Reference | None = None
+
+    @property
+    def is_visual(self) -> bool:
+        return self.reference is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A sentence whose entities are words or references, in order.
+
+    Attributes:
+        parts: connecting text (str) and `PromptEntity`s, in reading order; at least one entity.
+    """
+
+    parts: tuple[str | PromptEntity, ...]
+    entities: tuple[PromptEntity, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        entities = tuple(part for part in self.parts if isinstance(part, PromptEntity))
+        if not entities:
+            raise PromptError("The prompt names nothing: write what to look for, e.g. 'the <mug>'.")
+        object.__setattr__(self, "entities", entities)
+
+    @staticmethod
+    def parse(text: str, /, **references: Reference) -> Prompt:
+        """Read `text` with its `<...>` entities; keyword arguments bind references by name.
+
+        Raises:
+            PromptError: unbalanced or empty brackets, a reference that is never used, a text over
+                `MAX_CHARS` characters, nothing to look for.
+        """
+        return Prompt.bind(text, references)
+
+    @staticmethod
+    def bind(text: str, references: Mapping[str, Reference]) -> Prompt:
+        """`parse` with the references as a mapping (names need not be Python identifiers)."""
+        if not isinstance(text, str):
+            raise PromptError(f"A prompt is a string, got {type(text).__name__}.")
+        if len(text) > MAX_CHARS:
+            raise PromptError(f"The prompt has {len(text)} characters: at most {MAX_CHARS}.")
+        for name, reference in references.items():
+            if not isinstance(reference, Reference):
+                raise PromptError(f"{name}= must be a find_core.Reference, got {reference!r:.60}.")
+        pieces = _split(text)
+        if not any(is_entity for _, is_entity in pieces):
+            pieces = [("".join(t for t, _ in pieces).strip(), True)]
+        labels = {label for label, is_entity in pieces if is_entity}
+        if unused := sorted(set(references) - labels):
+            raise PromptError(f"Reference {unused[0]!r} is never used: write <{unused[0]}> for it.")
+        parts = [PromptEntity(t, references.get(t)) if e else t for t, e in pieces if t or e]
+        if any(isinstance(p, PromptEntity) and not p.label for p in parts):
+            raise PromptError("An entity is empty: write what to look for, e.g. 'the <mug>'.")
+        return Prompt(tuple(parts))
+
+    @property
+    def text(self) -> str:
+        """The plain sentence, references by their names, without brackets."""
+        return "".join(p.label if isinstance(p, PromptEntity) else p for p in self.parts)
+
+    @property
+    def markup(self) -> str:
+        """The form `parse` reads."""
+        return "".join(
+            f"<{_escape(p.label)}>" if isinstance(p, PromptEntity) else _escape(p)
+            for p in self.parts
+        )
+
+    def sentence(self, placeholder: str = PLACEHOLDER) -> tuple[str, list[tuple[int, int]]]:
+        """The sentence the language model reads, and each entity's (start, end) characters in it.
+
+        Visual entities are replaced by `placeholder`.
+        """
+        text, spans = "", []
+        for part in self.parts:
+            if isinstance(part, PromptEntity):
+                word = placeholder if part.is_visual else part.label
+                spans.append((len(text), len(text) + len(word)))
+                text += word
+            else:
+                text += part
+        return text, spans
+
+    def to_json(self) -> dict[str, Any]:
+        """As {"version", "prompt", "references": {name: {...}}} (see schemas/prompt.schema.json)."""
+        references = {e.label: e.reference.to_json() for e in self.entities if e.reference}
+        return {"version": JSON_VERSION, "prompt": self.markup, "references": references}
+
+    @staticmethod
+    def from_json(
+        data: Any,
+        base_dir: str | Path | None = None,
+        images: Mapping[str, np.ndarray] | None = None,
+    ) -> Prompt:
+        """Read the form of `to_json`.
+
+        Args:
+            data: the decoded JSON object.
+            base_dir: folder that relative image paths start from.
+            images: pictures known by name ({"image": {"name": ...}}), (H, W, 3) uint8 RGB.
+
+        Raises:
+            PromptError, ImageError: with a sentence that says what was wrong.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("prompt"), str):
+            raise PromptError('A prompt in JSON is {"version": 1, "prompt": "the <mug>"}.')
+        if data.get("version", JSON_VERSION) != JSON_VERSION:
+            raise PromptError(f"Prompt version {data['version']!r} is not {JSON_VERSION}.")
+        references = {} if data.get("references") is None else data["references"]
+        if not isinstance(references, Mapping):
+            raise PromptError('"references" is an object: {"name": {"image", "region"}}.')
+        bound = {}
+        for name, ref in references.items():
+            try:
+                bound[str(name)] = Reference.from_json(ref, base_dir, images)
+            except (PromptError, ImageError) as error:
+                raise type(error)(f"Reference {name!r}: {error}") from None
+        return Prompt.bind(data["prompt"], bound)
+
+
+def as_prompt(prompt: Prompt | str) -> Prompt:
+    """A `Prompt` as it is, a string parsed."""
+    return prompt if isinstance(prompt, Prompt) else Prompt.parse(prompt)
+
+
+_TOKEN = re.compile(r"\\[<>\\]|[<>]")
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([<>\\])", r"\\\1", text)
+
+
+def _split(text: str) -> list[tuple[str, bool]]:
+    """Cut into (text, is_entity) pieces; entities are stripped of outer spaces."""
+    pieces: list[tuple[str, bool]] = []
+    piece, inside, end = "", False, 0
+    for match in _TOKEN.finditer(text):
+        piece += text[end : match.start()]
+        end = match.end()
+        token = match.group()
+        if len(token) == 2:
+            piece += token[1]
+        elif (token == "<") == inside:
+            raise PromptError(
+                f"Unbalanced {token!r} at character {match.start()} of {text[:60]!r}: "
+                r"write <entity>, or \< for a literal bracket."
+            )
+        else:
+            pieces.append((piece.strip() if inside else piece, inside))
+            piece, inside = "", token == "<"
+    if inside:
+        raise PromptError(f"A '<' is never closed in {text[:60]!r}: write <entity>.")
+    pieces.append((piece + text[end:], False))
+    return pieces

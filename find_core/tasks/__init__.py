@@ -1,0 +1,1 @@
+"""What one encoded image is asked: localize, segment, interact, retrieve."""

@@ -1,0 +1,338 @@
+"""Whole recordings: the same `StreamLocalizer`, smoothed both ways, resumable, memory flat.
+
+    report = localize_video(open_source("kitchen.mp4"), find, ["the <red cup>"], "out/")
+
+Writes into the folder: `localizations.jsonl` (one line a frame and prompt), `timeline.json`
+(intervals, events, best moments), `timeline.png`, `moments.png` and `annotated.mp4`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from find_core.drawing.overlay import (
+    TimelineCurve,
+    contact_sheet,
+    draw_localization,
+    timeline_png,
+    write_image,
+)
+from find_core.errors import FindError
+from find_core.files import write_text
+from find_core.video.records import by_frame, merged, read_records
+from find_core.video.sources.base import Source, SourceFrame, next_due_s, thin
+from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
+from find_core.video.timeline import (
+    Interval,
+    TimelineConfig,
+    best_moments,
+    cut_intervals,
+    smooth_both_ways,
+)
+from find_core.video.writer import VideoWriter
+
+if TYPE_CHECKING:
+    from find_core.predictor import Find
+
+JSON_VERSION = 1
+CHECKPOINT_FRAMES = 100
+Progress = Callable[[str, int, "int | None"], None]  # stage, done, total if known
+
+
+@dataclass(frozen=True, eq=False)
+class VideoReport:
+    """Attributes:
+    out_dir: where the files are. frame_count: frames localized.
+    times_s: (N,). raw, smoothed: (P, N) relevance of each prompt.
+    intervals: per prompt, in time order. moments: per prompt, best first, claimed or not.
+    events: as in JSON. timeline: how the curves were cut, and which moments are claims.
+    """
+
+    out_dir: Path
+    frame_count: int
+    times_s: np.ndarray
+    raw: np.ndarray
+    smoothed: np.ndarray
+    intervals: tuple[tuple[Interval, ...], ...]
+    moments: tuple[tuple[Interval, ...], ...]
+    events: tuple[dict[str, Any], ...]
+    timeline: TimelineConfig
+
+
+def localize_video(
+    source: Source,
+    find: Find,
+    prompts: Sequence[Any],
+    out_dir: str | Path,
+    *,
+    threshold: float | None = None,
+    fps: float | None = None,
+    top: int = 5,
+    annotate: bool = True,
+    seconds: float = float("inf"),
+    config: StreamConfig | None = None,
+    fast: bool = False,
+    progress: Progress | None = None,
+) -> VideoReport:
+    """Localize `prompts` in every frame of `source` and write what was found into `out_dir`.
+
+    An interrupted run goes on where it stopped when called again with the same arguments. A live
+    source runs until it ends, `seconds` have passed or Ctrl-C.
+
+    Args:
+        prompts: str, `Prompt` or `CompiledPrompt`, each answered on its own.
+        threshold: score at which a thing is found; None: the model's own.
+        fps: at most so many frames a second are looked at; None: all.
+        top: how many best moments a prompt stand in `moments.png`; 0: none.
+        annotate: write `annotated.mp4`.
+        fast: object-level matching only.
+        progress: called with (stage, frames done, frames in all or None).
+
+    Raises:
+        FindError: the folder holds an unfinished run of something else.
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    stream = StreamLocalizer(find, list(prompts), threshold=threshold, config=config, fast=fast)
+    run = _Run(source, stream, out, fps, seconds, progress or (lambda *_: None))
+    run.stream_pass(annotate)
+    report = _summarize(run, top)
+    if annotate and not source.is_live:
+        run.annotate_pass(report)
+    _write_pictures(run, report)
+    return report
+
+
+class _Run:
+    """One recording on its way through the model: the pass itself and its bookkeeping."""
+
+    def __init__(
+        self,
+        source: Source,
+        stream: StreamLocalizer,
+        out: Path,
+        fps: float | None,
+        seconds: float,
+        progress: Progress,
+    ) -> None:
+        self.source, self.stream, self.out, self.progress = source, stream, out, progress
+        self.period_s, self.seconds = (1 / fps if fps else 0.0), seconds
+        self.part, self.saved = out / "localizations.part.jsonl", out / "resume.json"
+        self.records, self.video = out / "localizations.jsonl", out / "annotated.mp4"
+        self.key = self._key()
+
+    def _key(self) -> str:
+        """Identifies the run: source, prompts, model and settings."""
+        stream = self.stream
+        asked = [p.prompt.to_json() for p in stream.prompts]
+        model = [str(getattr(stream.find, "fingerprint", "")), stream.fast, stream.threshold]
+        settings = [asdict(stream.config), self.period_s]
+        text = json.dumps([self.source.identity, asked, model, settings], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def stream_pass(self, annotate: bool) -> None:
+        """Every frame through the model, one line each, then the finished name."""
+        index, start_s, due_s, written = self._resume()
+        writer = VideoWriter(self.video) if annotate and self.source.is_live else None
+        frames = thin(self.source.frames(start_s, self.seconds, index), self.period_s, due_s)
+        try:
+            with self.part.open("a", encoding="utf-8") as lines:
+                for done, frame in enumerate(frames, 1):
+                    answer = self.stream.update(frame.image, frame.stamp_ns)
+                    lines.writelines(record_lines(answer, frame, len(self.stream.prompts)))
+                    if writer:
+                        writer.write(_live_picture(frame, answer), frame.time_s)
+                    if done % CHECKPOINT_FRAMES == 0:
+                        lines.flush()
+                        self._save(frame)
+                    self.progress("localize", written + done, self._expected())
+        except KeyboardInterrupt:
+            if not self.source.is_live:
+                raise
+        finally:
+            if writer:
+                writer.close()
+        self.part.replace(self.records)
+        self.saved.unlink(missing_ok=True)
+
+    def _expected(self) -> int | None:
+        count, duration_s = self.source.frame_count, self.source.duration_s
+        if count and self.period_s and duration_s:
+            return min(count, round(duration_s / self.period_s))
+        return count
+
+    def _save(self, frame: SourceFrame) -> None:
+        state = {"key": self.key, "bytes": self.part.stat().st_size, "stream": self.stream.state()}
+        state |= {"index": frame.index, "time_s": frame.time_s}
+        write_text(self.saved, json.dumps(state))
+
+    def _resume(self) -> tuple[int, float, float, int]:
+        """Next frame's index and time, when one is wanted, frames done; the stream is put back."""
+        if self.source.is_live or not (self.saved.is_file() and self.part.is_file()):
+            self.part.unlink(missing_ok=True)
+            return 0, 0.0, 0.0, 0
+        state = json.loads(self.saved.read_text())
+        if state["key"] != self.key:
+            raise FindError(
+                f"{self.out} holds an unfinished run of another video, prompt, model or setting: "
+                f"give another folder, or delete {self.saved.name} there to begin anew."
+            )
+        os.truncate(self.part, state["bytes"])  # lines after the saved state are done again
+        self.stream.restore(state["stream"])
+        done_s = state["time_s"]
+        due_s = next_due_s(done_s, self.period_s)
+        # Two microseconds: more than sources round times by, less than any frame lasts.
+        return state["index"] + 1, done_s + 2e-6, due_s, state["stream"]["index"]
+
+    def annotate_pass(self, report: VideoReport) -> None:
+        """Read the recording and the lines side by side, draw, encode."""
+        frames = thin(self.source.frames(0.0, self.seconds), self.period_s)
+        with VideoWriter(self.video) as writer:
+            groups = by_frame(read_records(self.records))
+            for n, (frame, group) in enumerate(zip(frames, groups, strict=False)):
+                header = _header(frame.time_s, report, n)
+                writer.write(
+                    draw_localization(frame.image, merged(group), header=header), frame.time_s
+                )
+                self.progress("annotate", n + 1, report.frame_count)
+
+
+def record_lines(answer: VideoFrame, frame: SourceFrame, prompts: int) -> Iterator[str]:
+    """The JSONL lines of one frame, one a prompt; events stand with their prompt."""
+    for n in range(prompts):
+        line = answer.to_json(n)
+        line |= {"frame_index": frame.index, "time_s": round(frame.time_s, 6)}
+        events = [e.to_json() for e in answer.events if e.prompt_index == n]
+        yield json.dumps(line | ({"events": events} if events else {}), ensure_ascii=False) + "\n"
+
+
+def _summarize(run: _Run, top: int) -> VideoReport:
+    """Curves, intervals and events from the lines; writes timeline.json."""
+    prompts = len(run.stream.prompts)
+    times: list[float] = []
+    events: list[dict[str, Any]] = []
+    cuts: list[int] = []
+    curves: list[list[float]] = [[] for _ in range(prompts)]
+    for group in by_frame(read_records(run.records)):
+        if group[0]["cut"]:
+            cuts.append(len(times))
+        times.append(group[0]["time_s"])
+        events += list(chain.from_iterable(r.get("events", []) for r in group))
+        for curve, record in zip(curves, group, strict=True):
+            curve.append(record["relevance"])
+    timeline = run.stream.timeline
+    raw = np.array(curves, np.float64).reshape(prompts, len(times))
+    rows = [smooth_both_ways(times, row, timeline.smooth_s, cuts) for row in raw]
+    smoothed = np.stack(rows)
+    intervals = tuple(tuple(cut_intervals(times, row, timeline)) for row in smoothed)
+    moments = tuple(tuple(best_moments(times, row, timeline, top)) for row in smoothed)
+    times_s = np.array(times)
+    report = VideoReport(
+        run.out, len(times), times_s, raw, smoothed, intervals, moments, tuple(events),
+        timeline,
+    )  # fmt: skip
+    _write_summary(run, report)
+    return report
+
+
+def _write_summary(run: _Run, report: VideoReport) -> None:
+    prompts = [
+        {
+            "prompt": compiled.prompt.markup,
+            "intervals": [i.to_json() for i in intervals],
+            "moments": [m.to_json() | {"found": report.timeline.claims(m)} for m in moments],
+        }
+        for compiled, intervals, moments in zip(
+            run.stream.prompts, report.intervals, report.moments, strict=True
+        )
+    ]
+    summary = {"version": JSON_VERSION, "source": run.source.name, "frames": report.frame_count}
+    summary |= {"prompts": prompts, "events": list(report.events)}
+    write_text(run.out / "timeline.json", json.dumps(summary, ensure_ascii=False, indent=1))
+
+
+def _write_pictures(run: _Run, report: VideoReport) -> None:
+    """timeline.png and moments.png; a live source's pictures come from its annotated video."""
+    if not report.frame_count:
+        return
+    labels = [compiled.prompt.markup for compiled in run.stream.prompts]
+    wanted = [(m.peak_s, p, m) for p, found in enumerate(report.moments) for m in found]
+    pictures = _pictures_at(run, [w[0] for w in wanted])
+    curves = [
+        TimelineCurve(label, raw, smooth, found, run.stream.timeline.enter)
+        for label, raw, smooth, found in zip(
+            labels, report.raw, report.smoothed, report.intervals, strict=True
+        )
+    ]
+    thumbnails = [(w[0], im) for w, im in zip(wanted, pictures, strict=True) if im is not None][:10]
+    timeline_png(
+        run.out / "timeline.png",
+        report.times_s,
+        curves,
+        thumbnails=thumbnails,
+        title=run.source.name,
+    )
+    shown = [(w, im) for w, im in zip(wanted, pictures, strict=True) if im is not None]
+    if shown:
+        captions = [
+            f"{labels[p]}  {clock(t)}  {m.score:.2f}{'' if report.timeline.claims(m) else '?'}"
+            for (t, p, m), _ in shown
+        ]
+        write_image(run.out / "moments.png", contact_sheet([im for _, im in shown], captions))
+
+
+def _pictures_at(run: _Run, times_s: list[float]) -> list[np.ndarray | None]:
+    """Annotated frames at the given times; None where they cannot be read again."""
+    out: list[np.ndarray | None] = [None] * len(times_s)
+    if run.source.is_live and not run.video.is_file():
+        return out
+    wanted = set(np.round(times_s, 6))
+    if run.source.is_live:
+        from find_core.video.sources.base import open_source
+
+        replay = open_source(run.video)
+        return [next((f.image for f in replay.frames(t)), None) for t in times_s]
+    groups = {
+        group[0]["time_s"]: group
+        for group in by_frame(read_records(run.records))
+        if group[0]["time_s"] in wanted
+    }
+    for n, time_s in enumerate(times_s):
+        group = groups.get(round(time_s, 6))
+        frame = next(run.source.frames(max(time_s - 1e-3, 0.0)), None)
+        if group is not None and frame is not None:
+            out[n] = draw_localization(frame.image, merged(group))
+    return out
+
+
+def _header(time_s: float, report: VideoReport, n: int) -> str:
+    marks = []
+    for smooth, intervals in zip(report.smoothed[:, n], report.intervals, strict=True):
+        inside = any(i.start_s <= time_s < i.end_s for i in intervals)
+        marks.append(f"{'●' if inside else '○'} {smooth:.2f}")
+    return f"{clock(time_s)}   " + "   ".join(marks)
+
+
+def _live_picture(frame: SourceFrame, answer: VideoFrame) -> np.ndarray:
+    marks = [f"{'●' if p.interval else '○'} {p.relevance:.2f}" for p in answer.prompts]
+    image = frame.image
+    for prompt in answer.prompts:
+        image = draw_localization(image, prompt.localization)
+    header = f"{clock(frame.time_s)}   " + "   ".join(marks)
+    return draw_localization(image, answer.localization, header=header, alpha=0.0)
+
+
+def clock(time_s: float) -> str:
+    """'1:02:03.4' or '02:03.4'."""
+    minutes, seconds = divmod(time_s, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes:02d}:{seconds:04.1f}"

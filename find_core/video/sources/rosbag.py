@@ -1,0 +1,140 @@
+"""Frames of a ROS 2 bag (rosbag2, sqlite3 or mcap) or a ROS 1 bag, read without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from find_core.errors import FindError
+from find_core.video.sources.base import SourceError, SourceFrame, thin
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+# encoding -> (channels, OpenCV's conversion to RGB)
+_ENCODINGS: dict[str, tuple[int, int | None]] = {
+    "rgb8": (3, None),
+    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "8UC3": (3, cv2.COLOR_BGR2RGB),
+    "8UC1": (1, cv2.COLOR_GRAY2RGB),
+    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
+}
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Any]:
+    """An open `rosbags.highlevel.AnyReader`, for a `with` statement.
+
+    Args:
+        path: the bag's folder, its .db3 or .mcap file in that folder, or a ROS 1 .bag file.
+
+    Raises:
+        SourceError: not a bag, or a damaged one; also when that shows only while it is read.
+    """
+    try:
+        from rosbags.highlevel import AnyReader
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError:
+        raise SourceError("Reading bags needs rosbags: pip install rosbags.") from None
+    folder = path.parent if path.suffix in (".db3", ".mcap") else path
+    if folder.is_dir() and not (folder / "metadata.yaml").is_file():
+        raise SourceError(
+            f"Cannot read the bag {path.name}: no metadata.yaml beside its recording; "
+            "ros2 bag reindex writes one."
+        )
+    # Foreign bytes make the parsers below raise anything from KeyError to sqlite3.DatabaseError.
+    try:
+        reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+        reader.open()
+    except Exception as error:
+        raise SourceError(f"Cannot read the bag {path.name}: {_why(error)}.") from None
+    try:
+        yield reader
+    except FindError:
+        raise
+    except Exception as error:
+        raise SourceError(f"Reading the bag {path.name} broke off: {_why(error)}.") from None
+    finally:
+        reader.close()
+
+
+def _why(error: Exception) -> str:
+    """One line of a parser's error, and what to do about it; no full stop."""
+    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return f"{said} (is it whole? ros2 bag info tells, ros2 bag reindex may mend it)"
+
+
+class BagSource:
+    """One image topic of a bag; stamps are the headers', or the recorder's where they are zero."""
+
+    is_live = False
+
+    def __init__(self, path: Path, topic: str | None = None) -> None:
+        self.path, self.name = Path(path), Path(path).name
+        with open_bag(self.path) as reader:
+            topics = {c.topic: c for c in reader.connections if c.msgtype in IMAGE_TYPES}
+            if not topics or (topic and topic not in topics):
+                wanted = f"no image topic {topic}" if topic else "no image topic"
+                raise SourceError(
+                    f"{self.name} has {wanted}; images: {', '.join(topics) or 'none'}."
+                )
+            self.topic = topic or next(iter(topics))
+            self.frame_count = topics[self.topic].msgcount or None
+            self.duration_s = reader.duration * 1e-9
+            self._start_ns = reader.start_time
+        self.identity = f"{self.name}:{self.topic}:{self.frame_count}:{self._start_ns}"
+
+    def frames(
+        self, start_s: float = 0.0, stop_s: float = float("inf"), first_index: int = 0
+    ) -> Iterator[SourceFrame]:
+        first_ns: int | None = None
+        with open_bag(self.path) as reader:
+            wanted = [c for c in reader.connections if c.topic == self.topic]
+            index = first_index
+            for connection, recorded_ns, raw in reader.messages(connections=wanted):
+                message = reader.deserialize(raw, connection.msgtype)
+                stamp = message.header.stamp
+                stamp_ns = (stamp.sec * 10**9 + stamp.nanosec) or recorded_ns
+                first_ns = stamp_ns if first_ns is None else first_ns
+                time_s = (stamp_ns - first_ns) * 1e-9
+                if time_s >= stop_s:
+                    return
+                if time_s >= start_s - 1e-6:
+                    yield SourceFrame(index, time_s, stamp_ns, decode_message(message))
+                    index += 1
+
+    def sample(self, period_s: float) -> Iterator[SourceFrame]:
+        yield from thin(self.frames(), period_s)
+
+
+def decode_message(message: Any) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a sensor_msgs Image or CompressedImage.
+
+    Raises:
+        SourceError: an encoding that is not a colour or grey picture of 8 bits.
+    """
+    data = np.frombuffer(bytes(message.data), np.uint8)
+    if hasattr(message, "format"):
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise SourceError(f"A compressed image ({message.format}) cannot be decoded.")
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    if message.encoding not in _ENCODINGS:
+        known = ", ".join(_ENCODINGS)
+        raise SourceError(f"Image encoding {message.encoding!r} is not supported ({known}).")
+    channels, conversion = _ENCODINGS[message.encoding]
+    rows = data.reshape(message.height, message.step)[:, : message.width * channels]
+    image = np.ascontiguousarray(rows).reshape(message.height, message.width, channels)
+    return image.copy() if conversion is None else cv2.cvtColor(image, conversion)

@@ -1,0 +1,1 @@
+"""Measures a field against ground truth. The product imports nothing from here."""

@@ -1,0 +1,1 @@
+"""The field itself: plain arrays, and what is done with them."""

@@ -1,0 +1,232 @@
+"""From a prompt to places: relevancy per voxel, connected components, scored hits.
+
+Dimension letters: N voxels, k coefficients, E entities, M negatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from find_core.errors import FieldError
+from find_field.field.hits import FieldEntity, FieldHit, FieldHits
+from find_field.field.voxels import connected_components
+from find_field.geometry.boxes import oriented_box
+
+if TYPE_CHECKING:
+    from find_field.field.feature_field import FeatureField
+
+
+@dataclass(frozen=True)
+class QueryConfig:
+    """How strict a query is."""
+
+    threshold: float = 0.5
+    """Relevancy from which a voxel belongs to a hit, and score from which a hit is one."""
+    negatives: tuple[str, ...] = ()
+    """Words that what is meant must beat, besides the other entities of the prompt."""
+    refine_cosine: float = 0.85
+    """A hit is grown over touching voxels this similar to its own mean: words find the seed, what
+    was seen finds the outline. 1 or more switches this off."""
+    refine_relevancy: float = 0.35
+    """...and at least this relevant."""
+    min_points: int = 12
+    """Smaller clusters are not reported."""
+    max_hits: int = 10
+    """Per entity, best first."""
+    link_voxels: int = 2
+    """Voxels up to this far apart are one thing: sparse views leave holes."""
+    temperature: float | None = None
+    bias: float | None = None
+    """Relevancy = sigmoid(temperature * (cosine - max(bias, negatives' cosines))); the model's own
+    calibration by default."""
+
+
+def resolve_config(find: Any, config: QueryConfig | None, overrides: dict[str, Any]) -> QueryConfig:
+    """`config` with overrides, and the model's calibration where neither says otherwise."""
+    try:
+        config = replace(config or QueryConfig(), **overrides)
+    except TypeError as error:
+        raise FieldError(f"Unknown query option: {error}; see find_field.QueryConfig.") from None
+    model = getattr(find, "config", None)
+    temperature = config.temperature or getattr(model, "relevance_scale", 10.0)
+    bias = config.bias if config.bias is not None else getattr(model, "relevance_bias", 0.5)
+    return replace(config, temperature=temperature, bias=bias)
+
+
+class EntityScorer:
+    """Cosine of directions with each entity of a prompt, against what it must beat."""
+
+    def __init__(self, field: FeatureField, prompt: Any, find: Any, config: QueryConfig) -> None:
+        field.check_model(find)
+        compiled = prompt if hasattr(prompt, "entity_embeddings") else find.compile(prompt)
+        self.labels = [entity.label for entity in compiled.prompt.entities]
+        self.config = config
+        basis = field.channels["semantic"].basis
+        self._entities_Ek = compiled.entity_embeddings @ basis
+        words = [find.compile(word).entity_embeddings[0] for word in config.negatives]
+        self._words_Mk = np.stack(words) @ basis if words else np.zeros((0, basis.shape[1]))
+        # Two entities that mean the same (two mugs) do not exclude each other.
+        likeness = compiled.entity_embeddings @ compiled.entity_embeddings.T
+        self._rival_EE = (likeness < 0.9) & ~np.eye(len(likeness), dtype=bool)
+
+    @property
+    def queries(self) -> np.ndarray:
+        """(E + M, k): what cosines are needed of."""
+        return np.concatenate([self._entities_Ek, self._words_Mk]).astype(np.float32)
+
+    def margin(self, cosines: np.ndarray, entity: int) -> np.ndarray:
+        """(n,) float32: how far one entity's cosines (E + M, n) are above what they must beat."""
+        bar: Any = np.float32(self.config.bias)
+        rivals = [*np.flatnonzero(self._rival_EE[entity])]
+        rivals += range(len(self._rival_EE), len(cosines))
+        for rival in rivals:
+            bar = np.maximum(bar, cosines[rival])
+        return cosines[entity] - bar
+
+    def relevancy(self, margin: Any) -> Any:
+        """In [0, 1], float32, of margins."""
+        scaled = np.float32(self.config.temperature) * np.asarray(margin, np.float32)
+        return 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
+
+    def least_margin(self, relevancy: float) -> float:
+        """The margin from which the relevancy is at least this."""
+        share = min(max(relevancy, 1e-9), 1 - 1e-9)
+        return float(np.log(share / (1 - share)) / self.config.temperature)
+
+
+def relevancy(field: FeatureField, prompt: Any, find: Any, config: Any = None,
+              **overrides: Any) -> np.ndarray:  # fmt: skip
+    """(E, N) float32 in [0, 1]: each voxel's relevancy for each entity of the prompt.
+
+    Raises:
+        FieldError: `find` has another embedding space than the field.
+    """
+    scorer = EntityScorer(field, prompt, find, resolve_config(find, config, overrides))
+    cosines = field.directions.cosines(scorer.queries)
+    margins = [scorer.margin(cosines, e) for e in range(len(scorer.labels))]
+    return scorer.relevancy(np.stack(margins))
+
+
+def query(field: FeatureField, prompt: Any, find: Any, config: QueryConfig | None = None,
+          **overrides: Any) -> FieldHits:  # fmt: skip
+    """Where the things that the prompt speaks of are, best first.
+
+    Args:
+        prompt: `Prompt`, its text, or a `CompiledPrompt`. find: the model the field was made with.
+        config: `QueryConfig`; or its fields as keyword arguments.
+
+    Returns:
+        `FieldHits`; empty when nothing passes, with `best_score` saying how near it came.
+
+    Raises:
+        FieldError: `find` has another embedding space than the field. PromptError: as `compile`.
+    """
+    config = resolve_config(find, config, overrides)
+    scorer = EntityScorer(field, prompt, find, config)
+    cosines = field.directions.cosines(scorer.queries)
+    entities = [_entity_hits(field, scorer, cosines, e) for e in range(len(scorer.labels))]
+    return FieldHits(entities, field.frame)
+
+
+def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
+                 entity: int) -> FieldEntity:  # fmt: skip
+    config, label = scorer.config, scorer.labels[entity]
+    margin = scorer.margin(cosines, entity)
+    # Compared as margins: a sigmoid over all voxels costs more than their cosines.
+    seeds = np.flatnonzero(margin >= scorer.least_margin(config.threshold))
+    clusters = _clusters(field, seeds, config)
+    scored = sorted(((_score(field, scorer, rows, entity), rows) for rows in clusters),
+                    key=lambda item: -item[0])  # fmt: skip
+    hits: list[FieldHit] = []
+    taken = np.zeros(len(field), bool)
+    free = margin >= scorer.least_margin(min(config.refine_relevancy, config.threshold))
+    for score, rows in scored:
+        if score < config.threshold or len(hits) == config.max_hits or taken[rows].any():
+            continue
+        rows = _grown(field, rows, free, config)
+        taken[rows] = True
+        free[rows] = False
+        hits.append(_hit(field, label, entity, score, rows, scorer.relevancy(margin[rows])))
+    best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
+    return FieldEntity(label, entity, float(best), tuple(hits))
+
+
+def _clusters(field: FeatureField, rows: np.ndarray, config: QueryConfig) -> list[np.ndarray]:
+    """Connected voxel rows among `rows`, those of at least `min_points`."""
+    if not len(rows):
+        return []
+    count, labels = connected_components(field.ijk[rows], config.link_voxels)
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(rows[order], np.cumsum(np.bincount(labels, minlength=count))[:-1])
+    return [part for part in parts if len(part) >= config.min_points]
+
+
+def mean_direction(field: FeatureField, rows: np.ndarray) -> np.ndarray:
+    """(k,) float32 unit: mean of the rows' coefficients by the weight of what was seen."""
+    mean = field.weight[rows] @ field.channels["semantic"].coefficients[rows].astype(np.float32)
+    return mean / max(float(np.linalg.norm(mean)), 1e-12)
+
+
+def _score(field: FeatureField, scorer: EntityScorer, rows: np.ndarray, entity: int) -> float:
+    """Relevancy of a cluster's mean embedding: one stray voxel cannot make a hit."""
+    cosines = scorer.queries @ mean_direction(field, rows)
+    return float(scorer.relevancy(scorer.margin(cosines[:, None], entity))[0])
+
+
+def _near_miss(field: FeatureField, scorer: EntityScorer, margin: np.ndarray,
+               entity: int) -> float:  # fmt: skip
+    """Score of the `min_points` most relevant voxels, kept below the threshold: it is no hit."""
+    few = min(scorer.config.min_points, len(margin))
+    if not few:
+        return 0.0
+    rows = np.argpartition(margin, -few)[-few:]
+    return min(_score(field, scorer, rows, entity), np.nextafter(scorer.config.threshold, 0))
+
+
+def _grown(field: FeatureField, seeds: np.ndarray, free: np.ndarray,
+           config: QueryConfig) -> np.ndarray:  # fmt: skip
+    """The free voxels that touch `seeds` and look like them, within twice their extent."""
+    if config.refine_cosine >= 1:
+        return seeds
+    low, high = field.ijk[seeds].min(axis=0), field.ijk[seeds].max(axis=0)
+    margin = (high - low) // 2 + 2 * config.link_voxels
+    rows = _within(field.ijk, low - margin, high + margin)
+    rows = rows[free[rows]]
+    alike = field.directions.cosines(mean_direction(field, seeds)[None], rows)[0]
+    rows = rows[alike >= config.refine_cosine]
+    clusters = _clusters(field, rows, config)
+    touching = [np.isin(part, seeds, assume_unique=True).sum() for part in clusters]
+    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another thing
+        return seeds
+    return clusters[int(np.argmax(touching))]
+
+
+def _within(ijk: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Rows of the voxels in a box of coordinates, both ends included; axis by axis, on fewer rows."""
+    rows = np.flatnonzero((ijk[:, 0] >= low[0]) & (ijk[:, 0] <= high[0]))
+    for axis in (1, 2):
+        values = ijk[rows, axis]
+        rows = rows[(values >= low[axis]) & (values <= high[axis])]
+    return rows
+
+
+def _hit(field: FeatureField, label: str, entity: int, score: float, rows: np.ndarray,
+         relevancy_of_rows: np.ndarray) -> FieldHit:  # fmt: skip
+    points = field.points_world_m[rows]
+    T_world_object, extent_m = oriented_box(points, field.up_world)
+    embedding = field.channels["semantic"].basis @ mean_direction(field, rows)
+    return FieldHit(
+        label=label,
+        entity_index=entity,
+        score=score,
+        points_world_m=points,
+        relevancy=relevancy_of_rows,
+        centroid_world_m=points.mean(axis=0, dtype=np.float64),
+        T_world_object=T_world_object,
+        extent_m=extent_m,
+        embedding=(embedding / max(float(np.linalg.norm(embedding)), 1e-12)).astype(np.float32),
+        voxel_rows=rows,
+    )

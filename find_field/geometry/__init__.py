@@ -1,0 +1,1 @@
+"""Pinhole cameras and boxes, for the localizer and the field alike."""

@@ -1,0 +1,1 @@
+"""Folders of posed frames in; files and pictures out."""

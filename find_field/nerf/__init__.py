@@ -1,0 +1,1 @@
+"""The nerfstudio plug-in: nothing else imports nerfstudio."""

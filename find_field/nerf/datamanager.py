@@ -1,0 +1,154 @@
+"""Datamanager: nerfstudio's own, whose batches also carry feature coefficients and depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.datamanagers.base_datamanager import (
+    VanillaDataManager,
+    VanillaDataManagerConfig,
+)
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.data.utils.data_utils import get_depth_image_from_path
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import track
+
+from find_core.errors import FieldError
+from find_core.images import read_image
+from find_field.evaluation.models import load_model
+from find_field.nerf.feature_cache import FeatureCache, FeatureSet, build_set
+
+# Of the features' squared length, within a checkpoint's basis; below, they are another model's.
+_KEPT_ENERGY = 0.9
+
+
+class FindFieldDataset(InputDataset):
+    """Pictures, with depth where the data has it and feature maps where they were built."""
+
+    exclude_batch_keys_from_device: ClassVar[list[str]] = [
+        *InputDataset.exclude_batch_keys_from_device,
+        "depth_image",
+    ]
+    feature_set: FeatureSet | None = None
+
+    def get_metadata(self, data: dict) -> dict:
+        index, out = data["image_idx"], {}
+        if (filenames := self.metadata.get("depth_filenames")) is not None:
+            scale = self.metadata["depth_unit_scale_factor"]
+            height, width = data["image"].shape[:2]
+            out["depth_image"] = get_depth_image_from_path(
+                filepath=filenames[index], height=height, width=width,
+                scale_factor=scale * self._dataparser_outputs.dataparser_scale,
+            )  # fmt: skip
+        if self.feature_set is not None:
+            out["features"] = torch.from_numpy(np.array(self.feature_set.maps[index], np.float32))
+        return out
+
+    def picture(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, as the model encodes it.
+
+        Decoded as everywhere in this project: JPEG decoders differ by a bit here and there, and
+        the cache knows pictures by their pixels.
+        """
+        if self.scale_factor == 1.0:
+            return read_image(self._dataparser_outputs.image_filenames[index])
+        return np.ascontiguousarray(self.get_numpy_image(index)[..., :3])
+
+
+@dataclass
+class FindFieldDataManagerConfig(VanillaDataManagerConfig):
+    """A datamanager that also supplies embeddings."""
+
+    _target: type = field(default_factory=lambda: FindFieldDataManager)
+    """target class to instantiate"""
+    find: str = "find-tabletop"
+    """Model whose embeddings are learned: packaged name, directory, or "oracle" for ground truth."""
+    feature_rank: int = 48
+    """Coefficients per embedding."""
+    feature_cache: Path = Path("~/.cache/find_field")
+    """Where pictures' features are kept; safe to delete."""
+
+
+class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
+    """Adds `features` (R, k) to training batches and (h, w, k) to evaluation pictures."""
+
+    config: FindFieldDataManagerConfig
+    train_dataset: FindFieldDataset
+    eval_dataset: FindFieldDataset
+
+    def __init__(self, config: FindFieldDataManagerConfig, device: Any = "cpu", **kwargs: Any):
+        super().__init__(config, device, **kwargs)
+        data = Path(config.data or config.dataparser.data)
+        self.find = load_model(config.find, data, str(device).split(":")[0])
+        self._cache = FeatureCache(config.feature_cache, self.find)
+        self.features = self._build(None)
+        CONSOLE.print(
+            f"Features of {self.find.name}: {self._cache.computed} pictures encoded, "
+            f"{len(self.train_dataset)} for training, rank {self.features.basis.shape[1]}, "
+            f"cache {self._cache.nbytes / 2**20:.1f} MiB in {self._cache.folder}"
+        )
+        # The pipeline hands this on to the model.
+        self.train_dataset.metadata["find_basis"] = torch.from_numpy(self.features.basis)
+        self.train_dataset.metadata["find_mean"] = torch.from_numpy(self.features.mean)
+
+    def use_basis(self, basis: np.ndarray) -> None:
+        """Give coefficients of this basis (D, k), a checkpoint's, instead of the one fitted here.
+
+        A basis fitted again, on another machine or after the cache was deleted, may differ in signs
+        and order.
+
+        Raises:
+            FieldError: it is that of other features than these pictures have.
+        """
+        own = self.features
+        if np.array_equal(basis, own.basis):
+            return
+        kept = 0.0
+        if len(basis) == len(own.basis):
+            self.features = self._build(basis)
+            kept = _energy(self.features) / max(_energy(own), 1e-12)
+        if kept < _KEPT_ENERGY:
+            raise FieldError(
+                f"This run learned other features than {self.find.name} gives to these pictures "
+                f"(they share {100 * kept:.0f} % of them): name the model and the data it was "
+                "trained with, or train again."
+            )
+
+    def _build(self, basis: np.ndarray | None) -> FeatureSet:
+        """The training pictures' features; the evaluation pictures are given theirs."""
+        features = self._build_one(self.train_dataset, basis)
+        if self.eval_dataset is not None and len(self.eval_dataset):
+            self.eval_dataset.feature_set = self._build_one(self.eval_dataset, features.basis)
+        return features
+
+    def _build_one(self, dataset: FindFieldDataset, basis: np.ndarray | None) -> FeatureSet:
+        pictures = [lambda i=i: dataset.picture(i) for i in range(len(dataset))]
+        return build_set(
+            self._cache, pictures, self.config.feature_rank, basis,
+            progress=lambda items: track(items, "Encoding pictures", console=CONSOLE),
+        )  # fmt: skip
+
+    def next_train(self, step: int) -> tuple[RayBundle, dict]:
+        rays, batch = super().next_train(step)
+        batch["features"] = self._features_at(batch["indices"])
+        return rays, batch
+
+    def _features_at(self, indices: torch.Tensor) -> torch.Tensor:
+        """(R, k) float32 at (picture, row, column) indices (R, 3)."""
+        picture, row, column = indices.cpu().numpy().T
+        cameras = self.train_dataset.cameras
+        height = cameras.height[picture, 0].cpu().numpy()
+        width = cameras.width[picture, 0].cpu().numpy()
+        values = self.features.sample(picture, (column + 0.5) / width, (row + 0.5) / height)
+        return torch.from_numpy(values).to(self.device)
+
+
+def _energy(features: FeatureSet) -> float:
+    """Mean squared length of the coefficients; of sixteen pictures at most."""
+    some = features.maps[:: max(1, len(features.maps) // 16)].astype(np.float32)
+    return float(np.square(some).sum(axis=-1).mean())

@@ -1,0 +1,149 @@
+"""Pictures' semantic maps on disk: computed once per model and picture, read by memory mapping.
+
+    ROOT/<fingerprint>/<picture hash>.maps.npy      (Q, h, w) float16
+    ROOT/<fingerprint>/<picture hash>.vectors.npy   (Q, D) float32, written last: marks it complete
+    ROOT/<fingerprint>/set-<hash>.npy               (n, h, w, k) float16, a training set's maps
+    ROOT/<fingerprint>/set-<hash>.basis.npy         (D, k) float32
+
+A killed run goes on where it stopped; another model or another picture never meets its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from find_field.field.basis import fit_basis
+from find_field.field.storage import write_atomically
+
+
+class FeatureCache:
+    """Semantic maps of pictures by content.
+
+    Args:
+        root: folder of the cache, made if missing. find: the model.
+    """
+
+    def __init__(self, root: str | Path, find: Any) -> None:
+        self.find = find
+        self.folder = Path(root).expanduser() / str(find.fingerprint)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.computed = 0
+
+    def semantic_map(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """((Q, h, w) float16 memory-mapped, (Q, D) float32) of a (H, W, 3) uint8 RGB picture."""
+        key = image_key(image)
+        maps_path, vectors_path = (self.folder / f"{key}.{p}.npy" for p in ("maps", "vectors"))
+        if not vectors_path.is_file():
+            maps, vectors = self.find.encode(image).semantic_map()
+            _save(maps_path, maps.astype(np.float16))
+            _save(vectors_path, vectors.astype(np.float32))
+            self.computed += 1
+        return np.load(maps_path, mmap_mode="r"), np.load(vectors_path)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of this model's files on disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Coefficient maps of a set of pictures.
+
+    Attributes:
+        maps: (n, h, w, k) float16, memory-mapped; each covers its whole picture, whatever its size.
+        basis: (D, k) float32. mean: (k,) float32, over all maps.
+    """
+
+    maps: np.ndarray
+    basis: np.ndarray
+    mean: np.ndarray
+
+    def sample(self, picture: np.ndarray, x01: np.ndarray, y01: np.ndarray) -> np.ndarray:
+        """(m, k) float32, bilinear, at positions in [0, 1] across and down of pictures (m,)."""
+        _, h, w, _ = self.maps.shape
+        x = np.clip(x01 * w - 0.5, 0, w - 1)
+        y = np.clip(y01 * h - 0.5, 0, h - 1)
+        x0, y0 = np.minimum(x.astype(int), max(w - 2, 0)), np.minimum(y.astype(int), max(h - 2, 0))
+        x1, y1 = np.minimum(x0 + 1, w - 1), np.minimum(y0 + 1, h - 1)
+        fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
+        top = self.maps[picture, y0, x0] * (1 - fx) + self.maps[picture, y0, x1] * fx
+        bottom = self.maps[picture, y1, x0] * (1 - fx) + self.maps[picture, y1, x1] * fx
+        return (top * (1 - fy) + bottom * fy).astype(np.float32)
+
+
+def build_set(
+    cache: FeatureCache,
+    pictures: Sequence[Callable[[], np.ndarray]],
+    rank: int,
+    basis: np.ndarray | None = None,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> FeatureSet:
+    """Coefficient maps of pictures, in one basis fitted to all of them (or the one given).
+
+    Args:
+        pictures: functions that read one picture each, (H, W, 3) uint8 RGB.
+        progress: wraps the loop that may have to encode (e.g. rich.progress.track).
+    """
+    keys, parts = [], []
+    for read in progress(pictures):
+        image = read()
+        keys.append(image_key(image))
+        parts.append(cache.semantic_map(image))
+    digest = hashlib.sha256(("\n".join(keys) + f"\n{rank}").encode())
+    digest.update(b"" if basis is None else basis.tobytes())
+    path = cache.folder / f"set-{digest.hexdigest()[:24]}.npy"
+    basis_path = path.with_suffix(".basis.npy")
+    if not path.is_file() or not basis_path.is_file():
+        basis = _common_basis(parts, rank) if basis is None else basis
+        _save(basis_path, basis)
+        _save(path, _coefficient_maps(parts, basis))
+    maps = np.load(path, mmap_mode="r")
+    return FeatureSet(maps, np.load(basis_path), maps.mean(axis=(0, 1, 2), dtype=np.float32))
+
+
+def image_key(image: np.ndarray) -> str:
+    """Content hash of a picture, shape included."""
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _common_basis(parts: Sequence[tuple[np.ndarray, np.ndarray]], rank: int) -> np.ndarray:
+    rows = []
+    for maps, vectors in parts:
+        area = maps.reshape(len(maps), -1).mean(axis=1, dtype=np.float32)
+        rows.append(vectors * np.sqrt(area + 1e-4)[:, None])
+    return fit_basis(np.concatenate(rows), rank)
+
+
+def _coefficient_maps(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], basis: np.ndarray
+) -> np.ndarray:
+    """(n, h, w, k) float16; maps of other sizes are resized to the first one's."""
+    h, w = parts[0][0].shape[1:]
+    out = np.empty((len(parts), h, w, basis.shape[1]), np.float16)
+    for i, (maps, vectors) in enumerate(parts):
+        q, own_h, own_w = maps.shape
+        flat = maps.reshape(q, -1).astype(np.float32).T @ (vectors @ basis)
+        full = flat.reshape(own_h, own_w, -1)
+        if (own_h, own_w) != (h, w):
+            full = cv2.resize(full, (w, h), interpolation=cv2.INTER_AREA)
+        out[i] = full
+    return out
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    write_atomically(path, lambda temporary: _write(temporary, array))
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)

@@ -1,0 +1,153 @@
+"""From masks and depth to points, boxes and clouds.
+
+Camera frames are optical (REP-103: x right, y down, z forward); lengths are metres; matrices named
+`T_a_b` map points of b into a: p_a = T_a_b @ p_b.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from find_ros.messages.images import MessageError
+
+# x y z in metres, the score in [0, 1], and the entity's number (1 = the prompt's first entity, as
+# in the label image).
+POINT_DTYPE = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("score", "<f4"), ("label", "<u4")]
+)
+# Share of an object's points that may lie outside its box on each side: depth at silhouettes
+# belongs half to the background.
+TRIM = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Intrinsics:
+    """Attributes: K: (3, 3) float64 pixels. distortion: (N,) for plumb_bob and the like, or None
+    when the image is rectified. height, width: of the image it belongs to, pixels."""
+
+    K: np.ndarray
+    distortion: np.ndarray | None
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Box3D:
+    """Attributes: center_m (3,), extent_m (3,) full lengths, along the axes of the frame the
+    points were given in; position_m (3,): median of the points."""
+
+    center_m: np.ndarray
+    extent_m: np.ndarray
+    position_m: np.ndarray
+
+
+def intrinsics_from_info(info: Any, *, rectified: bool = True) -> Intrinsics:
+    """Read sensor_msgs/CameraInfo.
+
+    Args:
+        rectified: the image is rectified (or has no distortion to speak of): use P where it is
+            set. False: use K and D of the raw image.
+
+    Raises:
+        MessageError: not calibrated, or numbers no camera has.
+    """
+    P = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
+    K = np.asarray(info.k, np.float64).reshape(3, 3)
+    if rectified and P[0, 0] > 0:
+        K = P
+    fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
+    if not (np.isfinite(K).all() and fx > 0 and fy > 0 and K[2, 2] == 1):
+        raise MessageError(
+            "bad_camera_info",
+            f"camera_info is not calibrated (fx {fx:g}, fy {fy:g}): calibrate the camera first.",
+        )
+    if not (0 <= cx <= info.width and 0 <= cy <= info.height):
+        raise MessageError(
+            "bad_camera_info",
+            f"camera_info has its principal point ({cx:g}, {cy:g}) outside the image of "
+            f"{info.width}x{info.height} pixels: was it made for another resolution?",
+        )
+    distortion = None if rectified or not any(info.d) else np.asarray(info.d, np.float64)
+    return Intrinsics(K, distortion, int(info.height), int(info.width))
+
+
+def backproject(
+    mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, max_points: int = 0
+) -> np.ndarray:
+    """Points of a mask in the camera's optical frame.
+
+    Args:
+        mask: (H, W) bool. depth_m: (H, W) float32 z-depth, 0 invalid.
+        max_points: when positive, every n-th pixel only, so that there are no more than this.
+
+    Returns:
+        (N, 3) float32 metres.
+    """
+    rows, cols = np.nonzero(mask & (depth_m > 0))
+    if max_points and len(rows) > max_points:
+        keep = np.linspace(0, len(rows) - 1, max_points).astype(int)
+        rows, cols = rows[keep], cols[keep]
+    z = depth_m[rows, cols].astype(np.float64)
+    K = intrinsics.K
+    if intrinsics.distortion is None:
+        x, y = (cols - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1]
+    elif not len(rows):
+        x = y = z
+    else:
+        pixels = np.stack([cols, rows], axis=1).astype(np.float64)[:, None]
+        x, y = cv2.undistortPoints(pixels, K, intrinsics.distortion)[:, 0].T
+    return np.stack([x * z, y * z, z], axis=1).astype(np.float32)
+
+
+def transform_points(T_a_b: np.ndarray, points_b_m: np.ndarray) -> np.ndarray:
+    """(N, 3) float32 points of frame b, in frame a."""
+    return (points_b_m @ T_a_b[:3, :3].T + T_a_b[:3, 3]).astype(np.float32)
+
+
+def box_of_points(points_m: np.ndarray) -> Box3D:
+    """Box along the frame's axes around (N >= 1, 3) points, the outermost `TRIM` on each side off."""
+    low, middle, high = np.quantile(points_m.astype(np.float64), [TRIM, 0.5, 1 - TRIM], axis=0)
+    return Box3D((low + high) / 2, high - low, middle)
+
+
+def cloud_from_points(points: np.ndarray, header: Any) -> Any:
+    """(N,) `POINT_DTYPE` -> sensor_msgs/PointCloud2 with fields x, y, z, score, label."""
+    from sensor_msgs.msg import PointCloud2, PointField
+
+    kinds = {"f4": PointField.FLOAT32, "u4": PointField.UINT32}
+    msg = PointCloud2(header=header, height=1, width=len(points), is_dense=True)
+    fields: Any = POINT_DTYPE.fields
+    msg.fields = [
+        PointField(name=name, offset=offset, datatype=kinds[dtype.str[1:]], count=1)
+        for name, (dtype, offset) in fields.items()
+    ]
+    msg.point_step, msg.row_step = POINT_DTYPE.itemsize, POINT_DTYPE.itemsize * len(points)
+    msg.data = array("B", np.ascontiguousarray(points, POINT_DTYPE).tobytes())
+    return msg
+
+
+def label_points(points_m: np.ndarray, label: int, score: float) -> np.ndarray:
+    """(N, 3) points -> (N,) `POINT_DTYPE`, all of one entity."""
+    out = np.empty(len(points_m), POINT_DTYPE)
+    out["x"], out["y"], out["z"] = points_m.T
+    out["score"], out["label"] = score, label
+    return out
+
+
+def pose_to_matrix(translation: Any, rotation: Any) -> np.ndarray:
+    """ROS Point or Vector3 and Quaternion -> (4, 4) float64."""
+    T = np.eye(4)
+    T[:3, :3] = Rotation.from_quat([rotation.x, rotation.y, rotation.z, rotation.w]).as_matrix()
+    T[:3, 3] = translation.x, translation.y, translation.z
+    return T
+
+
+def matrix_to_quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
+    """(3, 3) rotation -> (x, y, z, w)."""
+    return tuple(float(v) for v in Rotation.from_matrix(R).as_quat())  # type: ignore[return-value]

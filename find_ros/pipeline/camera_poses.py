@@ -1,0 +1,142 @@
+"""Where the camera was when the image was taken: from tf, or from a pose topic.
+
+tf needs tf2_ros, which comes with a ROS installation but not as a wheel. The pose topic
+(`camera_pose`, geometry_msgs/PoseStamped: the camera's optical frame in `header.frame_id`) serves
+machines without it, and robots whose visual odometry publishes poses rather than tf.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import deque
+from typing import Any, Protocol
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+from scipy.spatial.transform import Rotation, Slerp
+
+from find_ros.messages.geometry import pose_to_matrix
+from find_ros.messages.images import stamp_to_ns
+from find_ros.support.qos import COMMAND
+
+try:
+    import tf2_ros
+
+    TF_AVAILABLE = True
+except ImportError:
+    TF_AVAILABLE = False
+
+TF_MISSING = (
+    "tf2_ros is not installed, so /tf cannot be read: publish the camera's pose on camera_pose "
+    "(geometry_msgs/PoseStamped) and set pose_source to topic, or install tf2_ros"
+)
+MAX_POSES = 400
+# Between two poses further apart than this nothing is interpolated.
+MAX_GAP_NS = 200_000_000
+
+
+class PoseError(Exception):
+    """No transform. Attributes: cause: the name under which it is counted."""
+
+    def __init__(self, cause: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.cause = cause
+
+
+class PoseSource(Protocol):
+    def lookup(self, target: str, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        """(4, 4) T_target_camera at `stamp_ns`; raises PoseError."""
+        ...
+
+    def destroy(self) -> None: ...
+
+
+class TfPoses:
+    """Transforms from /tf and /tf_static.
+
+    Args:
+        wait_s: how long a lookup may wait for a transform that is on its way.
+    """
+
+    def __init__(self, node: Node, wait_s: float) -> None:
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+        self._wait = Duration(seconds=wait_s)
+
+    def lookup(self, target: str, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        try:
+            time = Time(nanoseconds=stamp_ns, clock_type=rclpy_ros_time())
+            found = self._buffer.lookup_transform(target, camera_frame, time, self._wait)
+        except tf2_ros.TransformException as error:
+            raise PoseError(
+                "no_transform", f"No transform {target} <- {camera_frame}: {error}."
+            ) from None
+        return pose_to_matrix(found.transform.translation, found.transform.rotation)
+
+    def destroy(self) -> None:
+        self._listener.unregister()
+
+
+class TopicPoses:
+    """Poses of one camera from a topic, interpolated to the image's stamp."""
+
+    def __init__(self, node: Node, topic: str) -> None:
+        self._node, self._lock = node, threading.Lock()
+        self._poses: deque[tuple[int, str, np.ndarray]] = deque(maxlen=MAX_POSES)
+        self._subscription = node.create_subscription(PoseStamped, topic, self.add, COMMAND)
+
+    def add(self, msg: Any) -> None:
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        T = pose_to_matrix(msg.pose.position, msg.pose.orientation)
+        with self._lock:
+            if self._poses and stamp_ns < self._poses[-1][0]:
+                self._poses.clear()  # time ran backwards: another recording
+            self._poses.append((stamp_ns, msg.header.frame_id, T))
+
+    def lookup(self, target: str, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        with self._lock:
+            poses = [(ns, T) for ns, frame, T in self._poses if frame == target]
+            frames = sorted({frame for _, frame, _ in self._poses})
+        topic = self._subscription.topic_name
+        if not poses:
+            seen = f"it speaks of {', '.join(frames)}" if frames else "nothing came in"
+            raise PoseError("no_transform", f"No pose in {target!r} on {topic} ({seen}).")
+        return interpolate(poses, stamp_ns)
+
+    def destroy(self) -> None:
+        self._node.destroy_subscription(self._subscription)
+
+
+def interpolate(poses: list[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarray:
+    """(4, 4) pose at `stamp_ns` between the neighbours of a list sorted by time.
+
+    Raises:
+        PoseError: outside the list, or in a gap longer than `MAX_GAP_NS`.
+    """
+    after = bisect_left(poses, stamp_ns, key=lambda pose: pose[0])
+    if after < len(poses) and poses[after][0] == stamp_ns:
+        return poses[after][1]
+    if after in (0, len(poses)):
+        nearest = poses[0 if after == 0 else -1][0]
+        away_s = (stamp_ns - nearest) * 1e-9
+        raise PoseError(
+            "no_transform", f"The image is {away_s:+.3f} s from the nearest pose known."
+        )
+    (start_ns, A), (end_ns, B) = poses[after - 1], poses[after]
+    if end_ns - start_ns > MAX_GAP_NS:
+        raise PoseError("no_transform", "The image falls into a gap of the camera's poses.")
+    share = (stamp_ns - start_ns) / (end_ns - start_ns)
+    T = np.eye(4)
+    T[:3, 3] = (1 - share) * A[:3, 3] + share * B[:3, 3]
+    T[:3, :3] = Slerp([0, 1], Rotation.from_matrix([A[:3, :3], B[:3, :3]]))(share).as_matrix()
+    return T
+
+
+def rclpy_ros_time() -> Any:
+    from rclpy.clock_type import ClockType
+
+    return ClockType.ROS_TIME

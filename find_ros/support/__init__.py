@@ -1,0 +1,1 @@
+"""What every node needs: parameters, QoS, diagnostics, start and end."""

@@ -1,0 +1,125 @@
+"""Masks taken apart, and put together again only where that is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from find_core.mask_components import part_at, parts_of, single_things
+from find_core.results import Instance, box_of_mask
+
+
+def thing(*boxes, score=0.9, size=(80, 120)):
+    """An instance whose mask is the union of rectangles (x, y, w, h)."""
+    mask = np.zeros(size, bool)
+    for x, y, w, h in boxes:
+        mask[y : y + h, x : x + w] = True
+    return Instance(score, mask, box_of_mask(mask), np.eye(4)[0])
+
+
+def boxes(instances):
+    return sorted(tuple(int(v) for v in i.box_xyxy) for i in instances)
+
+
+def test_smoke_two_look_alikes_in_one_mask():
+    both = thing((10, 10, 20, 20), (60, 30, 20, 24))
+    parts = parts_of(both)
+    assert boxes(parts) == [(10, 10, 30, 30), (60, 30, 80, 54)]
+    assert [p.mask.sum() for p in parts] == [480, 400], "largest first"
+    assert all(p.score == both.score for p in parts)
+
+
+def test_a_mark_chooses_the_parts_that_it_touches():
+    left, right, far = (5, 10, 20, 20), (50, 10, 20, 20), (95, 10, 20, 20)
+    three = thing(left, right, far).mask
+
+    def at(*marks):
+        return part_at(three, thing(*marks).mask)
+
+    assert (at((55, 15, 1, 1)) == thing(right).mask).all()
+    assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == thing(left, far).mask).all(), "two strokes"
+    assert (at((0, 60, 3, 3)) == three).all(), "beside it: nothing is chosen, nothing lost"
+    assert (part_at(thing(left).mask, thing(far).mask) == thing(left).mask).all()
+    empty = thing().mask
+    assert not part_at(empty, thing(left).mask).any()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(10, 10, 20, 20)],
+        [(10, 10, 20, 20), (34, 10, 20, 20)],  # one thing behind a narrow pole
+        [(10, 24, 24, 40), (12, 4, 20, 16)],  # a bottle and its cap
+    ],
+)
+def test_what_stays_whole(parts):
+    whole = thing(*parts)
+    assert parts_of(whole) == [whole]
+
+
+@pytest.mark.parametrize(
+    "proposals, expected",
+    [
+        ([[(10, 10, 20, 20)], [(34, 10, 20, 20)]], 2),  # look-alikes side by side
+        ([[(10, 10, 44, 20)]], 1),  # one proposal has both
+        ([[(10, 10, 20, 20)]], 1),  # only one part has its own
+        ([[(10, 10, 20, 20)], [(0, 10, 120, 20)]], 1),  # the other one's is mostly something else
+        ([], 1),
+    ],
+)
+def test_near_parts_are_two_where_each_has_a_proposal_of_its_own(proposals, expected):
+    whole = thing((10, 10, 20, 20), (34, 10, 20, 20))
+    objects = np.zeros((len(proposals), *whole.mask.shape), bool)
+    for mask, rows in zip(objects, proposals):
+        mask |= thing(*rows).mask
+    assert len(parts_of(whole, lambda: objects)) == expected
+    assert len(single_things([whole], lambda: objects)) == expected
+
+
+def test_proposals_are_only_asked_for_where_parts_lie_near():
+    def never():
+        raise AssertionError("asked")
+
+    assert len(parts_of(thing((10, 10, 20, 20)), never)) == 1
+    assert len(parts_of(thing((10, 10, 20, 20), (90, 10, 20, 20)), never)) == 2
+
+
+def test_crumbs_are_dropped():
+    parts = parts_of(thing((10, 10, 20, 20), (60, 30, 5, 5)))
+    assert boxes(parts) == [(10, 10, 30, 30)]
+
+
+def test_three_in_a_row_two_of_them_near():
+    parts = parts_of(thing((0, 0, 20, 20), (23, 0, 20, 20), (80, 0, 20, 20)))
+    assert boxes(parts) == [(0, 0, 43, 20), (80, 0, 100, 20)]
+
+
+def test_what_two_masks_share_stands_once():
+    both, one = thing((10, 10, 20, 20), (60, 30, 20, 20)), thing((60, 30, 20, 19), score=0.95)
+    kept = single_things([both, one])
+    assert boxes(kept) == [(10, 10, 30, 30), (60, 30, 80, 49)] and kept[0].score == 0.95
+
+
+def test_neighbours_that_overlap_a_little_are_both_kept():
+    assert len(single_things([thing((10, 10, 30, 20)), thing((35, 10, 30, 20))])) == 2
+
+
+def test_empty():
+    assert single_things([]) == [] and len(parts_of(thing())) == 1
+
+
+rectangles = st.tuples(
+    st.integers(0, 100), st.integers(0, 60), st.integers(2, 30), st.integers(2, 30)
+)
+
+
+@given(st.lists(rectangles, min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_feature_parts_are_disjoint_and_inside(shapes):
+    whole = thing(*shapes)
+    parts = parts_of(whole)
+    total = np.sum([p.mask for p in parts], axis=0)
+    assert total.max() == 1 and not (total.astype(bool) & ~whole.mask).any()
+    assert boxes(single_things(parts)) == boxes(parts)

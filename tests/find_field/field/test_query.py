@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from jsonschema import validate
+
+import find_field as ff
+from find_core import Prompt, Reference
+from find_core.errors import FieldError, PromptError
+from find_field.evaluation.toy_world import Thing, World
+from find_field.field.hits import JSON_VERSION
+from find_field.field.quantized import Directions
+from find_field.geometry.boxes import box_iou
+from find_field.schemas import answer_schema
+
+
+def test_every_thing_is_found_where_it_is(world, room, oracle):
+    for thing in world.things:
+        hits = room.query(thing.name, oracle)
+        best = hits[0]
+        assert len(hits) == 1 and best.label == thing.name and best.score > 0.9
+        assert np.linalg.norm(best.centroid_world_m - thing.centre_m) < 0.02
+        assert np.linalg.norm(best.T_world_object[:3, 3] - thing.centre_m) < 0.01
+        truth = thing.T_world_object, np.asarray(thing.size_m)
+        # A ball has no yaw, and its lower half is hidden: its box is only roughly right.
+        iou = box_iou((best.T_world_object, best.extent_m), truth)
+        assert iou > (0.5 if thing.ball else 0.75)
+
+
+def test_hit_contract(room, oracle):
+    hit = room.query("red box", oracle)[0]
+    n = len(hit.points_world_m)
+    assert hit.points_world_m.shape == (n, 3) and hit.relevancy.shape == (n,)
+    np.testing.assert_array_equal(room.points_world_m[hit.voxel_rows], hit.points_world_m)
+    np.testing.assert_allclose(hit.centroid_world_m, hit.points_world_m.mean(0), atol=1e-5)
+    R = hit.T_world_object[:3, :3]
+    np.testing.assert_allclose(R.T @ R, np.eye(3), atol=1e-9)
+    assert np.linalg.det(R) == pytest.approx(1) and R[2, 2] == pytest.approx(1)
+    assert hit.extent_m[0] >= hit.extent_m[1] - 1e-3
+    np.testing.assert_allclose(hit.embedding @ oracle.vector("red box"), 1, atol=0.05)
+
+
+def test_several_entities_keep_their_order_and_hits_are_sorted(room, oracle):
+    hits = room.query("the <green ball> next to the <white box>", oracle)
+    assert [e.label for e in hits.entities] == ["green ball", "white box"]
+    assert sorted(h.entity_index for h in hits) == [0, 1]
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    for entity in hits.entities:
+        assert entity.found and entity.hits[0].label == entity.label
+
+
+def test_reference_prompt(world, frames, room, oracle):
+    _, _, labels = world.render(frames[0].K, frames[0].T_world_camera, frames[0].rgb.shape[:2])
+    thing = Reference(frames[0].rgb, mask=labels == 4)  # things[2]
+    hits = room.query(Prompt.parse("the <red box> left of <this>", this=thing), oracle)
+    assert hits.entities[1].label == "this"
+    found = hits.entities[1].hits[0].centroid_world_m
+    assert np.linalg.norm(found - world.things[2].centre_m) < 0.02
+
+
+def test_not_here_is_an_answer(room, oracle):
+    hits = room.query("the <violin> on the <red box>", oracle)
+    assert not hits.entities[0].found and hits.entities[1].found
+    alone = room.query("violin", oracle)
+    assert alone == [] and 0 <= alone.best_score < 0.5
+    assert alone.best_score == alone.entities[0].best_score
+
+
+def test_instances_are_separated_in_space():
+    ball = dict(size_m=(0.08,) * 3, ball=True)
+    world = World([Thing("ball", (x, 0, 0.04), **ball) for x in (-0.2, 0, 0.2)])
+    oracle = world.oracle()
+    field = ff.lift(world.frames(8, oracle=oracle), oracle)
+    hits = field.query("ball", oracle)
+    assert sorted(round(h.centroid_world_m[0], 1) for h in hits) == [-0.2, 0.0, 0.2]
+    assert len(field.query("ball", oracle, max_hits=2)) == 2
+
+
+def test_rivals_and_negatives_take_what_is_theirs(room, oracle):
+    """Against a rival that fits better, relevancy falls below a half everywhere."""
+    alone = room.relevancy("red box", oracle)[0]
+    against = room.relevancy("red box", oracle, negatives=("red box",))[0]
+    assert alone.max() > 0.9 and against.max() <= 0.5
+    both = room.relevancy("<red box> and <red box>", oracle)  # twins do not exclude each other
+    np.testing.assert_allclose(both[1], alone, atol=1e-6)
+
+
+def test_refinement_grows_a_part_to_the_whole(room, oracle):
+    part = room.query("red box", oracle, threshold=0.999, refine_cosine=1.0)
+    whole = room.query("red box", oracle, threshold=0.999)
+    assert len(whole[0].points_world_m) > len(part[0].points_world_m)
+
+
+def test_exception_other_embedding_space(room, oracle):
+    class Other:
+        name, fingerprint, compile = "other", "elsewhere", oracle.compile
+
+    with pytest.raises(FieldError, match=r"'oracle'.*'other'.*lift the frames again"):
+        room.query("red box", Other())
+    with pytest.raises(FieldError, match="QueryConfig"):
+        room.query("red box", oracle, treshold=0.1)
+    with pytest.raises(PromptError):
+        room.query("<red box", oracle)
+
+
+def test_json_fits_its_schema(room, oracle):
+    for prompt in ("the <red box> near the <violin>", "violin"):
+        answer = json.loads(json.dumps(room.query(prompt, oracle).to_json()))
+        validate(answer, answer_schema())
+        assert answer["version"] == JSON_VERSION and answer["frame"] == "map"
+
+
+def test_hit_as_trimesh(room, oracle):
+    hit = room.query("red box", oracle)[0]
+    box = hit.to_trimesh()
+    np.testing.assert_allclose(box.volume, hit.extent_m.prod(), rtol=1e-6)
+    np.testing.assert_allclose(box.centroid, hit.T_world_object[:3, 3], atol=1e-9)
+    assert len(hit.to_trimesh("points").vertices) == len(hit.points_world_m)
+
+
+def test_open3d_missing_is_told(room, oracle, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "open3d", None)
+    with pytest.raises(FieldError, match="pip install open3d"):
+        room.query("red box", oracle)[0].to_open3d()
+
+
+@pytest.mark.parametrize("n, k", [(0, 8), (5, 8), (9000, 48)])
+def test_directions_agree_with_float_cosines(n, k):
+    rng = np.random.default_rng(0)
+    vectors = (rng.standard_normal((n, k)) * rng.lognormal(0, 2, (n, 1))).astype(np.float16)
+    vectors[:1] = 0
+    queries = rng.standard_normal((3, k)).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    table = Directions(vectors)
+    exact = vectors.astype(np.float64)
+    exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(table.cosines(queries), queries @ exact.T, atol=5e-3)
+    rows = np.arange(n)[::3]
+    np.testing.assert_array_equal(table.cosines(queries, rows), table.cosines(queries)[:, rows])
+
+
+def test_one_voxel_field_and_empty_crop(room, oracle):
+    assert room.crop(np.zeros(len(room), bool)).query("red box", oracle) == []
+    assert room.crop(np.arange(1)).query("red box", oracle) == []

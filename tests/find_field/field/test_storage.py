@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+
+import find_field as ff
+from find_core.errors import FieldError
+from find_field.field.storage import write_atomically
+
+
+def assert_same(a, b):
+    for name in ("ijk", "points_world_m", "colors", "weight", "count"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert a.provenance == b.provenance and a.voxel_size_m == b.voxel_size_m
+    for name, channel in a.channels.items():
+        for part in ("basis", "coefficients", "variance"):
+            np.testing.assert_array_equal(getattr(channel, part), getattr(b.channels[name], part))
+
+
+@pytest.fixture
+def saved(room, tmp_path):
+    return room.save(tmp_path / "room.field")
+
+
+def test_round_trip(room, saved, oracle):
+    loaded = ff.load(saved)
+    assert_same(room, loaded)
+    want, got = room.query("red box", oracle)[0], loaded.query("red box", oracle)[0]
+    np.testing.assert_array_equal(want.centroid_world_m, got.centroid_world_m)
+
+
+def test_layout_can_be_read_without_the_library(room, saved):
+    """The documented layout, by hand: header length, JSON, raw arrays."""
+    raw = saved.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8 : 8 + length])
+    assert header["__metadata__"]["format"] == "find-field"
+    entry = header["semantic.coefficients"]
+    start, end = entry["data_offsets"]
+    array = np.frombuffer(raw[8 + length :][start:end], np.float16).reshape(entry["shape"])
+    np.testing.assert_array_equal(array, room.channels["semantic"].coefficients)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_truncated(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(FieldError, match=r"truncated|damaged"):
+        ff.load(saved)
+
+
+def test_foreign_newer_missing_and_incomplete(room, saved, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    arrays = load_file(saved)
+    info = json.dumps({"voxel_size_m": 0.01, "provenance": {}})
+    other = tmp_path / "other.field"
+    cases = [
+        ({"a": np.ones(2)}, None, "no field"),
+        (arrays, {"format": "find-field", "version": "99", "info": info}, "newer"),
+        (arrays, {"format": "find-field", "version": "1", "info": "{"}, "damaged header"),
+        (arrays, {"format": "find-field", "version": "1", "info": "{}"}, "voxel_size_m"),
+        ({k: v for k, v in arrays.items() if k != "ijk"},
+         {"format": "find-field", "version": "1", "info": info}, "ijk"),
+        (arrays | {"weight": arrays["weight"][:-1]},
+         {"format": "find-field", "version": "1", "info": info}, "rows"),
+    ]  # fmt: skip
+    for tensors, metadata, says in cases:
+        save_file(tensors, other, metadata)
+        with pytest.raises(FieldError, match=says):
+            ff.load(other)
+    with pytest.raises(FieldError, match="No field at"):
+        ff.load(tmp_path / "nowhere.field")
+    (tmp_path / "picture.field").write_bytes(b"\x89PNG\r\n\x1a\n" * 99)
+    with pytest.raises(FieldError, match="not a field"):
+        ff.load(tmp_path / "picture.field")
+
+
+def test_a_failed_save_leaves_the_old_file(room, saved, tmp_path):
+    before = saved.read_bytes()
+
+    def fail(path):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(FieldError, match="disk full"):
+        write_atomically(saved, fail)
+    assert saved.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["room.field"]
+    with pytest.raises(FieldError, match="cannot be written"):
+        room.save(saved / "room.field")  # below a file
+
+
+def test_saving_makes_missing_folders(room, tmp_path):
+    """Minutes of lifting are not lost to a folder that nobody made."""
+    assert_same(room, ff.load(room.save(tmp_path / "new" / "folder" / "room.field")))
+
+
+def test_embeddings_at(world, room, oracle):
+    thing = world.things[1]  # a ball: its top is seen from everywhere
+    top = np.array(thing.centre_m) + [0, 0, thing.size_m[2] / 2]
+    got = room.embeddings_at(np.stack([top, top + [0, 0, 1], [np.nan] * 3]))
+    assert got.shape == (3, 64) and got.dtype == np.float32
+    assert got[0] @ oracle.vector(thing.name) / np.linalg.norm(got[0]) > 0.98
+    assert np.isnan(got[1:]).all()
+    assert np.isfinite(room.embeddings_at(top + [0, 0, 1], max_distance_m=2)).all()
+    with pytest.raises(FieldError, match="pixel=True"):
+        room.embeddings_at(top, kind="pixel")
+    with pytest.raises(FieldError, match="world metres"):
+        room.embeddings_at(np.zeros((2, 2)))
+
+
+def test_memory_per_voxel_is_what_it_says(room, oracle):
+    room.query("red box", oracle)
+    told = room.bytes_per_voxel()
+    channel = room.channels["semantic"]
+    stored = sum(
+        a.nbytes for a in (channel.coefficients, channel.variance, room.weight, room.count)
+    )
+    assert told["semantic"] == stored / len(room)
+    assert told["semantic"] + told["search index"] <= 160

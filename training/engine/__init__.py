@@ -1,0 +1,1 @@
+"""Running a training: optimiser, checkpoints, processes, curves."""

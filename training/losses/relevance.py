@@ -1,0 +1,120 @@
+"""Is it there at all? Absolute scores for entities, beside the relative ones of the paper.
+
+The paper's losses only rank proposals within a picture that does hold the entity. A robot must
+also know that it is *not* there. Entity embeddings do not depend on the target picture
+(find-spec 2.7), so each is scored against every picture of the batch, wherever the truth is known.
+score = sigmoid(scale * (cos - bias)); scale and bias are learned and become the calibration.
+
+Dimension letters: T entities of the batch, B pictures, Q proposals, M instances, H width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from find_core.model.attention_table import Var
+from training.data.batches import Batch
+from training.data.queries.config import EntityAsk
+from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
+from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
+
+
+class Presence(nn.Module):
+    """Scale and bias of the relevance score."""
+
+    def __init__(self, scale: float, bias: float) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+
+    def forward(self, cosine: Tensor) -> Tensor:
+        return self.log_scale.exp() * (cosine - self.bias)
+
+
+def presence_losses(
+    presence: Presence, batch: Batch, facts: Facts, semantic: dict[Var, Tensor],
+    matched: dict[str, Tensor], scale: Tensor,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """(presence, alignment) of the final prediction."""
+    where = [(b, n) for b, ask in enumerate(batch.asks) for n in range(len(ask.entities))]
+    if not where or Var.INTERLEAVE not in semantic:
+        zero = semantic[Var.OBJECT].sum() * 0.0
+        return zero, zero
+    owner = torch.tensor([b for b, _ in where], device=scale.device)
+    slot = torch.tensor([n for _, n in where], device=scale.device)
+    entities = semantic[Var.INTERLEAVE][-1][owner, slot]  # (T, H)
+    own = cosine_logits(entities[:, None], semantic[Var.ENTITY][-1][owner])[:, 0]  # (T, Q)
+    conditioned = _conditioned(presence, batch, where, own, matched["interleave"][-1])
+    truth_TBM = truth_table(batch, where, facts).to(scale.device)
+    objects = semantic[Var.OBJECT][-1]
+    cosine_TBQ = cosine_logits(entities, objects.flatten(0, 1)).unflatten(1, objects.shape[:2])
+    truth_TBQ = spread_truth(truth_TBM, matched["panoptic"][-1], objects.shape[1])
+    seen = image_truth(truth_TBM, batch).to(scale.device)
+    generic = presence_bce(presence(cosine_TBQ.amax(2)), seen)
+    generic = generic + presence_bce(presence(cosine_TBQ), truth_TBQ)
+    alignment = multi_positive_nce(scale * cosine_TBQ.flatten(1), truth_TBQ.flatten(1))
+    return conditioned + generic, alignment
+
+
+def _conditioned(
+    presence: Presence,
+    batch: Batch,
+    where: list[tuple[int, int]],
+    own_TQ: Tensor,
+    matched_BM: Tensor,
+) -> Tensor:
+    """Entity proposals of the own picture: the best one, and each one."""
+    there = torch.tensor([bool(batch.asks[b].entities[n].targets) for b, n in where])
+    best = presence_bce(presence(own_TQ.amax(1)), there.long().to(own_TQ.device))
+    each = torch.full(own_TQ.shape, FALSE, device=own_TQ.device)
+    slots: dict[tuple[int, int], list[int]] = {}
+    for b, ask in enumerate(batch.asks):
+        pairs = [(n, m) for n, e in enumerate(ask.entities) for m in e.targets]
+        for k, (n, _) in enumerate(pairs):
+            slots.setdefault((b, n), []).append(int(matched_BM[b, k]))
+    for t, key in enumerate(where):
+        for q in slots.get(key, ()):
+            if q >= 0:
+                each[t, q] = TRUE
+    return best + presence_bce(presence(own_TQ), each)
+
+
+def truth_table(batch: Batch, where: list[tuple[int, int]], facts: Facts) -> Tensor:
+    """(T, B, M) long: is each entity true of each visible instance of each picture (-1 unknown)."""
+    return truths([batch.asks[b].entities[n] for b, n in where], batch, facts)
+
+
+def truths(entities: Sequence[EntityAsk], batch: Batch, facts: Facts) -> Tensor:
+    """`truth_table` of any entities."""
+    table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
+    rows = [picture.instances for picture in batch.pictures]
+    for t, entity in enumerate(entities):
+        for o, instances in enumerate(rows):
+            for m, instance in enumerate(instances):
+                table[t, o, m] = entity.truth(instance, facts)
+    return table
+
+
+def spread_truth(truth_TBM: Tensor, matched_BM: Tensor, proposals: int) -> Tensor:
+    """(T, B, Q): matched proposals inherit their instance's truth.
+
+    Unmatched ones may be near copies of a true instance: they count as false only where the
+    picture holds nothing that is, or may be, true.
+    """
+    nothing = (truth_TBM <= FALSE).all(2) & ~((truth_TBM == UNKNOWN) & (matched_BM >= 0)).any(2)
+    spread = torch.where(nothing, FALSE, UNKNOWN)[..., None].repeat(1, 1, proposals)
+    image, mask = torch.nonzero(matched_BM >= 0, as_tuple=True)
+    spread[:, image, matched_BM[image, mask]] = truth_TBM[:, image, mask]
+    return spread
+
+
+def image_truth(truth_TBM: Tensor, batch: Batch) -> Tensor:
+    """(T, B): true if any instance is; false if all are known false and all is labelled."""
+    valid = batch.valid.to(truth_TBM.device)
+    exhaustive = torch.tensor([p.record.exhaustive for p in batch.pictures]).to(truth_TBM.device)
+    any_true = ((truth_TBM == TRUE) & valid).any(2)
+    all_false = ((truth_TBM == FALSE) | ~valid).all(2) & exhaustive
+    return torch.where(any_true, TRUE, torch.where(all_false, FALSE, UNKNOWN))

@@ -1,0 +1,1 @@
+"""One training step: a batch in, weighted loss terms out."""

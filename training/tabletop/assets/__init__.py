@@ -1,0 +1,1 @@
+"""Objects, meshes and textures of the rendered world."""

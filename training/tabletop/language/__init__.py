@@ -1,0 +1,1 @@
+"""What is said about a scene, and what of it is true."""

@@ -1,0 +1,1 @@
+"""Layout, cameras, light and sensor of a scene."""
