@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import find_core as fc
 from find_core.files import write_text
-from find_core.model import Var
+from find_core.model import TokenGroup
 from find_core.predictor import Find
 
 TARGETS = {
@@ -68,7 +68,7 @@ def measure(find: Find, rounds: int) -> dict[str, dict[str, float]]:
         ),
         "object_match": (lambda: scene.localize(compiled), lambda: scene.relevance(compiled)),
     }
-    assert Var.OBJECT in scene.objects.embeddings  # computed before timing starts
+    assert TokenGroup.OBJECT in scene.objects.embeddings  # computed before timing starts
     found = {}
     for name, (slow, fast) in pairs.items():
         slow_ms, fast_ms = milliseconds(slow, fast, rounds)

@@ -18,7 +18,7 @@ from torch import Tensor
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend, VisualPrompt
@@ -170,7 +170,7 @@ class Find:
 
     def embed_caption(self, text: str) -> np.ndarray:
         """(D,) float32 unit vector of a plain caption by the caption query (image-text retrieval)."""
-        return to_unit(self._sentence_row(text, Var.CAPTION))
+        return to_unit(self._sentence_row(text, TokenGroup.CAPTION))
 
     def classes(self, classes: Sequence[str | Prompt]) -> Tensor:
         """Class bank rows (C, D), raw: names, descriptions (text Prompts) or visual examples.
@@ -222,11 +222,11 @@ class Find:
         with self.autocast():
             legend = self.legend(prompt)
             groups = self.model.sampler.interleave([legend], self.generator())
-            outputs, states = self.model.record(groups, [Var.LEGEND_TOKENS])
+            outputs, states = self.model.record(groups, [TokenGroup.LEGEND_TOKENS])
             rows = outputs.embeddings
-            semantic = self.model.heads.semantic(rows[Var.INTERLEAVE])[0]
-            pixel = self.model.heads.pixel(rows[Var.INTERLEAVE])[0]
-            whole = self.model.heads.semantic(rows[Var.LEGEND])[0, 0]
+            semantic = self.model.heads.semantic(rows[TokenGroup.INTERLEAVE])[0]
+            pixel = self.model.heads.pixel(rows[TokenGroup.INTERLEAVE])[0]
+            whole = self.model.heads.semantic(rows[TokenGroup.LEGEND])[0, 0]
         return CompiledPrompt(
             prompt=prompt,
             embedding=to_unit(whole),
@@ -236,7 +236,7 @@ class Find:
             fingerprint=self.fingerprint,
             semantic=semantic,
             pixel=pixel,
-            legend=states[Var.LEGEND_TOKENS],
+            legend=states[TokenGroup.LEGEND_TOKENS],
         )
 
     def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:
@@ -252,7 +252,7 @@ class Find:
         return [self._project(tokens) for tokens in self.language.encode(list(texts))]
 
     @torch.inference_mode()
-    def _sentence_row(self, text: str, query: Var) -> Tensor:
+    def _sentence_row(self, text: str, query: TokenGroup) -> Tensor:
         with self.autocast():
             groups = self.model.sampler.sentence(self.project([text]), query)
             outputs = self.model(None, groups)[-1]
@@ -264,11 +264,11 @@ class Find:
             if key in self._class_rows:
                 return self._class_rows[key]
         if isinstance(item, str):
-            row = self._sentence_row(CLASS_SENTENCE.format(item), Var.CLASS)
+            row = self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
         elif (reference := item.entities[0].reference) is not None:
             row = self.encode(reference.image).object_row_at(reference.mask)
         else:
-            row = self._sentence_row(item.text, Var.CLASS)
+            row = self._sentence_row(item.text, TokenGroup.CLASS)
         with self._lock:
             self._class_rows[key] = row
             while len(self._class_rows) > 16 * CACHED_PROMPTS:

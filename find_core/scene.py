@@ -17,7 +17,7 @@ from torch import Tensor
 
 from find_core.errors import FindError, PromptError
 from find_core.mask_components import parts_of, same, single_things
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.heads import Outputs, unit
 from find_core.model.image_state import ImageState, resize
 from find_core.preprocess import Geometry, logits_to_original, mask_to_input
@@ -81,7 +81,8 @@ class Scene:
     @torch.inference_mode()
     def embedding(self) -> np.ndarray:
         """(D,) float32 unit vector of the whole image, comparable with `Find.embed`."""
-        return to_unit(self.find.model.heads.semantic(self.objects.embeddings[Var.IMAGE]))[0, 0]
+        image = self.objects.embeddings[TokenGroup.IMAGE]
+        return to_unit(self.find.model.heads.semantic(image))[0, 0]
 
     @property
     def object_embeddings(self) -> np.ndarray:
@@ -118,14 +119,17 @@ class Scene:
         if not compiled:
             return []
         if fast:
-            return [self._answer(c, self.objects, Var.OBJECT, 0, threshold) for c in compiled]
+            return [
+                self._answer(c, self.objects, TokenGroup.OBJECT, 0, threshold) for c in compiled
+            ]
         model = self.find.model
         with self.find.autocast():
-            supplied = {Var.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
+            cached_groups = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
             groups = model.sampler.entity_proposals(len(compiled))
-            outputs = model.resume(self.state, groups, supplied)
+            outputs = model.resume(self.state, groups, cached_groups)
         return [
-            self._answer(c, outputs, Var.ENTITY, row, threshold) for row, c in enumerate(compiled)
+            self._answer(c, outputs, TokenGroup.ENTITY, row, threshold)
+            for row, c in enumerate(compiled)
         ]
 
     @torch.inference_mode()
@@ -147,10 +151,10 @@ class Scene:
         with self.find.autocast():
             groups = model.sampler.grounding([self.find.project(list(phrases))])
             outputs = model(self.state, groups)[-1]
-            rows = model.heads.semantic(outputs.embeddings[Var.GROUNDING])[0]
-            queries = model.heads.semantic(outputs.embeddings[Var.DESCRIPTION])[0]
+            rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
+            queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
         cosines = unit(queries) @ unit(rows).T
-        logits = model.masks(outputs.pixel[Var.GROUNDING], self.state)[0]
+        logits = model.masks(outputs.pixel[TokenGroup.GROUNDING], self.state)[0]
         entities = self._entities(phrases, cosines, cosines, logits, rows, threshold)
         return self._localization(entities)
 
@@ -235,12 +239,12 @@ class Scene:
     def object_rows(self) -> Tensor:
         """(Q, D) raw semantic rows of the object proposals, on the model's device."""
         with torch.inference_mode():
-            return self.find.model.heads.semantic(self.objects.embeddings[Var.OBJECT])[0]
+            return self.find.model.heads.semantic(self.objects.embeddings[TokenGroup.OBJECT])[0]
 
     def object_logits(self) -> Tensor:
         """(Q, h, w) mask logits of the object proposals at 1/4 of the padded input, on the device."""
         with torch.inference_mode():
-            return self.find.model.masks(self.objects.pixel[Var.OBJECT], self.state)[0]
+            return self.find.model.masks(self.objects.pixel[TokenGroup.OBJECT], self.state)[0]
 
     def object_masks(self) -> np.ndarray:
         """(Q, H, W) bool masks of the object proposals at the picture's size."""
@@ -255,7 +259,7 @@ class Scene:
             )
         return compiled
 
-    def _answer(self, compiled: CompiledPrompt, outputs: Outputs, var: Var, row: int,
+    def _answer(self, compiled: CompiledPrompt, outputs: Outputs, var: TokenGroup, row: int,
                 threshold: float | None) -> Localization:  # fmt: skip
         heads = self.find.model.heads
         semantic, pixel = heads.semantic(outputs.embeddings[var][row]), outputs.pixel[var][row]

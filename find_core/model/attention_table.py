@@ -1,8 +1,9 @@
-"""The attention table of FIND (find-spec 2.7) as data, and the groups it speaks of.
+"""The attention table of FIND (find-spec 2.7) as data, and the token groups it speaks of.
 
-Every variable of the interface is a group of rows. The table says what each group attends to in
-content attention (where information is taken in) and in conditional attention (where it is
-exchanged). The layers in `interface.py` execute this table and know no task.
+Every variable of the interface is a group of tokens: proposals, queries, prompt tokens, memories.
+The table says what each group attends to in content attention (where information is taken in) and
+in conditional attention (where it is exchanged). The layers in `interface.py` execute this table
+and know no task.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from enum import Enum
 from torch import Tensor
 
 
-class Var(str, Enum):
-    """Groups of rows. *_TOKENS carry prompts, proposals become masks, the rest become vectors."""
+class TokenGroup(str, Enum):
+    """The variables of the interface.
+
+    *_TOKENS carry prompts, proposals become masks, the rest become vectors.
+    """
 
     OBJECT = "proposals_vision_object"
     GROUNDING = "proposals_vision_grounding"
@@ -37,79 +41,80 @@ class Var(str, Enum):
     MEMORY = "memories_vision_spatial"
 
 
-class Sees(Enum):
-    """Which rows of its content source a row sees."""
+class AttentionScope(Enum):
+    """Which tokens of its content source a token sees."""
 
-    OWN_MASK = "pixels inside the row's own previous mask"
-    GIVEN_MASK = "pixels inside the supplied previous mask"
-    EVERYTHING = "all valid rows"
-    SAME_INDEX = "rows with the same phrase / prompt / entity index"
+    OWN_MASK = "pixels inside the token's own previous mask"
+    GIVEN_MASK = "pixels inside the previous mask that was given"
+    EVERYTHING = "all valid tokens"
+    SAME_INDEX = "tokens with the same phrase / prompt / entity index"
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One row of the table.
+class AttentionRule:
+    """One line of the table.
 
     Attributes:
         content: source of content attention; "image", a token group, or None for groups that skip
             content attention and its norm.
-        sees: which rows of the source.
+        scope: which tokens of the source.
         condition: groups seen in conditional attention (those present in the forward).
         carried: False for tokens that are sampled anew at every layer; their updates are discarded.
     """
 
-    content: Var | str | None
-    sees: Sees | None
-    condition: tuple[Var, ...]
+    content: TokenGroup | str | None
+    scope: AttentionScope | None
+    condition: tuple[TokenGroup, ...]
     carried: bool = True
 
 
 IMAGE_SOURCE = "image"
 
-V, S = Var, Sees
-RULES: dict[Var, Rule] = {
-    # group               content source        rows seen       seen in conditional attention
-    V.OBJECT:        Rule(IMAGE_SOURCE,         S.OWN_MASK,     (V.OBJECT,)),
-    V.GROUNDING:     Rule(IMAGE_SOURCE,         S.OWN_MASK,     (V.GROUNDING, V.DESCRIPTION_TOKENS)),
-    V.SEGMENT:       Rule(IMAGE_SOURCE,         S.OWN_MASK,     (V.SEGMENT, V.SPATIAL_TOKENS, V.MEMORY)),
-    V.ENTITY:        Rule(IMAGE_SOURCE,         S.OWN_MASK,     (V.ENTITY, V.LEGEND_TOKENS)),
-    V.IMAGE:         Rule(IMAGE_SOURCE,         S.EVERYTHING,   (V.IMAGE,)),
-    V.MEMORY:        Rule(IMAGE_SOURCE,         S.GIVEN_MASK,   (V.MEMORY,)),
-    V.CAPTION:       Rule(V.CAPTION_TOKENS,     S.EVERYTHING,   (V.CAPTION,)),
-    V.CLASS:         Rule(V.CLASS_TOKENS,       S.EVERYTHING,   (V.CLASS,)),
-    V.DESCRIPTION:   Rule(V.DESCRIPTION_TOKENS, S.SAME_INDEX,   (V.DESCRIPTION,)),
-    V.SPATIAL:       Rule(V.SPATIAL_TOKENS,     S.SAME_INDEX,   (V.SPATIAL,)),
-    V.LEGEND:        Rule(V.LEGEND_TOKENS,      S.EVERYTHING,   (V.LEGEND,)),
-    V.INTERLEAVE:    Rule(V.LEGEND_TOKENS,      S.SAME_INDEX,   (V.INTERLEAVE,)),
-    V.LEGEND_TOKENS: Rule(V.REFERENCE_TOKENS,   S.SAME_INDEX,   (V.LEGEND_TOKENS,)),
-    V.DESCRIPTION_TOKENS: Rule(None, None, (V.DESCRIPTION_TOKENS, V.GROUNDING)),
-    V.CAPTION_TOKENS:     Rule(None, None, (V.CAPTION_TOKENS,)),
-    V.CLASS_TOKENS:       Rule(None, None, (V.CLASS_TOKENS,)),
-    V.SPATIAL_TOKENS:     Rule(None, None, (), carried=False),
-    V.REFERENCE_TOKENS:   Rule(None, None, (), carried=False),
+G, S, Rule = TokenGroup, AttentionScope, AttentionRule
+ATTENTION_TABLE: dict[TokenGroup, AttentionRule] = {
+    # group               content source        scope           seen in conditional attention
+    G.OBJECT:        Rule(IMAGE_SOURCE,         S.OWN_MASK,     (G.OBJECT,)),
+    G.GROUNDING:     Rule(IMAGE_SOURCE,         S.OWN_MASK,     (G.GROUNDING, G.DESCRIPTION_TOKENS)),
+    G.SEGMENT:       Rule(IMAGE_SOURCE,         S.OWN_MASK,     (G.SEGMENT, G.SPATIAL_TOKENS, G.MEMORY)),
+    G.ENTITY:        Rule(IMAGE_SOURCE,         S.OWN_MASK,     (G.ENTITY, G.LEGEND_TOKENS)),
+    G.IMAGE:         Rule(IMAGE_SOURCE,         S.EVERYTHING,   (G.IMAGE,)),
+    G.MEMORY:        Rule(IMAGE_SOURCE,         S.GIVEN_MASK,   (G.MEMORY,)),
+    G.CAPTION:       Rule(G.CAPTION_TOKENS,     S.EVERYTHING,   (G.CAPTION,)),
+    G.CLASS:         Rule(G.CLASS_TOKENS,       S.EVERYTHING,   (G.CLASS,)),
+    G.DESCRIPTION:   Rule(G.DESCRIPTION_TOKENS, S.SAME_INDEX,   (G.DESCRIPTION,)),
+    G.SPATIAL:       Rule(G.SPATIAL_TOKENS,     S.SAME_INDEX,   (G.SPATIAL,)),
+    G.LEGEND:        Rule(G.LEGEND_TOKENS,      S.EVERYTHING,   (G.LEGEND,)),
+    G.INTERLEAVE:    Rule(G.LEGEND_TOKENS,      S.SAME_INDEX,   (G.INTERLEAVE,)),
+    G.LEGEND_TOKENS: Rule(G.REFERENCE_TOKENS,   S.SAME_INDEX,   (G.LEGEND_TOKENS,)),
+    G.DESCRIPTION_TOKENS: Rule(None, None, (G.DESCRIPTION_TOKENS, G.GROUNDING)),
+    G.CAPTION_TOKENS:     Rule(None, None, (G.CAPTION_TOKENS,)),
+    G.CLASS_TOKENS:       Rule(None, None, (G.CLASS_TOKENS,)),
+    G.SPATIAL_TOKENS:     Rule(None, None, (), carried=False),
+    G.REFERENCE_TOKENS:   Rule(None, None, (), carried=False),
 }  # fmt: skip
 
 # Training only, with p = 0.3 (find-spec 2.7): segments see what the prompts became, not the tokens.
 SEGMENT_SEES_QUERIES = dataclasses.replace(
-    RULES[V.SEGMENT], condition=(V.SEGMENT, V.SPATIAL, V.MEMORY)
+    ATTENTION_TABLE[G.SEGMENT], condition=(G.SEGMENT, G.SPATIAL, G.MEMORY)
 )
 
-PROPOSALS = (V.OBJECT, V.GROUNDING, V.SEGMENT, V.ENTITY)
-"""Groups whose rows predict masks."""
+PROPOSALS = (G.OBJECT, G.GROUNDING, G.SEGMENT, G.ENTITY)
+"""Groups whose tokens predict masks."""
 
-OUTPUTS = tuple(v for v in Var if not v.value.startswith("tokens"))
+OUTPUTS = tuple(group for group in TokenGroup if not group.value.startswith("tokens"))
 """Groups that the heads read."""
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
-    """Rows of one variable.
+class Tokens:
+    """The tokens of one group.
 
     Attributes:
-        content: (B, N, H). position: (B, N, H), the constant term added for queries and keys.
-        valid: (B, N) bool, False for padding, which nobody sees; None when every row is real.
-        index: (B, N) int64, which phrase / prompt / entity a row belongs to; None where unused.
-            Different negative numbers mark rows that belong to none.
+        content: (B, N, H).
+        position: (B, N, H), the constant term added for queries and keys.
+        valid: (B, N) bool, False for padding, which nobody sees; None when every token is real.
+        index: (B, N) int64, which phrase / prompt / entity a token belongs to; None where unused.
+            Different negative numbers mark tokens that belong to none.
     """
 
     content: Tensor
@@ -118,9 +123,10 @@ class Group:
     index: Tensor | None = None
 
 
-Groups = dict[Var, Group | list[Group]]
-"""A list holds one group per level, for tokens that are sampled anew (REFERENCE/SPATIAL_TOKENS)."""
+TokensByGroup = dict[TokenGroup, Tokens | list[Tokens]]
+"""A list holds one entry per level, for tokens that are sampled anew (REFERENCE/SPATIAL_TOKENS)."""
 
 
-def at_level(group: Group | list[Group], level: int) -> Group:
-    return group[level] if isinstance(group, list) else group
+def at_level(tokens: Tokens | list[Tokens], level: int) -> Tokens:
+    """The tokens of a group that a layer of `level` (0: 1/32, 1: 1/16, 2: 1/8) works on."""
+    return tokens[level] if isinstance(tokens, list) else tokens

@@ -7,7 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from find_core.model.attention_table import RULES, Groups, Rule, Var
+from find_core.model.attention_table import (
+    ATTENTION_TABLE,
+    AttentionRule,
+    TokenGroup,
+    TokensByGroup,
+)
 from find_core.model.config import FindConfig
 from find_core.model.heads import Heads, Outputs
 from find_core.model.image_state import ImageState, mask_logits
@@ -59,31 +64,34 @@ class FindModel(nn.Module):
     def forward(
         self,
         image: ImageState | None,
-        groups: Groups,
+        groups: TokensByGroup,
         *,
         previous_BNhw: Tensor | None = None,
-        rules: Mapping[Var, Rule] = RULES,
+        rules: Mapping[TokenGroup, AttentionRule] = ATTENTION_TABLE,
     ) -> list[Outputs]:
         """All predictions (initial first, final last) of the groups present.
 
-        Groups may be those of several tasks merged (`a | b`): tasks do not disturb one another.
+        TokensByGroup may be those of several tasks merged (`a | b`): tasks do not disturb one another.
         """
         return self.interface(self.heads, image, groups, previous_BNhw=previous_BNhw, rules=rules)[
             0
         ]
 
     def record(
-        self, groups: Groups, which: Iterable[Var]
-    ) -> tuple[Outputs, dict[Var, LayerStates]]:
+        self, groups: TokensByGroup, which: Iterable[TokenGroup]
+    ) -> tuple[Outputs, dict[TokenGroup, LayerStates]]:
         """Run image-independent groups once; final outputs and per-layer states of `which`."""
         outputs, states = self.interface(self.heads, None, groups, record=which)
         return outputs[-1], states
 
     def resume(
-        self, image: ImageState, groups: Groups, supplied: Mapping[Var, LayerStates]
+        self,
+        image: ImageState,
+        groups: TokensByGroup,
+        cached_groups: Mapping[TokenGroup, LayerStates],
     ) -> Outputs:
         """Run image-side groups that see recorded ones; the final outputs."""
-        return self.interface(self.heads, image, groups, supplied=supplied)[0][-1]
+        return self.interface(self.heads, image, groups, cached_groups=cached_groups)[0][-1]
 
     def masks(self, pixel_BNP: Tensor, image: ImageState) -> Tensor:
         """Mask logits (B, N, H/4, W/4)."""

@@ -1,4 +1,4 @@
-"""Prediction heads (find-spec 2.8): from decoder-normed rows d to semantic and pixel embeddings."""
+"""Prediction heads (find-spec 2.8): from decoder-normed tokens d to semantic and pixel embeddings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from find_core.model.attention_table import OUTPUTS, PROPOSALS, Var
+from find_core.model.attention_table import OUTPUTS, PROPOSALS, TokenGroup
 
 EPS = 1e-7
 
@@ -18,13 +18,13 @@ class Outputs:
     """One prediction (initial or after a layer).
 
     Attributes:
-        embeddings: per output group its rows after `decoder_norm`, (B, N, H); the image query is
+        embeddings: per output group its tokens after `decoder_norm`, (B, N, H); the image query is
             already pooled over the objects.
         pixel: per proposal group its pixel embeddings, (B, N, P).
     """
 
-    embeddings: dict[Var, Tensor]
-    pixel: dict[Var, Tensor] = field(default_factory=dict)
+    embeddings: dict[TokenGroup, Tensor]
+    pixel: dict[TokenGroup, Tensor] = field(default_factory=dict)
 
 
 class Heads(nn.Module):
@@ -39,11 +39,13 @@ class Heads(nn.Module):
         )
         self.logit_scale = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, rows: dict[Var, Tensor]) -> Outputs:
-        embeddings = {v: self.decoder_norm(x) for v, x in rows.items() if v in OUTPUTS}
-        if Var.IMAGE in embeddings and Var.OBJECT in embeddings:
-            embeddings[Var.IMAGE] = pool_image(embeddings[Var.IMAGE], embeddings[Var.OBJECT])
-        pixel = {v: self.mask_embed(d) for v, d in embeddings.items() if v in PROPOSALS}
+    def forward(self, tokens: dict[TokenGroup, Tensor]) -> Outputs:
+        embeddings = {g: self.decoder_norm(x) for g, x in tokens.items() if g in OUTPUTS}
+        if TokenGroup.IMAGE in embeddings and TokenGroup.OBJECT in embeddings:
+            embeddings[TokenGroup.IMAGE] = pool_image(
+                embeddings[TokenGroup.IMAGE], embeddings[TokenGroup.OBJECT]
+            )
+        pixel = {g: self.mask_embed(d) for g, d in embeddings.items() if g in PROPOSALS}
         return Outputs(embeddings, pixel)
 
     def semantic(self, d: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""The embedding sampler (find-spec 2.5): from prompts to the groups of rows the interface runs on.
+"""The embedding sampler (find-spec 2.5): from prompts to the token groups of the interface.
 
-Letters: B batch, N rows, T tokens, H hidden width, E entities.
+Letters: B batch, N tokens of a group, T tokens of a text or region, H hidden width, E entities.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from find_core.model.attention_table import Group, Groups, Var
+from find_core.model.attention_table import TokenGroup, Tokens, TokensByGroup
 from find_core.model.image_state import ImageState
 
-# Rows that belong to no phrase or entity; different numbers keep pads from matching (find-spec 2.7).
+# Tokens that belong to no phrase or entity; different numbers keep pads from matching (find-spec 2.7).
 PAD_TOKEN, PAD_QUERY, NO_ENTITY = -2, -3, -4
 
 
@@ -54,7 +54,7 @@ class Legend:
 
 
 class Sampler(nn.Module):
-    """The parameter banks, and the groups that tasks make of them.
+    """The parameter banks, and the token groups that tasks make of them.
 
     Only three banks exist; every task's proposals and queries are copies of object rows and of the
     image row (find-spec 2.5).
@@ -70,16 +70,16 @@ class Sampler(nn.Module):
         self.pn_indicator = nn.Embedding(2, dim)
         self.mask_spatial_embed = nn.ModuleList(nn.Linear(dim, dim, bias=False) for _ in range(3))
 
-    def segmentation(self, batch: int) -> Groups:
+    def segmentation(self, batch: int) -> TokensByGroup:
         """Generic segmentation and the image embedding: object proposals and the image query."""
         return {
-            Var.OBJECT: self._proposals(batch),
-            Var.IMAGE: self._queries(_ones(batch, 1, self._device)),
+            TokenGroup.OBJECT: self._proposals(batch),
+            TokenGroup.IMAGE: self._queries(_ones(batch, 1, self._device)),
         }
 
     def grounding(
         self, phrases: Sequence[Sequence[Tensor]], official_padding: bool = False
-    ) -> Groups:
+    ) -> TokensByGroup:
         """Grounded segmentation.
 
         Args:
@@ -94,9 +94,9 @@ class Sampler(nn.Module):
             [[i < len(p) for i in range(count)] for p in phrases], device=self._device
         )
         return {
-            Var.GROUNDING: self._proposals(len(phrases)),
-            Var.DESCRIPTION: self._queries(valid, hide_padding=not official_padding),
-            Var.DESCRIPTION_TOKENS: _token_group(tokens, index),
+            TokenGroup.GROUNDING: self._proposals(len(phrases)),
+            TokenGroup.DESCRIPTION: self._queries(valid, hide_padding=not official_padding),
+            TokenGroup.DESCRIPTION_TOKENS: _padded(tokens, index),
         }
 
     def interactive(
@@ -105,22 +105,22 @@ class Sampler(nn.Module):
         counts: Sequence[int],
         with_memory: bool = False,
         generator: torch.Generator | None = None,
-    ) -> Groups:
+    ) -> TokensByGroup:
         """Interactive segmentation: per image the strokes of `counts[b]` prompts."""
         count = max(counts)
         valid = torch.tensor([[i < n for i in range(count)] for n in counts], device=self._device)
-        groups: Groups = {
-            Var.SEGMENT: self._proposals(len(prompts)),
-            Var.SPATIAL: self._queries(valid),
-            Var.SPATIAL_TOKENS: self.visual_tokens(prompts, generator),
+        groups: TokensByGroup = {
+            TokenGroup.SEGMENT: self._proposals(len(prompts)),
+            TokenGroup.SPATIAL: self._queries(valid),
+            TokenGroup.SPATIAL_TOKENS: self.visual_tokens(prompts, generator),
         }
         if with_memory:
-            groups[Var.MEMORY] = self._memories(valid)
+            groups[TokenGroup.MEMORY] = self._memories(valid)
         return groups
 
     def interleave(
         self, legends: Sequence[Legend], generator: torch.Generator | None = None
-    ) -> Groups:
+    ) -> TokensByGroup:
         """Everything of interleaved entries that does not depend on the target image."""
         batch, device = len(legends), self._device
         visual = [_token_is_visual(entry) for entry in legends]
@@ -129,41 +129,45 @@ class Sampler(nn.Module):
         position = [
             e.tokens.detach() + v * self.query_embed.weight[row] for e, v in zip(legends, visual)
         ]
-        tokens = _token_group(content, [e.entity_index for e in legends], position)
+        tokens = _padded(content, [e.entity_index for e in legends], position)
         count = max(len(e.is_visual) for e in legends)
         valid = torch.tensor(
             [[i < len(e.is_visual) for i in range(count)] for e in legends], device=device
         )
-        groups: Groups = {
-            Var.LEGEND: self._queries(_ones(batch, 1, device)),
-            Var.INTERLEAVE: self._queries(valid),
-            Var.LEGEND_TOKENS: tokens,
+        groups: TokensByGroup = {
+            TokenGroup.LEGEND: self._queries(_ones(batch, 1, device)),
+            TokenGroup.INTERLEAVE: self._queries(valid),
+            TokenGroup.LEGEND_TOKENS: tokens,
         }
         if any(e.prompts for e in legends):
-            groups[Var.REFERENCE_TOKENS] = self.visual_tokens(
+            groups[TokenGroup.REFERENCE_TOKENS] = self.visual_tokens(
                 [e.prompts for e in legends], generator
             )
         return groups
 
-    def entity_proposals(self, batch: int) -> Groups:
+    def entity_proposals(self, batch: int) -> TokensByGroup:
         """The image-side partner of `interleave`."""
-        return {Var.ENTITY: self._proposals(batch)}
+        return {TokenGroup.ENTITY: self._proposals(batch)}
 
-    def sentence(self, tokens: Sequence[Tensor], query: Var = Var.CAPTION) -> Groups:
+    def sentence(
+        self, tokens: Sequence[Tensor], query: TokenGroup = TokenGroup.CAPTION
+    ) -> TokensByGroup:
         """Captions or class sentences: one query over all tokens of each text."""
-        source = Var.CAPTION_TOKENS if query is Var.CAPTION else Var.CLASS_TOKENS
+        source = (
+            TokenGroup.CAPTION_TOKENS if query is TokenGroup.CAPTION else TokenGroup.CLASS_TOKENS
+        )
         index = [torch.zeros(len(t), dtype=torch.long, device=self._device) for t in tokens]
         return {
             query: self._queries(_ones(len(tokens), 1, self._device)),
-            source: _token_group(list(tokens), index),
+            source: _padded(list(tokens), index),
         }
 
     def visual_tokens(
         self,
         prompts: Sequence[Sequence[VisualPrompt]],
         generator: torch.Generator | None = None,
-    ) -> list[Group]:
-        """Point samples of each entry's regions, drawn anew per level; one group per level."""
+    ) -> list[Tokens]:
+        """Point samples of each entry's regions, drawn anew per level; one entry per level."""
         return [self._visual_tokens_at(level, prompts, generator) for level in range(3)]
 
     def _visual_tokens_at(
@@ -171,7 +175,7 @@ class Sampler(nn.Module):
         level: int,
         prompts: Sequence[Sequence[VisualPrompt]],
         generator: torch.Generator | None,
-    ) -> Group:
+    ) -> Tokens:
         drawn, count = [], []
         for entry in prompts:
             parts = []
@@ -181,11 +185,11 @@ class Sampler(nn.Module):
                 parts += list(zip(same_sign, points))
             drawn += parts
             count.append(sum(len(points_yx) for _, points_yx in parts))
-        rows = self._sample(level, drawn).split(count)
+        tokens = self._sample(level, drawn).split(count)
         own = [_full_index(len(p), prompt.index, self._device) for prompt, p in drawn]
         index = torch.cat([*own, _full_index(0, 0, self._device)]).split(count)
         # Content and position are both the sampled value, gradient in both (find-spec 8).
-        return _token_group(list(rows), list(index), list(rows))
+        return _padded(list(tokens), list(index), list(tokens))
 
     def _sample(self, level: int, drawn: Sequence[tuple[VisualPrompt, Tensor]]) -> Tensor:
         """(T, H) tokens of all points, in order.
@@ -208,29 +212,29 @@ class Sampler(nn.Module):
         signs = self.pn_indicator(torch.tensor(sign, dtype=torch.long, device=self._device))
         return self.mask_spatial_embed[level](torch.cat(parts)) + signs
 
-    def _proposals(self, batch: int) -> Group:
+    def _proposals(self, batch: int) -> Tokens:
         rows = slice(0, self.num_queries)
-        return Group(
+        return Tokens(
             _expand(self.query_feat.weight[rows], batch),
             _expand(self.query_embed.weight[rows], batch),
         )
 
-    def _queries(self, valid_BN: Tensor, hide_padding: bool = True) -> Group:
+    def _queries(self, valid_BN: Tensor, hide_padding: bool = True) -> Tokens:
         batch, count = valid_BN.shape
         rows = slice(self.num_queries, self.num_queries + 1)
         index = torch.arange(count, device=valid_BN.device).expand(batch, count)
-        return Group(
+        return Tokens(
             _expand(self.query_feat.weight[rows], batch).expand(batch, count, -1),
             _expand(self.query_embed.weight[rows], batch).expand(batch, count, -1),
             valid_BN if hide_padding and not bool(valid_BN.all()) else None,
             torch.where(valid_BN, index, PAD_QUERY),
         )
 
-    def _memories(self, valid_BN: Tensor) -> Group:
+    def _memories(self, valid_BN: Tensor) -> Tokens:
         # The reference has one memory and crashes on two prompts (find-spec 3.6-2); here every
         # prompt has its own copy of the memory rows, which is the same thing for one prompt.
         batch, count = valid_BN.shape
-        return Group(
+        return Tokens(
             _expand(self.spatial_featured.weight.repeat(count, 1), batch),
             _expand(self.spatial_embed.weight.repeat(count, 1), batch),
             valid_BN.repeat_interleave(self.num_memories, 1),
@@ -272,18 +276,18 @@ def _token_is_visual(entry: Legend) -> Tensor:
     return visual.unsqueeze(1).to(entry.tokens.dtype)
 
 
-def _token_group(
-    rows: Sequence[Tensor], index: Sequence[Tensor], position: Sequence[Tensor] | None = None
-) -> Group:
-    """Pad token rows into one group; the position term defaults to the detached token itself."""
-    content = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(r) for r in rows], device=content.device)
+def _padded(
+    tokens: Sequence[Tensor], index: Sequence[Tensor], position: Sequence[Tensor] | None = None
+) -> Tokens:
+    """Pad the entries' tokens into one batch; the position term defaults to the detached token itself."""
+    content = nn.utils.rnn.pad_sequence(list(tokens), batch_first=True)
+    lengths = torch.tensor([len(r) for r in tokens], device=content.device)
     valid = torch.arange(content.shape[1], device=content.device) < lengths[:, None]
     padded_index = nn.utils.rnn.pad_sequence(list(index), batch_first=True, padding_value=PAD_TOKEN)
     terms = content.detach() if position is None else nn.utils.rnn.pad_sequence(
         list(position), batch_first=True
     )  # fmt: skip
-    return Group(content, terms, None if bool(valid.all()) else valid, padded_index)
+    return Tokens(content, terms, None if bool(valid.all()) else valid, padded_index)
 
 
 def _expand(rows_NH: Tensor, batch: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from find_core.encoders.base import TextTokens
-from find_core.model.attention_table import Group
+from find_core.model.attention_table import Tokens
 from find_core.model.heads import unit
 from find_core.model.interface import LayerStates
 from find_core.model.sampler import NO_ENTITY
@@ -66,21 +66,23 @@ def stack_states(states: Sequence[LayerStates]) -> LayerStates:
     """Pad several single-prompt states into one batch; padding is seen by nobody."""
     if len(states) == 1:
         return states[0]
-    count = max(s.group.content.shape[1] for s in states)
+    count = max(s.tokens.content.shape[1] for s in states)
 
     def pad(x: Tensor) -> Tensor:
         return torch.nn.functional.pad(x, (0, 0, 0, count - x.shape[1]))
 
-    valid = torch.zeros(len(states), count, dtype=torch.bool, device=states[0].group.content.device)
+    valid = torch.zeros(
+        len(states), count, dtype=torch.bool, device=states[0].tokens.content.device
+    )
     for row, state in zip(valid, states, strict=True):
-        row[: state.group.content.shape[1]] = True
-    group = Group(
-        torch.cat([pad(s.group.content) for s in states]),
-        torch.cat([pad(s.group.position) for s in states]),
+        row[: state.tokens.content.shape[1]] = True
+    tokens = Tokens(
+        torch.cat([pad(s.tokens.content) for s in states]),
+        torch.cat([pad(s.tokens.position) for s in states]),
         valid,
     )
     layers = zip(*(s.contents for s in states), strict=True)
-    return LayerStates(group, [torch.cat([pad(x) for x in layer]) for layer in layers])
+    return LayerStates(tokens, [torch.cat([pad(x) for x in layer]) for layer in layers])
 
 
 def prompt_key(prompt: Prompt) -> str:

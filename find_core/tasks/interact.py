@@ -13,7 +13,7 @@ from torch import Tensor
 
 from find_core.errors import PromptError
 from find_core.mask_components import part_at
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
 from find_core.preprocess import logits_to_original, mask_to_input
 from find_core.prompts.region import Region
@@ -53,8 +53,8 @@ def interact(
             [visual], [len(strokes)], memory is not None, find.generator()
         )
         outputs = find.model(scene.state, groups, previous_BNhw=memory)[-1]
-        pixel = outputs.pixel[Var.SEGMENT]
-        queries = find.model.heads.pixel(outputs.embeddings[Var.SPATIAL])
+        pixel = outputs.pixel[TokenGroup.SEGMENT]
+        queries = find.model.heads.pixel(outputs.embeddings[TokenGroup.SPATIAL])
         # Raw dot product of pixel embeddings (find-spec 2.9).
         chosen = torch.matmul(queries, pixel.transpose(1, 2)).argmax(-1)[0]
         logits = find.model.masks(pixel[:, chosen], scene.state).float()

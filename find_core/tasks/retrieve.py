@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
@@ -99,7 +99,7 @@ def entity_vectors(model: FindModel, legend: Legend, blank: ImageState) -> Tenso
 
 def _by_words(model: FindModel, tokens_TH: Tensor, blank: ImageState) -> Tensor:
     outputs = model(blank, model.sampler.grounding([[tokens_TH]]))[-1]
-    return model.heads.semantic(outputs.embeddings[Var.DESCRIPTION])[0, 0]
+    return model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0, 0]
 
 
 def _by_sight(model: FindModel, tokens_TH: Tensor, prompt: VisualPrompt) -> Tensor:
@@ -109,6 +109,6 @@ def _by_sight(model: FindModel, tokens_TH: Tensor, prompt: VisualPrompt) -> Tens
     image = prompt.image[prompt.image_index]
     groups = model.sampler.interleave([entry]) | model.sampler.entity_proposals(1)
     outputs = model(image, groups)[-1]
-    query = model.heads.pixel(outputs.embeddings[Var.INTERLEAVE])[0, 0]
-    best = (outputs.pixel[Var.ENTITY][0] @ query).argmax()
-    return model.heads.semantic(outputs.embeddings[Var.ENTITY])[0, best]
+    query = model.heads.pixel(outputs.embeddings[TokenGroup.INTERLEAVE])[0, 0]
+    best = (outputs.pixel[TokenGroup.ENTITY][0] @ query).argmax()
+    return model.heads.semantic(outputs.embeddings[TokenGroup.ENTITY])[0, best]

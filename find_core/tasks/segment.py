@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from find_core.errors import FindError, PromptError
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.preprocess import logits_to_original
 from find_core.prompts.prompt import Prompt
 from find_core.results import (
@@ -61,7 +61,7 @@ def _class_logits(scene: Scene, classes: Sequence[str | Prompt]) -> Tensor:
     """(Q, C + 1), the last column for background."""
     with scene.find.autocast():
         bank = scene.find.classes([*classes, "background"])
-        d = scene.objects.embeddings[Var.OBJECT]
+        d = scene.objects.embeddings[TokenGroup.OBJECT]
         return scene.find.model.heads.class_logits(d, bank)[0].float()
 
 

@@ -84,9 +84,9 @@ def test_compiled_equals_uncached(find, kind):
 
 
 def fc_var(name: str):
-    from find_core.model import Var
+    from find_core.model import TokenGroup
 
-    return Var[name]
+    return TokenGroup[name]
 
 
 def test_many_prompts_equal_one_by_one(scene):

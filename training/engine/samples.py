@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from find_core.drawing.overlay import contact_sheet, draw_localization
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.results import Entity, Localization, box_of_mask
 from training.data.augment import ViewConfig
 from training.data.batches import Batch
@@ -59,11 +59,11 @@ def _answers(module: TrainStep, batch: Batch, step: int) -> list[list[Entity]]:
     """Per picture, the entities of its interleaved sentence."""
     result = module(batch, step)
     last, heads = result.outputs[-1], module.model.heads
-    if Var.ENTITY not in last.pixel:
+    if TokenGroup.ENTITY not in last.pixel:
         return [[] for _ in batch.asks]
-    logits = module.model.masks(last.pixel[Var.ENTITY], result.image)
-    rows = heads.semantic(last.embeddings[Var.ENTITY])
-    cosines = cosine_logits(heads.semantic(last.embeddings[Var.INTERLEAVE]), rows)
+    logits = module.model.masks(last.pixel[TokenGroup.ENTITY], result.image)
+    rows = heads.semantic(last.embeddings[TokenGroup.ENTITY])
+    cosines = cosine_logits(heads.semantic(last.embeddings[TokenGroup.INTERLEAVE]), rows)
     answers = []
     for b, ask in enumerate(batch.asks):
         height, width = batch.pictures[b].numbers.shape

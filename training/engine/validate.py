@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from training.data.batches import Batch
 from training.evaluation.metrics import auc
 from training.losses.terms import cosine_logits
@@ -57,10 +57,10 @@ def _entities(
     scores: list[tuple[float, bool]],
 ) -> None:  # fmt: skip
     last, heads = result.outputs[-1], module.model.heads
-    masks = module.model.masks(last.pixel[Var.ENTITY], result.image) > 0
-    proposals = heads.semantic(last.embeddings[Var.ENTITY])
-    queries = heads.semantic(last.embeddings[Var.INTERLEAVE])
-    looks = heads.pixel(last.embeddings[Var.INTERLEAVE])
+    masks = module.model.masks(last.pixel[TokenGroup.ENTITY], result.image) > 0
+    proposals = heads.semantic(last.embeddings[TokenGroup.ENTITY])
+    queries = heads.semantic(last.embeddings[TokenGroup.INTERLEAVE])
+    looks = heads.pixel(last.embeddings[TokenGroup.INTERLEAVE])
     cosine = cosine_logits(queries, proposals)
     for b, ask in enumerate(batch.asks):
         real = batch.pictures[b].record.source == "coco"
@@ -71,7 +71,7 @@ def _entities(
                 continue
             truth = batch.masks[b, entity.targets[0]] > 0.5
             by = (looks if entity.is_visual else queries)[b, n]
-            to = (last.pixel[Var.ENTITY] if entity.is_visual else proposals)[b]
+            to = (last.pixel[TokenGroup.ENTITY] if entity.is_visual else proposals)[b]
             overlaps = iou(masks[b], truth[None])
             if entity.alike and not entity.is_visual:
                 chosen = masks[b, cosine[b, n].argmax()]
@@ -96,9 +96,9 @@ def _strokes(
     module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
 ) -> None:
     last = result.outputs[-1]
-    masks = module.model.masks(last.pixel[Var.SEGMENT], result.image) > 0
-    queries = module.model.heads.pixel(last.embeddings[Var.SPATIAL])
-    chosen = (queries @ last.pixel[Var.SEGMENT].transpose(1, 2)).argmax(-1)
+    masks = module.model.masks(last.pixel[TokenGroup.SEGMENT], result.image) > 0
+    queries = module.model.heads.pixel(last.embeddings[TokenGroup.SPATIAL])
+    chosen = (queries @ last.pixel[TokenGroup.SEGMENT].transpose(1, 2)).argmax(-1)
     for b, ask in enumerate(batch.asks):
         prefix = "coco_" if batch.pictures[b].record.source == "coco" else ""
         for n, prompt in enumerate(ask.prompts):
@@ -110,11 +110,11 @@ def _phrases(
     module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
 ) -> None:
     last, heads = result.outputs[-1], module.model.heads
-    if Var.GROUNDING not in last.pixel:
+    if TokenGroup.GROUNDING not in last.pixel:
         return
-    masks = module.model.masks(last.pixel[Var.GROUNDING], result.image) > 0
-    queries = heads.semantic(last.embeddings[Var.DESCRIPTION])
-    cosine = cosine_logits(queries, heads.semantic(last.embeddings[Var.GROUNDING]))
+    masks = module.model.masks(last.pixel[TokenGroup.GROUNDING], result.image) > 0
+    queries = heads.semantic(last.embeddings[TokenGroup.DESCRIPTION])
+    cosine = cosine_logits(queries, heads.semantic(last.embeddings[TokenGroup.GROUNDING]))
     for b, ask in enumerate(batch.asks):
         prefix = "coco_" if batch.pictures[b].record.source == "coco" else ""
         for n, phrase in enumerate(ask.phrases):
@@ -128,10 +128,10 @@ def _captions(
     module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
 ) -> None:
     last, heads = result.outputs[-1], module.model.heads
-    if Var.CAPTION not in last.embeddings:
+    if TokenGroup.CAPTION not in last.embeddings:
         return
-    images = heads.semantic(last.embeddings[Var.IMAGE][:, 0])
-    texts = heads.semantic(last.embeddings[Var.CAPTION][:, 0])
+    images = heads.semantic(last.embeddings[TokenGroup.IMAGE][:, 0])
+    texts = heads.semantic(last.embeddings[TokenGroup.CAPTION][:, 0])
     nearest = cosine_logits(texts, images).argmax(1)
     for b, ask in enumerate(batch.asks):
         if ask.caption is not None:

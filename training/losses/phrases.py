@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend
 from find_core.prompts.compiled import entity_of_tokens
@@ -84,7 +84,7 @@ def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Said]) -> Ten
         )
         for s, tokens in zip(said, sentences, strict=True)
     ]
-    rows_SEH = model(None, model.sampler.interleave(legends))[-1].embeddings[Var.INTERLEAVE]
+    rows_SEH = model(None, model.sampler.interleave(legends))[-1].embeddings[TokenGroup.INTERLEAVE]
     counts = torch.tensor([len(s.spans) for s in said], device=rows_SEH.device)
     real = torch.arange(rows_SEH.shape[1], device=rows_SEH.device) < counts[:, None]
     return model.heads.semantic(rows_SEH[real].float())

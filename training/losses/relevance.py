@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from training.data.batches import Batch
 from training.data.queries.config import EntityAsk
 from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
@@ -35,21 +35,21 @@ class Presence(nn.Module):
 
 
 def presence_losses(
-    presence: Presence, batch: Batch, facts: Facts, semantic: dict[Var, Tensor],
+    presence: Presence, batch: Batch, facts: Facts, semantic: dict[TokenGroup, Tensor],
     matched: dict[str, Tensor], scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(presence, alignment) of the final prediction."""
     where = [(b, n) for b, ask in enumerate(batch.asks) for n in range(len(ask.entities))]
-    if not where or Var.INTERLEAVE not in semantic:
-        zero = semantic[Var.OBJECT].sum() * 0.0
+    if not where or TokenGroup.INTERLEAVE not in semantic:
+        zero = semantic[TokenGroup.OBJECT].sum() * 0.0
         return zero, zero
     owner = torch.tensor([b for b, _ in where], device=scale.device)
     slot = torch.tensor([n for _, n in where], device=scale.device)
-    entities = semantic[Var.INTERLEAVE][-1][owner, slot]  # (T, H)
-    own = cosine_logits(entities[:, None], semantic[Var.ENTITY][-1][owner])[:, 0]  # (T, Q)
+    entities = semantic[TokenGroup.INTERLEAVE][-1][owner, slot]  # (T, H)
+    own = cosine_logits(entities[:, None], semantic[TokenGroup.ENTITY][-1][owner])[:, 0]  # (T, Q)
     conditioned = _conditioned(presence, batch, where, own, matched["interleave"][-1])
     truth_TBM = truth_table(batch, where, facts).to(scale.device)
-    objects = semantic[Var.OBJECT][-1]
+    objects = semantic[TokenGroup.OBJECT][-1]
     cosine_TBQ = cosine_logits(entities, objects.flatten(0, 1)).unflatten(1, objects.shape[:2])
     truth_TBQ = spread_truth(truth_TBM, matched["panoptic"][-1], objects.shape[1])
     seen = image_truth(truth_TBM, batch).to(scale.device)

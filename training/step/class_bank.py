@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from training.config import BankConfig
 from training.data.text_cache import TextCache
@@ -82,5 +82,5 @@ def embed_names(
 ) -> list[Tensor]:
     """Per prediction, the class queries' semantic vectors (K, H)."""
     tokens = [model.lang_proj(t.states) for t in texts.encode([template.format(n) for n in names])]
-    outputs = model(None, model.sampler.sentence(tokens, Var.CLASS))
-    return [model.heads.semantic(o.embeddings[Var.CLASS][:, 0]) for o in outputs]
+    outputs = model(None, model.sampler.sentence(tokens, TokenGroup.CLASS))
+    return [model.heads.semantic(o.embeddings[TokenGroup.CLASS][:, 0]) for o in outputs]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Groups
+from find_core.model.attention_table import TokensByGroup
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def task_groups(
     model: FindModel, texts: TextCache, batch: Batch, image: ImageState, losses: LossConfig,
     drawn: Sequence[float],
-) -> Groups:  # fmt: skip
+) -> TokensByGroup:  # fmt: skip
     """The rows of every task that is active in this step.
 
     Args:
@@ -33,7 +33,7 @@ def task_groups(
     """
     sampler = model.sampler
     texts.encode(_every_text(batch))  # one call: the parts below find them remembered
-    groups: Groups = dict(sampler.segmentation(len(batch)))
+    groups: TokensByGroup = dict(sampler.segmentation(len(batch)))
     if losses.grounding.active and drawn[0] < losses.grounding_chance:
         phrases = [token_rows(model, texts, phrase_texts(a)) for a in batch.asks]
         groups |= sampler.grounding(phrases)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
@@ -23,8 +23,8 @@ from training.data.queries.strokes import click
 @torch.no_grad()
 def previous_masks(model: FindModel, image: ImageState, output: Outputs) -> Tensor:
     """(B, N, h, w) mask logits that the last round chose for every prompt."""
-    pixel = output.pixel[Var.SEGMENT]
-    queries = model.heads.pixel(output.embeddings[Var.SPATIAL])
+    pixel = output.pixel[TokenGroup.SEGMENT]
+    queries = model.heads.pixel(output.embeddings[TokenGroup.SPATIAL])
     chosen = (queries @ pixel.transpose(1, 2)).argmax(-1)
     rows = torch.gather(pixel, 1, chosen[..., None].expand(-1, -1, pixel.shape[-1]))
     return model.masks(rows, image)

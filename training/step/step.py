@@ -13,7 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from find_core.model.attention_table import RULES, SEGMENT_SEES_QUERIES, Groups, Var
+from find_core.model.attention_table import (
+    ATTENTION_TABLE,
+    SEGMENT_SEES_QUERIES,
+    TokenGroup,
+    TokensByGroup,
+)
 from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
@@ -121,12 +126,12 @@ class TrainStep(nn.Module):
 
     def _rules(self, rng: np.random.Generator) -> dict:
         if rng.random() < self.config.losses.segment_sees_queries:
-            return {**RULES, Var.SEGMENT: SEGMENT_SEES_QUERIES}
-        return dict(RULES)
+            return {**ATTENTION_TABLE, TokenGroup.SEGMENT: SEGMENT_SEES_QUERIES}
+        return dict(ATTENTION_TABLE)
 
     def _groups(
         self, batch: Batch, image: ImageState, step: int, rng: np.random.Generator
-    ) -> Groups:
+    ) -> TokensByGroup:
         if self.training and step < self.config.losses.objects_first:
             return dict(self.model.sampler.segmentation(len(batch)))
         drawn = rng.random(2).tolist() if self.training else (0.0, 0.0)
@@ -150,20 +155,20 @@ class TrainStep(nn.Module):
         with torch.autocast(device.type, enabled=False):
             if losses.panoptic.active:
                 self._panoptic(terms, batch, step, semantic, pixel, features, masks, valid, view)
-            if Var.GROUNDING in pixel:
+            if TokenGroup.GROUNDING in pixel:
                 self._grounding(terms, batch, semantic, pixel, features, masks, view)
-            if Var.SEGMENT in pixel:
+            if TokenGroup.SEGMENT in pixel:
                 self._interactive(terms, batch, outputs, pixel, features, masks, view)
                 if self.training and rng.random() < losses.refine:
                     self._refine(terms, batch, image, outputs, features, masks, view)
             if losses.instances:
                 contrast = instance_contrast(features, masks, valid)
                 terms.add("instances", contrast, losses.instances)
-            if Var.ENTITY in pixel:
+            if TokenGroup.ENTITY in pixel:
                 self._interleave(terms, batch, outputs, semantic, pixel, features, masks, view)
             self._retrieval(terms, batch, semantic)
             if losses.phrases:
-                self._phrases(terms, batch, step, semantic[Var.OBJECT][-1])
+                self._phrases(terms, batch, step, semantic[TokenGroup.OBJECT][-1])
             if losses.presence or losses.alignment:
                 found = presence_losses(
                     self.presence, batch, self.facts, semantic, terms.matched, self._scale
@@ -178,7 +183,9 @@ class TrainStep(nn.Module):
     def _scale(self) -> Tensor:
         return temperature(self.model.heads.logit_scale)
 
-    def _stack(self, outputs: list[Outputs], v: Var, head: Callable[[Tensor], Tensor]) -> Tensor:
+    def _stack(
+        self, outputs: list[Outputs], v: TokenGroup, head: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         return head(torch.stack([o.embeddings[v].float() for o in outputs]))
 
     def _panoptic(self, terms, batch, step, semantic, pixel, features, masks, valid, view) -> None:
@@ -188,7 +195,7 @@ class TrainStep(nn.Module):
         names, banks = self.bank.build(self.model, self.texts, present, step, own)
         banks = banks[::-1][:: self.config.losses.masks.aux_every][::-1]
         bank = torch.stack([b.float() for b in banks])[:, None]
-        logits = cosine_logits(semantic[Var.OBJECT], bank, self._scale)
+        logits = cosine_logits(semantic[TokenGroup.OBJECT], bank, self._scale)
         column = {name: k for k, name in enumerate(names)}
         label = torch.zeros(valid.shape, dtype=torch.long)
         also = torch.zeros(*valid.shape, len(names), dtype=torch.bool)
@@ -201,14 +208,16 @@ class TrainStep(nn.Module):
         exhaustive = torch.tensor([p.record.exhaustive for p in batch.pictures])
         device = features.device
         found = panoptic_losses(
-            logits, pixel[Var.OBJECT], features, MaskTargets(masks, valid, label.to(device)), view,
+            logits, pixel[TokenGroup.OBJECT], features, MaskTargets(masks, valid, label.to(device)), view,
             self.config.losses.masks, also.to(device), exhaustive.float().to(device),
         )  # fmt: skip
         terms.add_masks("panoptic", found, self.config.losses.panoptic)
 
     def _grounding(self, terms, batch, semantic, pixel, features, masks, view) -> None:
         losses = self.config.losses
-        logits = cosine_logits(semantic[Var.DESCRIPTION], semantic[Var.GROUNDING], self._scale)
+        logits = cosine_logits(
+            semantic[TokenGroup.DESCRIPTION], semantic[TokenGroup.GROUNDING], self._scale
+        )
         pairs = [[(m, n) for n, p in enumerate(a.phrases) for m in p.targets] for a in batch.asks]
         weight = torch.zeros(logits.shape[1:3], device=features.device)
         for b, ask in enumerate(batch.asks):
@@ -216,7 +225,7 @@ class TrainStep(nn.Module):
                 weight[b, n] = losses.referring if phrase.referring else losses.class_text
         found = proposal_losses(
             logits,
-            pixel[Var.GROUNDING],
+            pixel[TokenGroup.GROUNDING],
             features,
             pick_targets(masks, pairs),
             weight,
@@ -226,12 +235,12 @@ class TrainStep(nn.Module):
         terms.add_masks("grounding", found, losses.grounding)
 
     def _interactive(self, terms, batch, outputs, pixel, features, masks, view) -> None:
-        queries = self._stack(outputs, Var.SPATIAL, self.model.heads.pixel)
-        logits = queries @ pixel[Var.SEGMENT].transpose(-1, -2)
+        queries = self._stack(outputs, TokenGroup.SPATIAL, self.model.heads.pixel)
+        logits = queries @ pixel[TokenGroup.SEGMENT].transpose(-1, -2)
         pairs = [[(p.target, n) for n, p in enumerate(a.prompts)] for a in batch.asks]
         weight = counts_to_weights([len(a.prompts) for a in batch.asks], logits.shape[2], features)
         found = proposal_losses(
-            logits, pixel[Var.SEGMENT], features, pick_targets(masks, pairs), weight, view,
+            logits, pixel[TokenGroup.SEGMENT], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
         )  # fmt: skip
         terms.add_masks("interactive", found, self.config.losses.interactive)
@@ -259,13 +268,15 @@ class TrainStep(nn.Module):
         groups = sampler.interactive(prompts, counts, with_memory=True)
         again = self.model(image, groups, previous_BNhw=previous)
         again = again[::-1][:: self.config.losses.masks.aux_every][::-1]
-        pixel = {Var.SEGMENT: torch.stack([o.pixel[Var.SEGMENT].float() for o in again])}
+        pixel = {
+            TokenGroup.SEGMENT: torch.stack([o.pixel[TokenGroup.SEGMENT].float() for o in again])
+        }
         self._interactive(terms, batch, again, pixel, features, masks, view)
 
     def _interleave(self, terms, batch, outputs, semantic, pixel, features, masks, view) -> None:
-        by_word = semantic[Var.INTERLEAVE] @ semantic[Var.ENTITY].transpose(-1, -2)
-        entity_pixel = self._stack(outputs, Var.INTERLEAVE, self.model.heads.pixel)
-        by_look = entity_pixel @ pixel[Var.ENTITY].transpose(-1, -2)
+        by_word = semantic[TokenGroup.INTERLEAVE] @ semantic[TokenGroup.ENTITY].transpose(-1, -2)
+        entity_pixel = self._stack(outputs, TokenGroup.INTERLEAVE, self.model.heads.pixel)
+        by_look = entity_pixel @ pixel[TokenGroup.ENTITY].transpose(-1, -2)
         visual = torch.zeros(by_word.shape[1:3], dtype=torch.bool, device=features.device)
         for b, ask in enumerate(batch.asks):
             for n, entity in enumerate(ask.entities):
@@ -274,7 +285,7 @@ class TrainStep(nn.Module):
         pairs = [[(m, n) for n, e in enumerate(a.entities) for m in e.targets] for a in batch.asks]
         weight = counts_to_weights([len(a.entities) for a in batch.asks], logits.shape[2], features)
         found = proposal_losses(
-            logits, pixel[Var.ENTITY], features, pick_targets(masks, pairs), weight, view,
+            logits, pixel[TokenGroup.ENTITY], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
         )  # fmt: skip
         terms.add_masks("interleave", found, self.config.losses.interleave)
@@ -284,7 +295,7 @@ class TrainStep(nn.Module):
 
     def _by_cosine(self, semantic, matched_LBM, pairs, weight_BN) -> Tensor:
         """Final prediction: all entities, words or references, by scaled semantic cosine."""
-        entities, proposals = semantic[Var.INTERLEAVE][-1], semantic[Var.ENTITY][-1]
+        entities, proposals = semantic[TokenGroup.INTERLEAVE][-1], semantic[TokenGroup.ENTITY][-1]
         logits = cosine_logits(entities, proposals, self._scale)
         target = spread_targets(
             matched_LBM[-1:], pair_labels(pairs).to(logits.device), *logits.shape[1:]
@@ -297,22 +308,24 @@ class TrainStep(nn.Module):
     def _retrieval(self, terms, batch, semantic) -> None:
         losses = self.config.losses
         device = self.model.device
-        layers = len(semantic[Var.OBJECT])
+        layers = len(semantic[TokenGroup.OBJECT])
         weights = prediction_weights(layers, losses.masks.aux_weight, device)
-        if Var.CAPTION in semantic:
+        if TokenGroup.CAPTION in semantic:
             known = torch.tensor([a.caption is not None for a in batch.asks], device=device)
             for n, w in enumerate(weights):
-                image, text = semantic[Var.IMAGE][n, :, 0], semantic[Var.CAPTION][n, :, 0]
+                image = semantic[TokenGroup.IMAGE][n, :, 0]
+                text = semantic[TokenGroup.CAPTION][n, :, 0]
                 terms.add("retrieval", w * self._itc(image, text, known), losses.retrieval)
             if losses.retrieval_tokens:
-                value = self._token_retrieval(batch, semantic[Var.OBJECT])
+                value = self._token_retrieval(batch, semantic[TokenGroup.OBJECT])
                 terms.add("retrieval_tokens", value, losses.retrieval * losses.retrieval_tokens)
-        if losses.interleave_itc and Var.LEGEND in semantic:
+        if losses.interleave_itc and TokenGroup.LEGEND in semantic:
             spoken = torch.tensor(
                 [any(e.targets for e in a.entities) for a in batch.asks], device=device
             )
             for n, w in enumerate(weights):
-                image, text = semantic[Var.IMAGE][n, :, 0], semantic[Var.LEGEND][n, :, 0]
+                image = semantic[TokenGroup.IMAGE][n, :, 0]
+                text = semantic[TokenGroup.LEGEND][n, :, 0]
                 terms.add(
                     "interleave_itc", w * self._itc(image, text, spoken), losses.interleave_itc
                 )
@@ -331,7 +344,8 @@ class TrainStep(nn.Module):
         return torch.stack(found).sum()
 
 
-def _semantic_vars(outputs: list[Outputs]) -> list[Var]:
-    wanted = (Var.OBJECT, Var.GROUNDING, Var.ENTITY, Var.IMAGE, Var.CAPTION, Var.DESCRIPTION,
-              Var.LEGEND, Var.INTERLEAVE)  # fmt: skip
+def _semantic_vars(outputs: list[Outputs]) -> list[TokenGroup]:
+    wanted = (TokenGroup.OBJECT, TokenGroup.GROUNDING, TokenGroup.ENTITY, TokenGroup.IMAGE,
+              TokenGroup.CAPTION, TokenGroup.DESCRIPTION, TokenGroup.LEGEND,
+              TokenGroup.INTERLEAVE)  # fmt: skip
     return [v for v in wanted if v in outputs[0].embeddings]

@@ -27,7 +27,7 @@ from find_core.checkpoint.key_mapping import (
 )
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.testing import tiny_config
@@ -298,8 +298,8 @@ def test_golden_model_from_file_to_answer(tmp_path):
     with torch.no_grad():
         image = parts.model.image_state(parts.vision(golden["fx/padded"]))
         outputs = parts.model(image, parts.model.sampler.segmentation(1))[-1]
-        masks = parts.model.masks(outputs.pixel[Var.OBJECT], image)
-        semantic = parts.model.heads.semantic(outputs.embeddings[Var.OBJECT])
+        masks = parts.model.masks(outputs.pixel[TokenGroup.OBJECT], image)
+        semantic = parts.model.heads.semantic(outputs.embeddings[TokenGroup.OBJECT])
     for ours, name in ((masks, "pred_masks"), (semantic, "pred_captions")):
         expected = golden[f"fx/seg/{name}"]
         assert float((ours - expected).abs().max() / expected.abs().max()) < 1e-5

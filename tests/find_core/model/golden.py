@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from find_core.checkpoint.published import from_published
-from find_core.model import FindConfig, FindModel, ImageState, Legend, Outputs, Var, VisualPrompt
+from find_core.model import (
+    FindConfig,
+    FindModel,
+    ImageState,
+    Legend,
+    Outputs,
+    TokenGroup,
+    VisualPrompt,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TOLERANCE = 1e-5
@@ -83,60 +91,60 @@ def relative_error(ours: Tensor, name: str) -> float:
 Reader = Callable[[FindModel, ImageState, Outputs], Tensor]
 
 
-def _semantic(v: Var) -> Reader:
+def _semantic(v: TokenGroup) -> Reader:
     return lambda m, image, o: m.heads.semantic(o.embeddings[v])
 
 
-def _pixel(v: Var) -> Reader:
+def _pixel(v: TokenGroup) -> Reader:
     return lambda m, image, o: m.heads.pixel(o.embeddings[v])
 
 
-def _masks(v: Var) -> Reader:
+def _masks(v: TokenGroup) -> Reader:
     return lambda m, image, o: m.masks(o.pixel[v], image)
 
 
 OBJECTS: dict[str, Reader] = {
     "pred_logits": lambda m, image, o: m.heads.class_logits(
-        o.embeddings[Var.OBJECT], get("class_emb")
+        o.embeddings[TokenGroup.OBJECT], get("class_emb")
     ),
-    "pred_masks": _masks(Var.OBJECT),
-    "pred_captions": _semantic(Var.OBJECT),
-    "pred_maskembs": _pixel(Var.OBJECT),
-    "pred_retrievals": _semantic(Var.IMAGE),
-    "pred_image_pixel": _pixel(Var.IMAGE),
+    "pred_masks": _masks(TokenGroup.OBJECT),
+    "pred_captions": _semantic(TokenGroup.OBJECT),
+    "pred_maskembs": _pixel(TokenGroup.OBJECT),
+    "pred_retrievals": _semantic(TokenGroup.IMAGE),
+    "pred_image_pixel": _pixel(TokenGroup.IMAGE),
 }
 READERS: dict[str, dict[str, Reader]] = {
     "seg": OBJECTS,
     "grounding/out": OBJECTS
     | {
-        "pred_gmasks": _masks(Var.GROUNDING),
-        "pred_gtexts": _semantic(Var.GROUNDING),
-        "pred_grounding_query": _semantic(Var.DESCRIPTION),
+        "pred_gmasks": _masks(TokenGroup.GROUNDING),
+        "pred_gtexts": _semantic(TokenGroup.GROUNDING),
+        "pred_grounding_query": _semantic(TokenGroup.DESCRIPTION),
     },
     "grounding_b2/out": OBJECTS
     | {
-        "pred_gmasks": _masks(Var.GROUNDING),
-        "pred_gtexts": _semantic(Var.GROUNDING),
-        "pred_grounding_query": _semantic(Var.DESCRIPTION),
+        "pred_gmasks": _masks(TokenGroup.GROUNDING),
+        "pred_gtexts": _semantic(TokenGroup.GROUNDING),
+        "pred_grounding_query": _semantic(TokenGroup.DESCRIPTION),
     },
-    "retrieval/out": OBJECTS | {"pred_retrievals_lang": _semantic(Var.CAPTION)},
+    "retrieval/out": OBJECTS | {"pred_retrievals_lang": _semantic(TokenGroup.CAPTION)},
     "spatial1/out": OBJECTS
     | {
-        "pred_smasks": _masks(Var.SEGMENT),
-        "pred_spatials": _semantic(Var.SEGMENT),
-        "pred_spatial_class": _semantic(Var.SPATIAL),
-        "pred_smaskembs": _pixel(Var.SEGMENT),
-        "pred_pspatials": _pixel(Var.SPATIAL),
+        "pred_smasks": _masks(TokenGroup.SEGMENT),
+        "pred_spatials": _semantic(TokenGroup.SEGMENT),
+        "pred_spatial_class": _semantic(TokenGroup.SPATIAL),
+        "pred_smaskembs": _pixel(TokenGroup.SEGMENT),
+        "pred_pspatials": _pixel(TokenGroup.SPATIAL),
     },
     "interleave/out": OBJECTS
     | {
-        "pred_imasks": _masks(Var.ENTITY),
-        "pred_interleave_objects": _semantic(Var.ENTITY),
-        "pred_interleave_image": _semantic(Var.LEGEND),
-        "pred_entity_class": _semantic(Var.INTERLEAVE),
-        "pred_imaskembs": _pixel(Var.ENTITY),
-        "pred_entity_pixel": _pixel(Var.INTERLEAVE),
-        "pred_legend_pixel": _pixel(Var.LEGEND),
+        "pred_imasks": _masks(TokenGroup.ENTITY),
+        "pred_interleave_objects": _semantic(TokenGroup.ENTITY),
+        "pred_interleave_image": _semantic(TokenGroup.LEGEND),
+        "pred_entity_class": _semantic(TokenGroup.INTERLEAVE),
+        "pred_imaskembs": _pixel(TokenGroup.ENTITY),
+        "pred_entity_pixel": _pixel(TokenGroup.INTERLEAVE),
+        "pred_legend_pixel": _pixel(TokenGroup.LEGEND),
     },
 }
 READERS["second_click"] = READERS["spatial1/out"]

@@ -7,7 +7,7 @@ import torch
 
 from find_core.checkpoint.published import from_published
 from find_core.encoders.base import VisionConfig, build_vision
-from find_core.model import Var
+from find_core.model import TokenGroup
 from find_core.model.image_state import ImageState
 from find_core.tasks import postprocess
 from find_core.tasks.retrieve import entity_vectors
@@ -80,10 +80,10 @@ def test_class_bank(model):
         ids, mask = golden.get(key)[0], golden.get(f"class_tokens/{i}/attention_mask")[0].bool()
         position = mask.long().cumsum(0) - 1
         states = (table[ids] + 0.05 * position[:, None].float())[mask]
-        groups = model.sampler.sentence([model.lang_proj(states)], Var.CLASS)
+        groups = model.sampler.sentence([model.lang_proj(states)], TokenGroup.CLASS)
         with torch.no_grad():
             out = model(None, groups)[-1]
-        rows.append(model.heads.semantic(out.embeddings[Var.CLASS])[0, 0])
+        rows.append(model.heads.semantic(out.embeddings[TokenGroup.CLASS])[0, 0])
     bank = torch.nn.functional.normalize(torch.stack(rows), dim=-1)
     theirs = torch.nn.functional.normalize(golden.get("class_emb"), dim=-1)
     assert float((bank - theirs).abs().max()) <= golden.TOLERANCE
@@ -91,8 +91,8 @@ def test_class_bank(model):
 
 def test_interactive_previous_mask(model, image):
     _, outputs = golden.run("spatial1/out", model, image)
-    pixel = outputs[-1].pixel[Var.SEGMENT]
-    query = model.heads.pixel(outputs[-1].embeddings[Var.SPATIAL])
+    pixel = outputs[-1].pixel[TokenGroup.SEGMENT]
+    query = model.heads.pixel(outputs[-1].embeddings[TokenGroup.SPATIAL])
     chosen = (query @ pixel.transpose(1, 2)).argmax(-1)[0]
     masks = model.masks(pixel[:, chosen], image)
     assert golden.relative_error(masks, "spatial1/prev_mask") <= golden.TOLERANCE
@@ -102,10 +102,10 @@ def test_interleave_selection(model, image):
     _, outputs = golden.run("interleave/out", model, image)
     d = outputs[-1].embeddings
     similarity = postprocess.interleave_similarity(
-        model.heads.semantic(d[Var.ENTITY])[0],
-        outputs[-1].pixel[Var.ENTITY][0],
-        model.heads.semantic(d[Var.INTERLEAVE])[0],
-        model.heads.pixel(d[Var.INTERLEAVE])[0],
+        model.heads.semantic(d[TokenGroup.ENTITY])[0],
+        outputs[-1].pixel[TokenGroup.ENTITY][0],
+        model.heads.semantic(d[TokenGroup.INTERLEAVE])[0],
+        model.heads.pixel(d[TokenGroup.INTERLEAVE])[0],
         golden.legend(image).is_visual,
     )
     assert golden.relative_error(similarity.T[None], "interleave/logits") <= golden.TOLERANCE
@@ -152,7 +152,7 @@ def test_interleaved_retrieval(model):
     legend = golden.Legend(tokens, index, torch.tensor([False, True, False]), [prompt])
     with torch.no_grad():
         outputs, _ = model.record(model.sampler.interleave([legend]), [])
-        whole = model.heads.semantic(outputs.embeddings[Var.LEGEND])
+        whole = model.heads.semantic(outputs.embeddings[TokenGroup.LEGEND])
         assert golden.relative_error(whole, f"{entry}/out/interleave_embeds") <= golden.TOLERANCE
         rows = entity_vectors(model, legend, encode(model, torch.zeros(1, 3, 640, 640)))
     theirs = golden.get(f"{entry}/out/interleave_entities")
@@ -166,17 +166,19 @@ def test_compiled_prompt_equals_the_whole_run(model, image):
     whole = golden.run("interleave/out", model, image)[1][-1]
     with torch.no_grad():
         groups = model.sampler.interleave([golden.legend(image)])
-        alone, states = model.record(groups, [Var.LEGEND_TOKENS])
+        alone, states = model.record(groups, [TokenGroup.LEGEND_TOKENS])
         resumed = model.resume(image, model.sampler.entity_proposals(1), states)
-    for v in (Var.LEGEND, Var.INTERLEAVE):
+    for v in (TokenGroup.LEGEND, TokenGroup.INTERLEAVE):
         assert torch.allclose(alone.embeddings[v], whole.embeddings[v], atol=1e-5)
-    assert torch.allclose(resumed.pixel[Var.ENTITY], whole.pixel[Var.ENTITY], atol=1e-5)
+    assert torch.allclose(
+        resumed.pixel[TokenGroup.ENTITY], whole.pixel[TokenGroup.ENTITY], atol=1e-5
+    )
 
 
 def test_tasks_do_not_disturb_segmentation(model, image):
-    alone = golden.run("seg", model, image)[1][-1].pixel[Var.OBJECT]
+    alone = golden.run("seg", model, image)[1][-1].pixel[TokenGroup.OBJECT]
     for task in ("grounding/out", "spatial1/out", "interleave/out"):
-        together = golden.run(task, model, image)[1][-1].pixel[Var.OBJECT]
+        together = golden.run(task, model, image)[1][-1].pixel[TokenGroup.OBJECT]
         assert torch.allclose(alone, together, atol=1e-5)
 
 
@@ -184,6 +186,8 @@ def test_fixed_padding_makes_phrases_independent_of_their_batch(model):
     state = encode(model, golden.get("grounding_b2/X"))
     texts = golden.phrases("grounding_b2")
     with torch.no_grad():
-        batch = model(state, model.sampler.grounding(texts))[-1].embeddings[Var.DESCRIPTION]
-        alone = model(state[1], model.sampler.grounding(texts[1:]))[-1].embeddings[Var.DESCRIPTION]
+        batch = model(state, model.sampler.grounding(texts))[-1].embeddings[TokenGroup.DESCRIPTION]
+        alone = model(state[1], model.sampler.grounding(texts[1:]))[-1].embeddings[
+            TokenGroup.DESCRIPTION
+        ]
     assert torch.allclose(batch[1, : alone.shape[1]], alone[0], atol=1e-5)

@@ -13,7 +13,12 @@ import torch
 from find_core.model import attention_table as tasks
 from find_core.model import heads, interface, sampler
 from find_core.model import image_state as image_state_module
-from find_core.model.attention_table import RULES, Rule, Sees, Var
+from find_core.model.attention_table import (
+    ATTENTION_TABLE,
+    AttentionRule,
+    AttentionScope,
+    TokenGroup,
+)
 from tests.find_core.model import golden
 
 CLEARLY_WRONG = 1e-3  # two orders above the tolerance, well below the smallest effect of a trap
@@ -34,8 +39,8 @@ def twice(image):
     )
 
 
-def patch_rule(monkeypatch, v: Var, **changes) -> None:
-    monkeypatch.setitem(RULES, v, dataclasses.replace(RULES[v], **changes))
+def patch_rule(monkeypatch, v: TokenGroup, **changes) -> None:
+    monkeypatch.setitem(ATTENTION_TABLE, v, dataclasses.replace(ATTENTION_TABLE[v], **changes))
 
 
 def test_untouched_model_is_right():
@@ -43,27 +48,27 @@ def test_untouched_model_is_right():
 
 
 def test_position_of_a_token_is_the_token(monkeypatch):
-    original = sampler._token_group
+    original = sampler._padded
 
     def without(rows, index, position=None):
-        group = original(rows, index, position)
-        return dataclasses.replace(group, position=torch.zeros_like(group.position))
+        tokens = original(rows, index, position)
+        return dataclasses.replace(tokens, position=torch.zeros_like(tokens.position))
 
-    monkeypatch.setattr(sampler, "_token_group", without)
+    monkeypatch.setattr(sampler, "_padded", without)
     assert error_of("grounding/out") > CLEARLY_WRONG
 
 
 def test_initial_token_position_is_constant(monkeypatch):
-    original = interface.InterfaceLayer.exchange
+    original = interface.InterfaceLayer.conditional_attention
 
     def moving(self, rows, seen, groups, rules):
         moved = {
-            v: dataclasses.replace(g, position=seen[v]) if v is Var.DESCRIPTION_TOKENS else g
+            v: dataclasses.replace(g, position=seen[v]) if v is TokenGroup.DESCRIPTION_TOKENS else g
             for v, g in groups.items()
         }
         return original(self, rows, seen, moved, rules)
 
-    monkeypatch.setattr(interface.InterfaceLayer, "exchange", moving)
+    monkeypatch.setattr(interface.InterfaceLayer, "conditional_attention", moving)
     assert error_of("grounding/out") > CLEARLY_WRONG
 
 
@@ -77,19 +82,19 @@ def test_fully_masked_row_attends_to_nothing(monkeypatch):
 
 
 def test_other_groups_share_the_content_attention_weights(monkeypatch):
-    original = interface.InterfaceLayer.read_tokens
+    original = interface.InterfaceLayer.content_attention_tokens
 
     def other_weights(self, *args):
         return self.condition_norm(original(self, *args))
 
-    monkeypatch.setattr(interface.InterfaceLayer, "read_tokens", other_weights)
+    monkeypatch.setattr(interface.InterfaceLayer, "content_attention_tokens", other_weights)
     assert error_of("grounding/out") > CLEARLY_WRONG
 
 
-@pytest.mark.parametrize("v", [Var.DESCRIPTION_TOKENS, Var.CAPTION_TOKENS])
+@pytest.mark.parametrize("v", [TokenGroup.DESCRIPTION_TOKENS, TokenGroup.CAPTION_TOKENS])
 def test_text_tokens_skip_content_attention(monkeypatch, v):
-    patch_rule(monkeypatch, v, content=Var.REFERENCE_TOKENS, sees=Sees.SAME_INDEX)
-    task = "grounding/out" if v is Var.DESCRIPTION_TOKENS else "retrieval/out"
+    patch_rule(monkeypatch, v, content=TokenGroup.REFERENCE_TOKENS, scope=AttentionScope.SAME_INDEX)
+    task = "grounding/out" if v is TokenGroup.DESCRIPTION_TOKENS else "retrieval/out"
     model = golden.model()
     image = model.image_state(golden.features())
     if task == "retrieval/out":
@@ -98,19 +103,19 @@ def test_text_tokens_skip_content_attention(monkeypatch, v):
 
 
 def test_legend_tokens_take_part_in_content_attention(monkeypatch):
-    patch_rule(monkeypatch, Var.LEGEND_TOKENS, content=None, sees=None)
+    patch_rule(monkeypatch, TokenGroup.LEGEND_TOKENS, content=None, scope=None)
     assert error_of("interleave/out") > CLEARLY_WRONG
 
 
 def test_sources_are_read_as_they_were_before_the_layer(monkeypatch):
-    original = interface._take_in
+    original = interface._content_attention
 
     def tokens_first(layer, n, level, rows, groups, image, allowed, rules):
-        alone = {v: x for v, x in rows.items() if v is Var.LEGEND_TOKENS}
+        alone = {v: x for v, x in rows.items() if v is TokenGroup.LEGEND_TOKENS}
         new = original(layer, n, level, alone, groups, image, allowed, rules) if alone else {}
         return original(layer, n, level, {**rows, **new}, groups, image, allowed, rules) | new
 
-    monkeypatch.setattr(interface, "_take_in", tokens_first)
+    monkeypatch.setattr(interface, "_content_attention", tokens_first)
     assert error_of("interleave/out") > CLEARLY_WRONG
 
 
@@ -119,7 +124,7 @@ def test_proposal_groups_are_masked_by_their_own_masks(monkeypatch):
 
     def by_objects(*args):
         allowed = original(*args)
-        return {v: allowed[Var.OBJECT] for v in allowed}
+        return {v: allowed[TokenGroup.OBJECT] for v in allowed}
 
     monkeypatch.setattr(interface, "_pixel_masks", by_objects)
     assert error_of("interleave/out") > CLEARLY_WRONG
@@ -130,7 +135,7 @@ def test_image_query_is_not_masked(monkeypatch):
 
     def masked_too(*args):
         allowed = original(*args)
-        return allowed | {Var.IMAGE: allowed[Var.OBJECT][:, :1]}
+        return allowed | {TokenGroup.IMAGE: allowed[TokenGroup.OBJECT][:, :1]}
 
     monkeypatch.setattr(interface, "_pixel_masks", masked_too)
     # The pooled row is a mean of objects, so the trap shows only in its weights.
@@ -150,12 +155,14 @@ def test_hidden_row_sees_everything(monkeypatch):
 
 
 def test_grounding_proposals_see_the_description_tokens(monkeypatch):
-    patch_rule(monkeypatch, Var.GROUNDING, condition=(Var.GROUNDING,))
+    patch_rule(monkeypatch, TokenGroup.GROUNDING, condition=(TokenGroup.GROUNDING,))
     assert error_of("grounding/out") > CLEARLY_WRONG
 
 
 def test_description_tokens_see_the_grounding_proposals(monkeypatch):
-    patch_rule(monkeypatch, Var.DESCRIPTION_TOKENS, condition=(Var.DESCRIPTION_TOKENS,))
+    patch_rule(
+        monkeypatch, TokenGroup.DESCRIPTION_TOKENS, condition=(TokenGroup.DESCRIPTION_TOKENS,)
+    )
     assert error_of("grounding/out") > CLEARLY_WRONG
 
 
@@ -232,7 +239,7 @@ def test_memory_is_masked_by_the_previous_mask(monkeypatch):
 
     def everywhere(*args):
         allowed = original(*args)
-        allowed.pop(Var.MEMORY, None)
+        allowed.pop(TokenGroup.MEMORY, None)
         return allowed
 
     monkeypatch.setattr(interface, "_pixel_masks", everywhere)
@@ -247,11 +254,13 @@ def test_unfixed_padding_differs(monkeypatch):
     texts = golden.phrases("grounding_b2")
     official = model(two, model.sampler.grounding(texts, official_padding=True))[-1]
     fixed = model(two, model.sampler.grounding(texts))[-1]
-    change = (official.embeddings[Var.DESCRIPTION] - fixed.embeddings[Var.DESCRIPTION])[1, 0]
+    change = (
+        official.embeddings[TokenGroup.DESCRIPTION] - fixed.embeddings[TokenGroup.DESCRIPTION]
+    )[1, 0]
     assert float(change.abs().max()) > CLEARLY_WRONG
 
 
 def test_every_rule_names_known_groups():
-    for rule in RULES.values():
-        assert isinstance(rule, Rule)
-        assert set(rule.condition) <= set(tasks.Var)
+    for rule in ATTENTION_TABLE.values():
+        assert isinstance(rule, AttentionRule)
+        assert set(rule.condition) <= set(tasks.TokenGroup)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from find_core.encoders.base import build_language
-from find_core.model.attention_table import Var
+from find_core.model.attention_table import TokenGroup
 from training.config import BankConfig, TrainConfig, override
 from training.data.batches import Batches
 from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
@@ -54,9 +54,13 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
 
 @pytest.mark.parametrize(
     ("task", "gone"),
-    [("grounding", Var.GROUNDING), ("interactive", Var.SEGMENT), ("interleave", Var.ENTITY)],
+    [
+        ("grounding", TokenGroup.GROUNDING),
+        ("interactive", TokenGroup.SEGMENT),
+        ("interleave", TokenGroup.ENTITY),
+    ],
 )
-def test_a_task_left_out_costs_nothing(full: TrainConfig, task: str, gone: Var) -> None:
+def test_a_task_left_out_costs_nothing(full: TrainConfig, task: str, gone: TokenGroup) -> None:
     losses = dataclasses.replace(full.losses, **{task: OFF})
     if task == "interleave":
         losses = dataclasses.replace(losses, interleave_itc=0.0, presence=0.0, alignment=0.0)
@@ -171,7 +175,7 @@ def test_bank_vectors_are_those_of_inference(config: TrainConfig) -> None:
 def test_the_first_steps_ask_for_objects_alone(full: TrainConfig) -> None:
     module, batches = step_of(override(full, ["losses.objects_first=2"]))
     early, later = module(batches.batch(1), 1), module(batches.batch(2), 2)
-    assert set(early.outputs[-1].pixel) == {Var.OBJECT}
-    assert Var.ENTITY in later.outputs[-1].pixel
+    assert set(early.outputs[-1].pixel) == {TokenGroup.OBJECT}
+    assert TokenGroup.ENTITY in later.outputs[-1].pixel
     module.eval()  # validation asks everything from the start
-    assert Var.ENTITY in module(batches.batch(0), 0).outputs[-1].pixel
+    assert TokenGroup.ENTITY in module(batches.batch(0), 0).outputs[-1].pixel
