@@ -15,7 +15,7 @@ from find_core.errors import FindError, PromptError
 _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
   find-field query room.field "the <white mug> next to the <book>" --picture hits.png
-  find-field query room.field "<this>" --ref this=mug.jpg@box:40,30,180,170 --json
+  find-field query room.field "<this>" --ref this=mug.jpg:box=40,30,180,170 --json
   find-field export room.field room.ply --colors pca
   find-field export outputs/room/find-field/RUN/config.yml room.field
   find-field info room.field
@@ -82,11 +82,11 @@ def _add_lift(commands: Any) -> None:
 def _add_query(commands: Any) -> None:
     parser = _command(commands, "query", run_query, "where are the things that a prompt speaks of",
                       'find-field query room.field "the <mug> left of <this>" '
-                      "--ref this=photo.jpg@box:40,30,180,170 --json")  # fmt: skip
+                      "--ref this=photo.jpg:box=40,30,180,170 --json")  # fmt: skip
     parser.add_argument("field", type=Path, help="a .field file")
     parser.add_argument("prompt", nargs="?", help='text with <entities>, e.g. "the <mug>"')
     parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
-    parser.add_argument("--ref", action="append", default=[], metavar="NAME=IMAGE@KIND:NUMBERS", help="bind <NAME> to a region: box, point, circle or polygon")  # fmt: skip
+    parser.add_argument("--reference", "--ref", action="append", default=[], metavar="NAME=PHOTO:KIND=VALUES", help="what <NAME> looks like: this=photo.jpg:box=40,30,180,170 (or point, circle, polygon, scribble, mask)")  # fmt: skip
     parser.add_argument("--threshold", type=float, default=0.5, help="least score (default: %(default)s)")  # fmt: skip
     parser.add_argument(
         "--max-hits", type=int, default=10, help="per entity (default: %(default)s)"
@@ -229,38 +229,13 @@ def _load_model(options: argparse.Namespace) -> Any:
 
 def _prompt(options: argparse.Namespace) -> Any:
     from find_core.prompts.prompt import Prompt
+    from find_core.prompts.text_form import parse_references, read_prompt_file
 
     if (options.prompt is None) == (options.prompt_json is None):
         raise PromptError("Give either a prompt or --prompt-json FILE.")
     if options.prompt_json is not None:
-        try:
-            data = json.loads(options.prompt_json.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise PromptError(f"{options.prompt_json} is no prompt in JSON: {error}.") from None
-        return Prompt.from_json(data, options.prompt_json.parent)
-    return Prompt.bind(options.prompt, dict(parse_reference(text) for text in options.ref))
-
-
-def parse_reference(text: str) -> tuple[str, Any]:
-    """("this", Reference) of "this=photo.jpg@box:40,30,180,170".
-
-    Raises:
-        PromptError: another form. ImageError: no such picture.
-    """
-    from find_core.images import read_image
-    from find_core.prompts.prompt import Reference
-
-    name, _, rest = text.partition("=")
-    path, _, region = rest.rpartition("@")
-    kind, _, numbers = region.partition(":")
-    try:
-        values = [float(number) for number in numbers.split(",")]
-    except ValueError:
-        values = []
-    if not (name and path and values) or kind not in ("box", "point", "circle", "polygon"):
-        raise PromptError(f"--ref is NAME=IMAGE@KIND:NUMBERS, e.g. this=mug.jpg@box:40,30,180,170, not {text!r}.")  # fmt: skip
-    data: Any = list(zip(values[::2], values[1::2], strict=False)) if kind == "polygon" else values
-    return name, Reference(read_image(path), **{kind: data})
+        return read_prompt_file(options.prompt_json)
+    return Prompt.bind(options.prompt, parse_references(options.reference))
 
 
 def _progress(items: Any, text: str) -> Any:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from find_core.errors import PromptError
+from find_core.prompts.prompt import Prompt
+from find_core.prompts.text_form import parse_references, read_prompt_file
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
-    from find_core.prompts.prompt import Prompt, Reference
-
-_REFERENCE = re.compile(
-    r"(?P<name>[^=]+)=(?P<path>.+):(?P<kind>mask|box|point|polygon|circle|scribble)=(?P<value>.+)"
-)
-
 
 Formatter = argparse.RawDescriptionHelpFormatter  # examples as they are written
 
@@ -56,10 +51,11 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a prompt as JSON (schema prompt), pictures by path relative to the file",
+        help="a prompt as JSON (schema prompt), images by path relative to the file",
     )
     parser.add_argument(
         "--reference",
+        "--ref",
         action="append",
         default=[],
         metavar="NAME=PHOTO:KIND=VALUES",
@@ -85,65 +81,12 @@ def read_prompts(args: argparse.Namespace) -> list[Prompt]:
     Raises:
         PromptError: none given, a malformed reference, one that no prompt names.
     """
-    from find_core.prompts.prompt import Prompt
-
-    references = dict(parse_reference(text) for text in args.reference)
-    used: set[str] = set()
-    prompts = []
-    for text in args.prompt:
-        named = {e.label for e in Prompt.parse(text).entities} & set(references)
-        used |= named
-        prompts.append(Prompt.bind(text, {name: references[name] for name in named}))
-    prompts += [_prompt_of_file(path) for path in args.prompt_json]
+    references = parse_references(args.reference)
+    prompts = [Prompt.bind_known(text, references) for text in args.prompt]
+    used = {entity.label for prompt in prompts for entity in prompt.entities}
+    prompts += [read_prompt_file(path) for path in args.prompt_json]
     if unused := sorted(set(references) - used):
         raise PromptError(f"No prompt names the reference {unused[0]!r}: write <{unused[0]}>.")
     if not prompts:
         raise PromptError("Say what to look for: --prompt 'the <red cup>'.")
     return prompts
-
-
-def _prompt_of_file(path: Path) -> Prompt:
-    import json
-
-    from find_core.prompts.prompt import Prompt
-
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PromptError(f"No prompt file at {path}: check the path.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is not JSON ({error}).") from None
-    return Prompt.from_json(data, base_dir=path.parent)
-
-
-def parse_reference(text: str) -> tuple[str, Reference]:
-    """'cup=photo.jpg:box=40,30,180,170' -> ("cup", Reference).
-
-    Raises:
-        PromptError: not of that form, or the region is none. ImageError: no such picture.
-    """
-    from find_core.images import read_image
-    from find_core.prompts.prompt import Reference
-
-    match = _REFERENCE.fullmatch(text)
-    if match is None:
-        raise PromptError(
-            f"Cannot read the reference {text!r}: write NAME=PHOTO:KIND=VALUES, "
-            "e.g. cup=photo.jpg:box=40,30,180,170."
-        )
-    image, kind = read_image(match["path"]), match["kind"]
-    return match["name"], Reference(image, **{kind: _region_value(kind, match["value"])})
-
-
-def _region_value(kind: str, text: str) -> Any:
-    if kind == "mask":
-        from find_core.images import read_image
-
-        return read_image(text).max(axis=2) > 127
-    try:
-        numbers = [float(number) for number in text.split(",")]
-    except ValueError:
-        raise PromptError(f"A {kind} takes numbers with commas between, got {text!r}.") from None
-    if kind in ("polygon", "scribble"):
-        return list(zip(numbers[::2], numbers[1::2], strict=len(numbers) % 2 == 0))
-    return numbers

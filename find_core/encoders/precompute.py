@@ -88,10 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         pixel = np.zeros((1, 1, 3), np.uint8)
         shown = {name: Reference(pixel, mask=np.ones((1, 1), bool)) for name in options.reference}
-        prompts = [
-            Prompt.bind(text, {name: ref for name, ref in shown.items() if f"<{name}>" in text})
-            for text in options.prompt
-        ]
+        prompts = [Prompt.bind_known(text, shown) for text in options.prompt]
         lines = [line for file in options.texts_file for line in file.read_text().splitlines()]
         texts = texts_of(prompts, options.class_name, options.text + [t for t in lines if t])
         encoder, config = _language_of(options.model)

@@ -79,15 +79,21 @@ class Reference:
         return Reference(image, region_from_json(data.get("region")))
 
 
+_COUNTS = {"point": 2, "box": 4, "circle": 3}
+
+
 def _region(kind: str, value: Any) -> Region:
     if kind == "mask":
         return Region.mask(value)
     if kind in ("polygon", "scribble"):
         return getattr(Region, kind)(value)
     try:
-        return getattr(Region, kind)(*value)
+        numbers = tuple(value)
     except TypeError:
-        raise PromptError(f"A {kind} takes a tuple of numbers, got {value!r}.") from None
+        numbers = ()
+    if len(numbers) != _COUNTS[kind]:
+        raise PromptError(f"A {kind} takes a tuple of {_COUNTS[kind]} numbers, got {value!r}.")
+    return getattr(Region, kind)(*numbers)
 
 
 def region_to_json(region: Region) -> dict[str, Any]:
@@ -181,6 +187,18 @@ class Prompt:
     @staticmethod
     def bind(text: str, references: Mapping[str, Reference]) -> Prompt:
         """`parse` with the references as a mapping (names need not be Python identifiers)."""
+        prompt = Prompt.bind_known(text, references)
+        if unused := sorted(set(references) - {entity.label for entity in prompt.entities}):
+            raise PromptError(f"Reference {unused[0]!r} is never used: write <{unused[0]}> for it.")
+        return prompt
+
+    @staticmethod
+    def bind_known(text: str, references: Mapping[str, Reference]) -> Prompt:
+        """`bind` that leaves references aside which `text` does not name.
+
+        Raises:
+            PromptError: as `parse`, but for references that are never used.
+        """
         if not isinstance(text, str):
             raise PromptError(f"A prompt is a string, got {type(text).__name__}.")
         if len(text) > MAX_CHARS:
@@ -191,9 +209,6 @@ class Prompt:
         pieces = _split(text)
         if not any(is_entity for _, is_entity in pieces):
             pieces = [("".join(t for t, _ in pieces).strip(), True)]
-        labels = {label for label, is_entity in pieces if is_entity}
-        if unused := sorted(set(references) - labels):
-            raise PromptError(f"Reference {unused[0]!r} is never used: write <{unused[0]}> for it.")
         parts = [PromptEntity(t, references.get(t)) if e else t for t, e in pieces if t or e]
         if any(isinstance(p, PromptEntity) and not p.label for p in parts):
             raise PromptError("An entity is empty: write what to look for, e.g. 'the <mug>'.")

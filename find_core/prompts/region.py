@@ -113,7 +113,10 @@ class Region:
 
 def _floats(kind: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        data = np.asarray(values, dtype=np.float64).reshape(shape)
+        given = np.asarray(values)
+        if given.dtype.kind in "USb":  # "3" and True would pass as numbers
+            raise TypeError
+        data = given.astype(np.float64).reshape(shape)
     except (TypeError, ValueError):
         raise PromptError(f"A {kind} needs numbers of shape {shape}, got {values!r}.") from None
     if not np.isfinite(data).all() or np.abs(data).max(initial=0) > 1e6:

@@ -55,7 +55,7 @@ class PromptPanel:
         self.prompt = ViewerText("Prompt", "", cb_hook=lambda _: self.ask(),
                                  hint='e.g. the <mug> left of <this>')  # fmt: skip
         self.reference = ViewerText("Reference", "", cb_hook=lambda _: self.ask(),
-                                    hint="this=photo.jpg@box:x1,y1,x2,y2")  # fmt: skip
+                                    hint="this=photo.jpg:box=x1,y1,x2,y2")  # fmt: skip
         self.threshold = ViewerSlider("Threshold", 0.5, 0.0, 1.0, 0.01)
         self.pick = ViewerButton("Pick a thing", cb_hook=lambda _: self.await_click())
         self.draw = ViewerButton("Locate in 3D", cb_hook=lambda _: self.draw_hits())
@@ -88,7 +88,7 @@ class PromptPanel:
         The viewer asks at every key: half a prompt leaves the last whole one active.
         """
         from find_core.prompts.prompt import Prompt
-        from find_field.cli import parse_reference
+        from find_core.prompts.text_form import parse_references
 
         text = self.prompt.value if text is None else text
         if not text.strip():
@@ -96,8 +96,7 @@ class PromptPanel:
             self._say(_NO_PROMPT)
             return False
         try:
-            lines = self.reference.value.split()
-            prompt = Prompt.bind(text, dict(parse_reference(line) for line in lines))
+            prompt = Prompt.bind(text, parse_references(self.reference.value.split()))
             compiled = self.find.compile(prompt)
         except FindError as error:
             self._say(str(error))

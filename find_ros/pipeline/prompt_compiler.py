@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from find_core.errors import FindError, PromptError
+from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.prompts.text_form import prompt_from_json_text
 
 # Pictures kept by name; the one not renewed for longest goes first.
 MAX_REFERENCES = 32
@@ -133,14 +133,8 @@ def read_prompt(text: str, images: dict[str, np.ndarray]) -> Prompt:
         FindError: with a sentence that says what was wrong.
     """
     if text.lstrip().startswith("{"):
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise PromptError(f"The prompt begins like JSON but is not: {error}.") from None
-        return Prompt.from_json(data, images=images)
-    labels = {entity.label for entity in Prompt.parse(text).entities}
-    whole = {name: _whole(images[name]) for name in labels & set(images)}
-    return Prompt.bind(text, whole)
+        return prompt_from_json_text(text, images=images)
+    return Prompt.bind_known(text, {name: _whole(image) for name, image in images.items()})
 
 
 def _whole(image_rgb: np.ndarray) -> Reference:

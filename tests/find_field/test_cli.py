@@ -9,7 +9,7 @@ from jsonschema import validate
 
 import find_core
 import find_field as ff
-from find_field.cli import main, parse_reference
+from find_field.cli import main
 from find_field.schemas import answer_schema
 from tests.find_field.folders import write_sequence
 
@@ -65,9 +65,13 @@ def test_query_with_references(lifted, frames, world, tmp_path, capsys):
     labels = world.render(view.K, view.T_world_camera, view.rgb.shape[:2])[2]
     y, x = np.argwhere(labels == 3).mean(0).round().astype(int)
     cv2.imwrite(str(tmp_path / "photo.png"), view.rgb[..., ::-1])
-    reference = f"this={tmp_path}/photo.png@point:{x},{y}"
-    assert main(["query", str(lifted[0]), "<this>", "--ref", reference, "--json"]) == 0
-    by_flag = json.loads(capsys.readouterr().out)
+    photo = f"this={tmp_path}/photo.png"
+    answers = []
+    for flag in (["--reference", f"{photo}:point={x},{y}"], ["--ref", f"{photo}@point:{x},{y}"]):
+        assert main(["query", str(lifted[0]), "<this>", *flag, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    by_flag = answers[0]
+    assert answers[1] == by_flag
     prompt = {"prompt": "<this>", "references": {"this": {
         "image": {"path": "photo.png"},
         "region": {"kind": "point", "data": [int(x), int(y)]}}}}  # fmt: skip
@@ -96,8 +100,8 @@ def test_export(lifted, tmp_path, capsys):
         (["export", "nowhere.field", "x.field"], ".ply or .npz"),
         (["query", "x.field"], "either a prompt"),
         (["query", "x.field", "<a", "--threshold", "0.1"], "never closed"),
-        (["query", "x.field", "<a>", "--ref", "a=b"], "NAME=IMAGE@KIND"),
-        (["query", "x.field", "--prompt-json", "no.json"], "no prompt in JSON"),
+        (["query", "x.field", "<a>", "--ref", "a=b"], "NAME=PHOTO:KIND"),
+        (["query", "x.field", "--prompt-json", "no.json"], "No prompt file"),
     ],
 )
 def test_exception_is_one_sentence(args, says, capsys):
@@ -111,11 +115,3 @@ def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([*command, "--help"])
     assert f"find-field {' '.join(command)}" in capsys.readouterr().out.split("example", 1)[1]
-
-
-def test_references_on_the_command_line(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((50, 60, 3), np.uint8))
-    name, box = parse_reference(f"x={tmp_path}/a.png@box:1,2,30,40")
-    assert name == "x" and box.mask.sum() == 29 * 38
-    polygon = parse_reference(f"x={tmp_path}/a.png@polygon:0,0,20,0,20,20")[1]
-    assert polygon.region.kind == "polygon" and polygon.region.data.shape == (3, 2)

@@ -13,9 +13,6 @@ import pytest
 
 import find_core
 from find_core.cli import main
-from find_core.cli.common import parse_reference
-from find_core.errors import FindError
-from find_core.prompts.prompt import Prompt
 from find_core.schemas import load_schema
 from tests.find_core.video.fakes import ColorFind, paint, write_video
 
@@ -177,24 +174,6 @@ def test_exceptions_are_one_sentence(args, message, files, tmp_path, color, caps
     assert main([a.format(**places) for a in args]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "Traceback" not in error and "\n" not in error
-
-
-@pytest.mark.parametrize(
-    "text, kind",
-    [("box=40,10,50,20", "box"), ("point=3,4", "point"), ("circle=9,9,4", "circle"),
-     ("polygon=1,1,9,1,5,9", "polygon"), ("scribble=1,1,9,9", "scribble"), ("mask={mask}", "mask")],
-)  # fmt: skip
-def test_references(files, text, kind):
-    text = text.format(mask=files / "mask.png")
-    name, reference = parse_reference(f"red cup={files / 'photo.png'}:{text}")
-    assert name == "red cup" and reference.region.kind == kind and reference.mask.any()
-    Prompt.bind("the <red cup>", {name: reference})
-
-
-@pytest.mark.parametrize("value", ["box=1,2", "box=a,b,c,d", "polygon=1,2,3", "point=5000,1"])
-def test_bad_regions_say_so(files, value):
-    with pytest.raises((FindError, ValueError)):
-        parse_reference(f"x={files / 'photo.png'}:{value}")
 
 
 @pytest.mark.parametrize("command", ["localize", "segment", "info", "import"])

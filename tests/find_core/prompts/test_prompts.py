@@ -35,6 +35,14 @@ def test_prompt_without_brackets_is_one_entity():
     assert prompt.sentence() == ("the red cup", [(0, 11)])
 
 
+def test_bind_known_leaves_other_references_aside():
+    known = {"thing": reference(), "other": reference(point=(3, 4))}
+    prompt = fc.Prompt.bind_known("the <mug> left of <thing>", known)
+    assert [e.reference for e in prompt.entities] == [None, known["thing"]]
+    with pytest.raises(fc.PromptError, match="'other' is never used"):
+        fc.Prompt.bind("the <mug> left of <thing>", known)
+
+
 def test_literal_brackets():
     prompt = fc.Prompt.parse(r"a <b \< c> and \>")
     assert [e.label for e in prompt.entities] == ["b < c"]
@@ -148,6 +156,11 @@ BAD_REFERENCES = [
     (dict(box=(500, 500, 600, 600)), "outside"),
     (dict(box="x"), "takes|needs"),
     (dict(box=3), "takes a tuple"),
+    (dict(point=(3, 4, 0)), "tuple of 2"),
+    (dict(box=(0, 0, 5, 5, True)), "tuple of 4"),
+    (dict(circle=(5, 5)), "tuple of 3"),
+    (dict(point=("3", "4")), "needs numbers"),
+    (dict(point=(True, True)), "needs numbers"),
     (dict(point=(float("nan"), 1)), "finite"),
     (dict(point=(-5, 3)), "outside"),
     (dict(circle=(5, 5, -1)), "not positive"),
