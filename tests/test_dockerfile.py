@@ -97,7 +97,7 @@ def test_entrypoint_and_command(steps):
     script = ROOT / "tools" / "docker_entrypoint.sh"
     subprocess.run(["bash", "-n", script], check=True)
     assert script.stat().st_mode & 0o111 and script.read_text().rstrip().endswith('exec "$@"')
-    installed = [v for v in values(steps, "COPY") if "docker_entrypoint.sh" in v][0].split()[-1]
+    installed = next(v for v in values(steps, "COPY") if "docker_entrypoint.sh" in v).split()[-1]
     assert json.loads(values(steps, "ENTRYPOINT")[0]) == [Path(installed).name]
 
 
