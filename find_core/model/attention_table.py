@@ -1,4 +1,4 @@
-"""The attention table of FIND (find-spec 2.7) as data, and the groups it speaks of.
+"""The attention table of FIND (docs/spec.md 2.7) as data, and the groups it speaks of.
 
 Every variable of the interface is a group of rows. The table says what each group attends to in
 content attention (where information is taken in) and in conditional attention (where it is
@@ -89,7 +89,7 @@ RULES: dict[Var, Rule] = {
     V.REFERENCE_TOKENS:   Rule(None, None, (), carried=False),
 }  # fmt: skip
 
-# Training only, with p = 0.3 (find-spec 2.7): segments see what the prompts became, not the tokens.
+# Training only, with p = 0.3 (docs/spec.md 2.7): segments see what the prompts became, not the tokens.
 SEGMENT_SEES_QUERIES = dataclasses.replace(
     RULES[V.SEGMENT], condition=(V.SEGMENT, V.SPATIAL, V.MEMORY)
 )

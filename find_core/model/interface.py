@@ -1,4 +1,4 @@
-"""The interface (find-spec 2.6): layers that execute the attention table over whatever is present.
+"""The interface (docs/spec.md 2.6): layers that execute the attention table over whatever is present.
 
 Letters: B batch, N rows of a group, M pixels of a level, H width.
 """
@@ -34,7 +34,7 @@ class LayerStates:
     """A group's content after content attention at every layer: all that others ever see of it.
 
     Groups that do not depend on the image (legend tokens) are run once, recorded, and supplied to
-    later runs in this form (design section 4).
+    later runs in this form (docs/architecture.md, "The algebra").
     """
 
     group: Group
@@ -91,7 +91,7 @@ class InterfaceLayer(nn.Module):
     def read_tokens(self, v: Var, x: Tensor, group: Group, rule: Rule, source: Group | None,
                     sources: KeysValues | None) -> Tensor:  # fmt: skip
         """Content attention of one non-vision group to its token source."""
-        if source is None or sources is None:  # nothing to see: only the output bias (find-spec 8)
+        if source is None or sources is None:  # nothing to see: only the output bias (docs/spec.md 8)
             return self.content_norm(x + self.content.out_proj.bias)
         allowed = _matches(group, source, rule.sees)
         return self.content_norm(x + self.content(x + group.position, sources, allowed))
