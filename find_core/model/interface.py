@@ -91,7 +91,9 @@ class InterfaceLayer(nn.Module):
     def read_tokens(self, v: Var, x: Tensor, group: Group, rule: Rule, source: Group | None,
                     sources: KeysValues | None) -> Tensor:  # fmt: skip
         """Content attention of one non-vision group to its token source."""
-        if source is None or sources is None:  # nothing to see: only the output bias (docs/spec.md 8)
+        if (
+            source is None or sources is None
+        ):  # nothing to see: only the output bias (docs/spec.md 8)
             return self.content_norm(x + self.content.out_proj.bias)
         allowed = _matches(group, source, rule.sees)
         return self.content_norm(x + self.content(x + group.position, sources, allowed))
