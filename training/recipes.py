@@ -27,7 +27,7 @@ OFF = TaskWeights(0.0, 0.0, 0.0)
 
 
 def find_focalt_coco640() -> TrainConfig:
-    """The paper's base model on COCO at 640 px: every published value (find-spec 3).
+    """The paper's base model on COCO at 640 px: every published value (docs/spec.md 3).
 
     Data layout: training/README.md. The class bank follows the paper: one random class a picture.
     """

@@ -3,7 +3,7 @@
     python -m training.xdecoder xdecoder_focalt_last.pt --out init/
     accelerate launch -m training.train --recipe find_focalt_coco640 --set init=init/ ...
 
-FIND trains its interface over X-Decoder's backbone and pixel decoder, which stay frozen (find-spec
+FIND trains its interface over X-Decoder's backbone and pixel decoder, which stay frozen (docs/spec.md
 3.3). Both code bases name those tensors alike, so they are taken over strictly; X-Decoder's own
 decoder and language encoder are left, and the interface begins afresh from the seed.
 """

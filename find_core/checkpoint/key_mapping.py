@@ -1,4 +1,4 @@
-"""The only place that knows the tensor names of the published FIND checkpoints (find-spec 4).
+"""The only place that knows the tensor names of the published FIND checkpoints (docs/spec.md 4).
 
 Our names: those of `FindModel`, and `vision.*` / `language.*` for frozen encoders whose weights
 travel in the file. Every rule is read in both directions.

@@ -32,7 +32,7 @@ class VisionConfig:
     max_side_px: int = 384
     """...but never to a longer side above this."""
     size_divisibility: int = 32
-    """Zero padding, bottom and right, after normalisation (find-spec 2.1)."""
+    """Zero padding, bottom and right, after normalisation (docs/spec.md 2.1)."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
         Args:
             allowed: bool, broadcastable to (B, N, M); a row without a single True gives only the
-                output bias, not NaN (find-spec 2.6).
+                output bias, not NaN (docs/spec.md 2.6).
         """
         attended = attend(self.queries(x_BNH), *sources, allowed)
         return self.out_proj(attended.transpose(1, 2).flatten(2))

@@ -1,4 +1,4 @@
-"""The attention table of FIND (find-spec 2.7) as data, and the token groups it speaks of.
+"""The attention table of FIND (docs/spec.md 2.7) as data, and the token groups it speaks of.
 
 Every variable of the interface is a group of tokens: proposals, queries, prompt tokens, memories.
 The table says what each group attends to in content attention (where information is taken in) and
@@ -93,7 +93,7 @@ ATTENTION_TABLE: dict[TokenGroup, AttentionRule] = {
     G.REFERENCE_TOKENS:   Rule(None, None, (), carried=False),
 }  # fmt: skip
 
-# Training only, with p = 0.3 (find-spec 2.7): segments see what the prompts became, not the tokens.
+# Training only, with p = 0.3 (docs/spec.md 2.7): segments see what the prompts became, not the tokens.
 SEGMENT_SEES_QUERIES = dataclasses.replace(
     ATTENTION_TABLE[G.SEGMENT], condition=(G.SEGMENT, G.SPATIAL, G.MEMORY)
 )

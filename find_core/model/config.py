@@ -20,7 +20,7 @@ SELECTIONS = ("paper", "score")
 class FindConfig:
     """Everything needed to build a FIND model; weights come from a checkpoint.
 
-    The defaults are the published sizes (find-spec 2).
+    The defaults are the published sizes (docs/spec.md 2).
     """
 
     name: str = "find"
@@ -54,7 +54,7 @@ class FindConfig:
     relevance_bias: float = 0.5
     selection: str = "paper"
     """How an entity's proposal is chosen: "paper", raw dot products of semantic embeddings for words
-    and of pixel embeddings for pictures (find-spec 2.9); "score", the best calibrated score."""
+    and of pixel embeddings for pictures (docs/spec.md 2.9); "score", the best calibrated score."""
     single_things: bool = False
     """Take masks apart where they cover things that stand apart, and drop crumbs: the parts become
     instances. Small models leak onto look-alikes (find_core/mask_components.py)."""

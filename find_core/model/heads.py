@@ -1,4 +1,4 @@
-"""Prediction heads (find-spec 2.8): from decoder-normed tokens d to semantic and pixel embeddings."""
+"""Prediction heads (docs/spec.md 2.8): from decoder-normed tokens d to semantic and pixel embeddings."""
 
 from __future__ import annotations
 

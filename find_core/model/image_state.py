@@ -25,7 +25,8 @@ class ImageState:
         positions: per level the sine encoding, (1, M, H).
         sizes: per level (h, w).
         level_masks: per level the mask features resized to it, (B, P, M). Resizing commutes with
-            the product over P, so a layer's attention mask costs one small product (design 4).
+            the product over P, so a layer's attention mask costs one small product
+            (docs/architecture.md, "The algebra").
         keys_values: per interface layer, filled by the interface on first use.
     """
 
@@ -48,7 +49,7 @@ class ImageState:
             sine_position(h, w, dim, device).to(levels[0].dtype).flatten(2).transpose(1, 2)
             for h, w in sizes
         ]
-        detached = mask_features.detach()  # attention masks carry no gradient (find-spec 2.7)
+        detached = mask_features.detach()  # attention masks carry no gradient (docs/spec.md 2.7)
         level_masks = [resize(detached, size).flatten(2) for size in sizes]
         return ImageState(mask_features, sources, positions, sizes, level_masks)
 
@@ -79,7 +80,7 @@ class ImageState:
 
         Args:
             image_index: (T,) int64 which image of the batch.
-            points_yx: (T, 2) in [0, 1], `align_corners=True` convention (find-spec 2.5).
+            points_yx: (T, 2) in [0, 1], `align_corners=True` convention (docs/spec.md 2.5).
 
         Returns:
             (T, H).
@@ -101,7 +102,7 @@ class ImageState:
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Plain bilinear, half-pixel centres, no antialiasing (find-spec 8).
+    """Plain bilinear, half-pixel centres, no antialiasing (docs/spec.md 8).
 
     Shrinking both sides by one even factor, that is the mean of the four cells around each centre;
     slices take a fraction of the general function's time on CPUs.
@@ -117,6 +118,6 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mask_logits(pixel_BNP: Tensor, mask_features: Tensor) -> Tensor:
-    """(B, N, P) x (B or 1, P, h, w) -> (B, N, h, w), unscaled (find-spec 2.8)."""
+    """(B, N, P) x (B or 1, P, h, w) -> (B, N, h, w), unscaled (docs/spec.md 2.8)."""
     size = mask_features.shape[-2:]
     return torch.matmul(pixel_BNP, mask_features.flatten(2)).unflatten(2, size)

@@ -1,4 +1,4 @@
-"""The interface (find-spec 2.6): layers that execute the attention table over the groups present.
+"""The interface (docs/spec.md 2.6): layers that execute the attention table over the groups present.
 
 Letters: B batch, N tokens of a group, M pixels of a level, H width.
 """
@@ -93,7 +93,7 @@ class InterfaceLayer(nn.Module):
         sources: KeysValues | None,
     ) -> Tensor:  # fmt: skip
         """Content attention of one non-vision group to its token source."""
-        if source is None or sources is None:  # nothing to see: only the output bias (find-spec 8)
+        if source is None or sources is None:  # nothing to see: only the output bias (docs/spec.md 8)
             return self.content_norm(x + self.content.out_proj.bias)
         allowed = _matches(tokens, source, rule.scope)
         return self.content_norm(x + self.content(x + tokens.position, sources, allowed))

@@ -1,4 +1,4 @@
-"""Pixel decoder (`transformer_encoder_fpn`, find-spec 2.3): backbone maps -> levels and mask features.
+"""Pixel decoder (`transformer_encoder_fpn`, docs/spec.md 2.3): backbone maps -> levels and mask features.
 
 Letters: B batch, C channels, H hidden width, P mask width, h/w map size, N = h*w.
 """

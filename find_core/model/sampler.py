@@ -1,4 +1,4 @@
-"""The embedding sampler (find-spec 2.5): from prompts to the token groups of the interface.
+"""The embedding sampler (docs/spec.md 2.5): from prompts to the token groups of the interface.
 
 Letters: B batch, N tokens of a group, T tokens of a text or region, H hidden width, E entities.
 """
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from find_core.model.attention_table import TokenGroup, Tokens, TokensByGroup
 from find_core.model.image_state import ImageState
 
-# Tokens that belong to no phrase or entity; different numbers keep pads from matching (find-spec 2.7).
+# Tokens that belong to no phrase or entity; different numbers keep pads from matching (docs/spec.md 2.7).
 PAD_TOKEN, PAD_QUERY, NO_ENTITY = -2, -3, -4
 
 
@@ -57,7 +57,7 @@ class Sampler(nn.Module):
     """The parameter banks, and the token groups that tasks make of them.
 
     Only three banks exist; every task's proposals and queries are copies of object rows and of the
-    image row (find-spec 2.5).
+    image row (docs/spec.md 2.5).
     """
 
     def __init__(self, dim: int, num_queries: int, num_memories: int, max_points: int) -> None:
@@ -85,7 +85,7 @@ class Sampler(nn.Module):
         Args:
             phrases: per image, the (T, H) tokens of each phrase; all share one sequence.
             official_padding: padded description queries change valid ones, as in the reference
-                (find-spec 3.6-6); by default results do not depend on the batch.
+                (docs/spec.md 3.6-6); by default results do not depend on the batch.
         """
         tokens = [torch.cat(list(p)) for p in phrases]
         index = [_repeat_index([len(t) for t in p], self._device) for p in phrases]
@@ -188,7 +188,7 @@ class Sampler(nn.Module):
         tokens = self._sample(level, drawn).split(count)
         own = [_full_index(len(p), prompt.index, self._device) for prompt, p in drawn]
         index = torch.cat([*own, _full_index(0, 0, self._device)]).split(count)
-        # Content and position are both the sampled value, gradient in both (find-spec 8).
+        # Content and position are both the sampled value, gradient in both (docs/spec.md 8).
         return _padded(list(tokens), list(index), list(tokens))
 
     def _sample(self, level: int, drawn: Sequence[tuple[VisualPrompt, Tensor]]) -> Tensor:
@@ -231,7 +231,7 @@ class Sampler(nn.Module):
         )
 
     def _memories(self, valid_BN: Tensor) -> Tokens:
-        # The reference has one memory and crashes on two prompts (find-spec 3.6-2); here every
+        # The reference has one memory and crashes on two prompts (docs/spec.md 3.6-2); here every
         # prompt has its own copy of the memory rows, which is the same thing for one prompt.
         batch, count = valid_BN.shape
         return Tokens(

@@ -1,8 +1,9 @@
 """Compiled prompts: everything of a prompt that no target image can change, computed once.
 
 Object proposals see nothing but the image, and legend tokens, legend query and entity queries see
-nothing of it (find-spec 2.7). So a prompt's language, its reference images and its legend tokens'
-state at every layer are cached here, and per frame only the entity proposals run (design section 4).
+nothing of it (docs/spec.md 2.7). So a prompt's language, its reference images and its legend tokens'
+state at every layer are cached here, and per frame only the entity proposals run
+(docs/architecture.md, "The algebra").
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from find_core.prompts.region import KINDS, Region
 
 # Long enough for any instruction; the language encoder's own token limit is checked on compile.
 MAX_CHARS = 2000
-# What stands in the sentence for a visual entity (find-spec 2.5).
+# What stands in the sentence for a visual entity (docs/spec.md 2.5).
 PLACEHOLDER = "[INTERACTIVE]"
 JSON_VERSION = 1
 

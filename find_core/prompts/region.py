@@ -17,7 +17,7 @@ from find_core.errors import PromptError
 RegionKind = Literal["mask", "box", "point", "polygon", "circle", "scribble"]
 KINDS: tuple[RegionKind, ...] = ("mask", "box", "point", "polygon", "circle", "scribble")
 
-# A click covers 3x3 pixels, as in the interactive protocol of the paper (find-spec 3.5).
+# A click covers 3x3 pixels, as in the interactive protocol of the paper (docs/spec.md 3.5).
 POINT_RADIUS_PX = 1
 
 

@@ -1,4 +1,4 @@
-"""Album search: which pictures hold what a prompt speaks of (the paper's figure 1; find-spec 5).
+"""Album search: which pictures hold what a prompt speaks of (the paper's figure 1; docs/spec.md 5).
 
 score = cos(prompt, picture) + entity_weight * mean over entities of their best object's cosine, as in
 `find_core.tasks.retrieve`. A picture is encoded once; what stays are the vector of the whole and those of

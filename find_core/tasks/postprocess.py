@@ -1,4 +1,4 @@
-"""Selecting results (find-spec 2.9): pure functions from logits to masks, segments and candidates.
+"""Selecting results (docs/spec.md 2.9): pure functions from logits to masks, segments and candidates.
 
 Letters: N proposals, C classes (without background), H/W pixels, E entities.
 """

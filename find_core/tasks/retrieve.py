@@ -1,4 +1,4 @@
-"""Image-text and interleaved retrieval (find-spec 3.5, 8): vectors of an entry, scores of images.
+"""Image-text and interleaved retrieval (docs/spec.md 3.5, 8): vectors of an entry, scores of images.
 
 Two ways to an entity's vector. `CompiledPrompt.entity_embeddings` are the entity queries, ready as
 soon as a prompt is compiled. `paper_query` follows the published protocol: a text entity is grounded
@@ -63,7 +63,7 @@ def rank(
     """(N,) int64 indices of `scenes`, best first, without those in `exclude`.
 
     The pictures that the query's references come from belong into `exclude`: the paper leaves them
-    out, its code in effect does not (find-spec 3.6-5).
+    out, its code in effect does not (docs/spec.md 3.6-5).
     """
     members = [i for i in range(len(scenes)) if i not in exclude]
     scores = [-score(query, scenes[i], entity_weight) for i in members]

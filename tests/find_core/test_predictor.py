@@ -1,4 +1,4 @@
-"""What the names of the public interface promise (design section 3), on a tiny random model."""
+"""What the names of the public interface promise, on a tiny random model."""
 
 from __future__ import annotations
 

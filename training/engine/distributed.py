@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def gather_rows(rows_BD: Tensor) -> Tensor:
-    """Rows of all processes; only the local ones carry gradient (find-spec 3.1, ITC).
+    """Rows of all processes; only the local ones carry gradient (docs/spec.md 3.1, ITC).
 
     Every process must hold the same number of rows.
     """
@@ -21,7 +21,7 @@ def gather_rows(rows_BD: Tensor) -> Tensor:
 
 
 def mean_count(count: Tensor) -> Tensor:
-    """A count averaged over processes: the panoptic divisor (find-spec 3.1)."""
+    """A count averaged over processes: the panoptic divisor (docs/spec.md 3.1)."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return count
     total = count.detach().float().clone()

@@ -1,4 +1,4 @@
-"""Optimisers, their schedule, and the moving average of the weights (find-spec 3.3)."""
+"""Optimisers, their schedule, and the moving average of the weights (docs/spec.md 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which proposal answers for which true mask: Hungarian matching (find-spec 3.2).
+"""Which proposal answers for which true mask: Hungarian matching (docs/spec.md 3.2).
 
 Dimension letters: L predictions (deep supervision), B images, Q proposals, M true masks, P points,
 C mask channels.

@@ -1,6 +1,6 @@
 """Many short phrases against all objects of the batch: what is there, what only looks like it.
 
-An entity query does not depend on the target picture (find-spec 2.7), so a phrase alone costs a
+An entity query does not depend on the target picture (docs/spec.md 2.7), so a phrase alone costs a
 handful of token rows. Each picture gives some phrases that are true of it and some that are known
 to be false (other colours of what is there, other kinds); every phrase is then scored against every
 object of every picture, wherever the truth is known. Phrases that pick among look-alikes by their

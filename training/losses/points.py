@@ -1,4 +1,4 @@
-"""Where mask losses look: dense grids or PointRend's uncertain points (find-spec 3.1).
+"""Where mask losses look: dense grids or PointRend's uncertain points (docs/spec.md 3.1).
 
 Dimension letters: N masks, P points, C channels, H/W pixels. Point coordinates are (x, y) in
 [0, 1] of the map's full extent (0 = left/top edge of the first pixel).

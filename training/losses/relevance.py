@@ -2,7 +2,7 @@
 
 The paper's losses only rank proposals within a picture that does hold the entity. A robot must
 also know that it is *not* there. Entity embeddings do not depend on the target picture
-(find-spec 2.7), so each is scored against every picture of the batch, wherever the truth is known.
+(docs/spec.md 2.7), so each is scored against every picture of the batch, wherever the truth is known.
 score = sigmoid(scale * (cos - bias)); scale and bias are learned and become the calibration.
 
 Dimension letters: T entities of the batch, B pictures, Q proposals, M instances, H width.

@@ -1,4 +1,4 @@
-"""The paper's loss terms (find-spec 3.1), each a plain function of tensors.
+"""The paper's loss terms (docs/spec.md 3.1), each a plain function of tensors.
 
 Dimension letters: N masks or rows, P points or pixels, K classes, Q proposals, T texts, B images,
 D embedding. Logits are unbounded; targets may be soft (in [0, 1]).
@@ -71,7 +71,7 @@ def itc(image_BD: Tensor, text_BD: Tensor, scale: Tensor, valid_B: Tensor | None
 
 def token_retrieval(image_BD: Tensor, tokens_ND: Tensor, owner_N: Tensor, rank_N: Tensor,
                     scale: Tensor) -> Tensor:  # fmt: skip
-    """0.7 image->token + 0.3 token->image soft cross-entropy (find-spec 3.1, "retrieval extra").
+    """0.7 image->token + 0.3 token->image soft cross-entropy (docs/spec.md 3.1, "retrieval extra").
 
     Args:
         image_BD: object embeddings averaged over the proposals.

@@ -1,6 +1,6 @@
 """The class bank of panoptic training: names as vectors, some fresh with gradient, some remembered.
 
-The paper recomputes one random class per picture and keeps the rest detached (find-spec 3.1). With
+The paper recomputes one random class per picture and keeps the rest detached (docs/spec.md 3.1). With
 an open vocabulary a batch's own names are recomputed too, and only recent memories are used.
 """
 

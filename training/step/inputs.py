@@ -1,4 +1,4 @@
-"""From what a batch asks to the rows that the interface runs (find-spec 2.5)."""
+"""From what a batch asks to the rows that the interface runs (docs/spec.md 2.5)."""
 
 from __future__ import annotations
 

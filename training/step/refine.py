@@ -1,6 +1,6 @@
 """One more interactive round in training: a corrective click, and the previous masks as memory.
 
-The reference crashes here (find-spec 3.6-1), so its memory never learned; ours does.
+The reference crashes here (docs/spec.md 3.6-1), so its memory never learned; ours does.
 
 Letters: B pictures, N prompts, h/w quarter resolution.
 """

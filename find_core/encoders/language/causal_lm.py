@@ -1,7 +1,7 @@
 """Any causal language model, read at an inner layer and run no further than that.
 
 FIND reads LLaMA-7B at hidden_states[-12] of its 33: the output of block 21 of 32, without the final
-norm (find-spec 2.4). The other eleven blocks are not even loaded.
+norm (docs/spec.md 2.4). The other eleven blocks are not even loaded.
 
 Dimension letters: B batch, T tokens, W width.
 """

@@ -1,6 +1,6 @@
 """DaViT-d3 and -d5, dual attention: over windows of pixels, then over groups of channels.
 
-Weights come from a checkpoint (find-spec 2.2).
+Weights come from a checkpoint (docs/spec.md 2.2).
 
 Dimension letters: B batch, C channels, H/W map size, N tokens, G heads or channel groups.
 """

@@ -1,7 +1,7 @@
 """FocalNet-T and FocalNet-L as X-Decoder built them, the backbones of the released checkpoints.
 
 The two variants load each other's shared weights without a complaint and then compute something
-else; what differs between them stands in `Variant` (find-spec 2.2). Weights come from a checkpoint.
+else; what differs between them stands in `Variant` (docs/spec.md 2.2). Weights come from a checkpoint.
 
 Dimension letters: B batch, C channels, H/W map size, F focal levels.
 """

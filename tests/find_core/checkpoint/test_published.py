@@ -1,4 +1,4 @@
-"""The published files: every name of find-spec section 4, both ways, and nothing else."""
+"""The published files: every name of docs/spec.md 4, both ways, and nothing else."""
 
 from __future__ import annotations
 

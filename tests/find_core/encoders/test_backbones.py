@@ -1,4 +1,4 @@
-"""FocalNet and DaViT: golden parity, the traps of find-spec 2.2, and transformers as slow twins."""
+"""FocalNet and DaViT: golden parity, the traps of docs/spec.md 2.2, and transformers as slow twins."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def _hf_davit_name(name: str) -> str:
     ],
 )
 def test_full_size(name, channels, millions):
-    """Channels and parameter counts of find-spec section 1."""
+    """Channels and parameter counts of docs/spec.md 1."""
     with torch.device("meta"):
         network = build_vision(VisionConfig(name))
     assert network.channels == channels

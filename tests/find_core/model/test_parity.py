@@ -158,7 +158,7 @@ def test_interleaved_retrieval(model):
     theirs = golden.get(f"{entry}/out/interleave_entities")
     scale = theirs.abs().max()
     assert float((rows[1] - theirs[1]).abs().max() / scale) <= golden.TOLERANCE
-    # On a constant image masks sit exactly on the threshold: rounding decides (find-spec 8).
+    # On a constant image masks sit exactly on the threshold: rounding decides (docs/spec.md 8).
     assert float((rows - theirs).abs().max() / scale) <= 2e-2
 
 

@@ -1,4 +1,4 @@
-"""Each trap of the published system, re-introduced on purpose, must show (find-spec 7 and 8).
+"""Each trap of the published system, re-introduced on purpose, must show (docs/spec.md 7 and 8).
 
 A trap that leaves every golden output within the tolerance would mean that nothing guards it.
 """

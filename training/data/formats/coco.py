@@ -24,7 +24,7 @@ MIN_AREA_PX = 200
 
 
 def clean_name(name: str) -> str:
-    """COCO panoptic class names as people say them (find-spec 2.8)."""
+    """COCO panoptic class names as people say them (docs/spec.md 2.8)."""
     return re.sub(r"-(other|merged|stuff)", "", name)
 
 

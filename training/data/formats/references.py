@@ -7,7 +7,7 @@ is never loaded here: convert it once with `python -c "import json, pickle; ..."
 
 FIND-Bench: `entity_<split>.json` with `images` and `annotations`; phrases name panoptic segments.
 Spans are derived again from `sentence_raw` ("[<segment id>]<phrase>"), the stored offsets are not
-used (find-spec section 1).
+used (docs/spec.md 1).
 
 Karpathy: `dataset_coco.json` with per-image `split` and `sentences`.
 """

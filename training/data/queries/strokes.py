@@ -1,4 +1,4 @@
-"""Prompts drawn on a true mask, as users draw them (find-spec 3.4)."""
+"""Prompts drawn on a true mask, as users draw them (docs/spec.md 3.4)."""
 
 from __future__ import annotations
 
