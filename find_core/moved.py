@@ -83,7 +83,7 @@ OLD_NAMES = {
     "find_core.encoders.focalnet": "find_core.encoders.vision.focalnet",
     "find_core.encoders.hf_vision": "find_core.encoders.vision.huggingface",
     "find_core.encoders.layers": "find_core.encoders.vision.layers",
-    "find_core.instances": "find_core.mask_components",
+    "find_core.instances": "find_core.masks",
     "find_core.interactive": "find_core.tasks.interact",
     "find_core.segmentation": "find_core.tasks.segment",
     "find_core.retrieval": "find_core.tasks.retrieve",

@@ -11,32 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from find_core.masks import box_of_mask, mask_to_rle, rle_to_mask  # noqa: F401  (names of before)
+
 JSON_VERSION = 1
-
-
-def box_of_mask(mask: np.ndarray) -> np.ndarray:
-    """Tight box (x1, y1, x2, y2) of a (H, W) bool mask, pixel edges, float64; zeros when empty."""
-    cols, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(cols):
-        return np.zeros(4)
-    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float64)
-
-
-def mask_to_rle(mask: np.ndarray) -> dict[str, Any]:
-    """COCO RLE {"size": [H, W], "counts": str} of a (H, W) bool mask."""
-    from pycocotools import mask as coco
-
-    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
-
-
-def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
-    """(H, W) bool mask of a COCO RLE whose counts are str or bytes."""
-    from pycocotools import mask as coco
-
-    counts = rle["counts"]
-    counts = counts.encode("ascii") if isinstance(counts, str) else counts
-    return coco.decode({"size": rle["size"], "counts": counts}).astype(bool)
 
 
 @dataclass(frozen=True, eq=False)

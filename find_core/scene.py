@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from find_core.errors import FindError, PromptError
-from find_core.mask_components import parts_of, same, single_things
+from find_core.masks import is_duplicate as same
+from find_core.masks import split_disconnected as single_things
+from find_core.masks import split_instance as parts_of
 from find_core.model.attention_table import TokenGroup
 from find_core.model.heads import Outputs, unit
 from find_core.model.image_state import ImageState, resize

@@ -57,7 +57,7 @@ class FindConfig:
     and of pixel embeddings for pictures (docs/spec.md 2.9); "score", the best calibrated score."""
     single_things: bool = False
     """Take masks apart where they cover things that stand apart, and drop crumbs: the parts become
-    instances. Small models leak onto look-alikes (find_core/mask_components.py)."""
+    instances. Small models leak onto look-alikes (find_core/masks.py)."""
     threshold: float = 0.5
     """Score above which an entity counts as found."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from find_core.errors import PromptError
-from find_core.mask_components import part_at
+from find_core.masks import part_at
 from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
 from find_core.preprocess import logits_to_original, mask_to_input

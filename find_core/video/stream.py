@@ -18,7 +18,8 @@ import numpy as np
 
 from find_core.errors import FindError, PromptError
 from find_core.images import check_image
-from find_core.mask_components import parts_of, single_things
+from find_core.masks import split_disconnected as single_things
+from find_core.masks import split_instance as parts_of
 from find_core.results import Entity, Instance, Localization
 from find_core.video.shots import THUMBNAIL_WIDTH_PX, motion_between, thumbnail
 from find_core.video.timeline import Interval, IntervalCutter, Smoother, TimelineConfig

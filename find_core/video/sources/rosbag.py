@@ -7,30 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from find_core.errors import FindError
 from find_core.video.sources.base import SourceError, SourceFrame, thin
+from find_core.video.sources.image_encodings import (
+    ImageMessageError,
+    decode_compressed,
+    decode_rgb,
+)
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-# encoding -> (channels, OpenCV's conversion to RGB)
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-    "8UC3": (3, cv2.COLOR_BGR2RGB),
-    "8UC1": (1, cv2.COLOR_GRAY2RGB),
-    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
-    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
-    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
-}
 
 
 @contextmanager
@@ -62,6 +49,10 @@ def open_bag(path: Path) -> Iterator[Any]:
         raise SourceError(f"Cannot read the bag {path.name}: {_why(error)}.") from None
     try:
         yield reader
+    except ImageMessageError as error:
+        raise SourceError(
+            f"The bag {path.name} holds an image that cannot be read: {error}"
+        ) from None
     except FindError:
         raise
     except Exception as error:
@@ -123,18 +114,11 @@ def decode_message(message: Any) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a sensor_msgs Image or CompressedImage.
 
     Raises:
-        SourceError: an encoding that is not a colour or grey picture of 8 bits.
+        ImageMessageError: an encoding that is not read, or fields that contradict each other; inside
+            of `open_bag` it becomes a SourceError that names the bag.
     """
-    data = np.frombuffer(bytes(message.data), np.uint8)
     if hasattr(message, "format"):
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise SourceError(f"A compressed image ({message.format}) cannot be decoded.")
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    if message.encoding not in _ENCODINGS:
-        known = ", ".join(_ENCODINGS)
-        raise SourceError(f"Image encoding {message.encoding!r} is not supported ({known}).")
-    channels, conversion = _ENCODINGS[message.encoding]
-    rows = data.reshape(message.height, message.step)[:, : message.width * channels]
-    image = np.ascontiguousarray(rows).reshape(message.height, message.width, channels)
-    return image.copy() if conversion is None else cv2.cvtColor(image, conversion)
+        return decode_compressed(message.format, message.data)
+    fields = message.encoding, message.height, message.width, message.step
+    image = decode_rgb(*fields, message.data)
+    return image if image.flags.writeable else image.copy()

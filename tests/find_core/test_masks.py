@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from find_core.mask_components import part_at, parts_of, single_things
-from find_core.results import Instance, box_of_mask
+from find_core.masks import (
+    box_of_mask,
+    mask_iou,
+    part_at,
+    split_disconnected,
+    split_instance,
+)
+from find_core.results import Instance
 
 
-def thing(*boxes, score=0.9, size=(80, 120)):
+def rectangles_instance(*boxes, score=0.9, size=(80, 120)):
     """An instance whose mask is the union of rectangles (x, y, w, h)."""
     mask = np.zeros(size, bool)
     for x, y, w, h in boxes:
@@ -24,8 +30,8 @@ def boxes(instances):
 
 
 def test_smoke_two_look_alikes_in_one_mask():
-    both = thing((10, 10, 20, 20), (60, 30, 20, 24))
-    parts = parts_of(both)
+    both = rectangles_instance((10, 10, 20, 20), (60, 30, 20, 24))
+    parts = split_instance(both)
     assert boxes(parts) == [(10, 10, 30, 30), (60, 30, 80, 54)]
     assert [p.mask.sum() for p in parts] == [480, 400], "largest first"
     assert all(p.score == both.score for p in parts)
@@ -33,17 +39,22 @@ def test_smoke_two_look_alikes_in_one_mask():
 
 def test_a_mark_chooses_the_parts_that_it_touches():
     left, right, far = (5, 10, 20, 20), (50, 10, 20, 20), (95, 10, 20, 20)
-    three = thing(left, right, far).mask
+    three = rectangles_instance(left, right, far).mask
 
     def at(*marks):
-        return part_at(three, thing(*marks).mask)
+        return part_at(three, rectangles_instance(*marks).mask)
 
-    assert (at((55, 15, 1, 1)) == thing(right).mask).all()
-    assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == thing(left, far).mask).all(), "two strokes"
+    assert (at((55, 15, 1, 1)) == rectangles_instance(right).mask).all()
+    assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == rectangles_instance(left, far).mask).all(), (
+        "two strokes"
+    )
     assert (at((0, 60, 3, 3)) == three).all(), "beside it: nothing is chosen, nothing lost"
-    assert (part_at(thing(left).mask, thing(far).mask) == thing(left).mask).all()
-    empty = thing().mask
-    assert not part_at(empty, thing(left).mask).any()
+    assert (
+        part_at(rectangles_instance(left).mask, rectangles_instance(far).mask)
+        == rectangles_instance(left).mask
+    ).all()
+    empty = rectangles_instance().mask
+    assert not part_at(empty, rectangles_instance(left).mask).any()
 
 
 @pytest.mark.parametrize(
@@ -55,8 +66,8 @@ def test_a_mark_chooses_the_parts_that_it_touches():
     ],
 )
 def test_what_stays_whole(parts):
-    whole = thing(*parts)
-    assert parts_of(whole) == [whole]
+    whole = rectangles_instance(*parts)
+    assert split_instance(whole) == [whole]
 
 
 @pytest.mark.parametrize(
@@ -70,44 +81,63 @@ def test_what_stays_whole(parts):
     ],
 )
 def test_near_parts_are_two_where_each_has_a_proposal_of_its_own(proposals, expected):
-    whole = thing((10, 10, 20, 20), (34, 10, 20, 20))
+    whole = rectangles_instance((10, 10, 20, 20), (34, 10, 20, 20))
     objects = np.zeros((len(proposals), *whole.mask.shape), bool)
     for mask, rows in zip(objects, proposals):
-        mask |= thing(*rows).mask
-    assert len(parts_of(whole, lambda: objects)) == expected
-    assert len(single_things([whole], lambda: objects)) == expected
+        mask |= rectangles_instance(*rows).mask
+    assert len(split_instance(whole, lambda: objects)) == expected
+    assert len(split_disconnected([whole], lambda: objects)) == expected
 
 
 def test_proposals_are_only_asked_for_where_parts_lie_near():
     def never():
         raise AssertionError("asked")
 
-    assert len(parts_of(thing((10, 10, 20, 20)), never)) == 1
-    assert len(parts_of(thing((10, 10, 20, 20), (90, 10, 20, 20)), never)) == 2
+    assert len(split_instance(rectangles_instance((10, 10, 20, 20)), never)) == 1
+    assert len(split_instance(rectangles_instance((10, 10, 20, 20), (90, 10, 20, 20)), never)) == 2
 
 
-def test_crumbs_are_dropped():
-    parts = parts_of(thing((10, 10, 20, 20), (60, 30, 5, 5)))
+def test_fragments_are_dropped():
+    parts = split_instance(rectangles_instance((10, 10, 20, 20), (60, 30, 5, 5)))
     assert boxes(parts) == [(10, 10, 30, 30)]
 
 
 def test_three_in_a_row_two_of_them_near():
-    parts = parts_of(thing((0, 0, 20, 20), (23, 0, 20, 20), (80, 0, 20, 20)))
+    parts = split_instance(rectangles_instance((0, 0, 20, 20), (23, 0, 20, 20), (80, 0, 20, 20)))
     assert boxes(parts) == [(0, 0, 43, 20), (80, 0, 100, 20)]
 
 
 def test_what_two_masks_share_stands_once():
-    both, one = thing((10, 10, 20, 20), (60, 30, 20, 20)), thing((60, 30, 20, 19), score=0.95)
-    kept = single_things([both, one])
+    both, one = (
+        rectangles_instance((10, 10, 20, 20), (60, 30, 20, 20)),
+        rectangles_instance((60, 30, 20, 19), score=0.95),
+    )
+    kept = split_disconnected([both, one])
     assert boxes(kept) == [(10, 10, 30, 30), (60, 30, 80, 49)] and kept[0].score == 0.95
 
 
 def test_neighbours_that_overlap_a_little_are_both_kept():
-    assert len(single_things([thing((10, 10, 30, 20)), thing((35, 10, 30, 20))])) == 2
+    assert (
+        len(
+            split_disconnected(
+                [rectangles_instance((10, 10, 30, 20)), rectangles_instance((35, 10, 30, 20))]
+            )
+        )
+        == 2
+    )
 
 
 def test_empty():
-    assert single_things([]) == [] and len(parts_of(thing())) == 1
+    assert split_disconnected([]) == [] and len(split_instance(rectangles_instance())) == 1
+
+
+def test_iou_by_hand():
+    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert mask_iou(a, b) == 1.0, "two empty masks agree"
+    a[:, :2] = True
+    assert mask_iou(a, b) == 0.0
+    b[:, 1:3] = True
+    assert mask_iou(a, b) == pytest.approx(4 / 12)
 
 
 rectangles = st.tuples(
@@ -118,8 +148,8 @@ rectangles = st.tuples(
 @given(st.lists(rectangles, min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None)
 def test_feature_parts_are_disjoint_and_inside(shapes):
-    whole = thing(*shapes)
-    parts = parts_of(whole)
+    whole = rectangles_instance(*shapes)
+    parts = split_instance(whole)
     total = np.sum([p.mask for p in parts], axis=0)
     assert total.max() == 1 and not (total.astype(bool) & ~whole.mask).any()
-    assert boxes(single_things(parts)) == boxes(parts)
+    assert boxes(split_disconnected(parts)) == boxes(parts)

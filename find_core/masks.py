@@ -1,0 +1,183 @@
+"""Masks: boxes, run lengths, overlaps, and the connected parts of one mask.
+
+Networks let look-alikes share a mask. To follow objects, or to reach for one, they must be apart: one
+mask that covers two separate objects is two instances.
+
+Letters: H rows, W columns of an image, Q object proposals.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import cv2
+import numpy as np
+
+MIN_SHARE = 0.25  # of the largest part: smaller ones are fragments, and dropped
+MIN_GAP = 0.35  # of the larger part: nearer ones may be one object behind a pole, or its lid
+OWN_SHARE, OTHER_SHARE = 0.6, 0.2  # of two parts: what a proposal of the one covers of each
+DUPLICATE_SHARE = 0.6  # of the smaller of two masks: covered so far, both are the same object
+
+Objects = Callable[[], np.ndarray]
+"""Gives (Q, H, W) bool masks of an image's object proposals; only asked where parts lie near."""
+
+
+class MaskedInstance(Protocol):
+    """A dataclass with a score, a (H, W) bool mask and its box; `find_core.results.Instance`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def score(self) -> float: ...
+    @property
+    def mask(self) -> np.ndarray: ...
+    @property
+    def box_xyxy(self) -> np.ndarray: ...
+
+
+AnyInstance = TypeVar("AnyInstance", bound=MaskedInstance)
+
+
+def box_of_mask(mask: np.ndarray) -> np.ndarray:
+    """Tight box (x1, y1, x2, y2) of a (H, W) bool mask, pixel edges, float64; zeros when empty."""
+    cols, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(cols):
+        return np.zeros(4)
+    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float64)
+
+
+def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two (H, W) bool masks, in [0, 1].
+
+    Two empty masks agree: their IoU is 1. An empty mask and one that is not have 0.
+    """
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def mask_to_rle(mask: np.ndarray) -> dict[str, Any]:
+    """COCO RLE {"size": [H, W], "counts": str} of a (H, W) bool mask."""
+    from pycocotools import mask as coco
+
+    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
+    """(H, W) bool mask of a COCO RLE whose counts are str or bytes."""
+    from pycocotools import mask as coco
+
+    counts = rle["counts"]
+    counts = counts.encode("ascii") if isinstance(counts, str) else counts
+    return coco.decode({"size": rle["size"], "counts": counts}).astype(bool)
+
+
+def split_disconnected(
+    instances: Iterable[AnyInstance], objects: Objects | None = None
+) -> list[AnyInstance]:
+    """Instances whose masks are taken apart where their parts lie apart, best first, none twice.
+
+    Args:
+        instances: with (H, W) bool masks; parts keep the score and embedding of their whole.
+        objects: see `connected_parts`.
+    """
+    return without_duplicates(
+        part for instance in instances for part in split_instance(instance, objects)
+    )
+
+
+def split_instance(instance: AnyInstance, objects: Objects | None = None) -> list[AnyInstance]:
+    """The instance itself, or one for each of its `connected_parts`, largest first."""
+    masks = connected_parts(instance.mask, objects)
+    if len(masks) == 1 and masks[0] is instance.mask:
+        return [instance]
+    return [dataclasses.replace(instance, mask=m, box_xyxy=box_of_mask(m)) for m in masks]
+
+
+def without_duplicates(instances: Iterable[AnyInstance]) -> list[AnyInstance]:
+    """Best first; of instances that cover the same object the best alone."""
+    kept: list[AnyInstance] = []
+    for instance in sorted(instances, key=lambda i: -i.score):
+        if not any(is_duplicate(instance, other) for other in kept):
+            kept.append(instance)
+    return kept
+
+
+def is_duplicate(a: MaskedInstance, b: MaskedInstance) -> bool:
+    """Does either mask cover most of the other? Never true of an empty mask."""
+    low = np.maximum(a.box_xyxy[:2], b.box_xyxy[:2]).astype(int)
+    high = np.minimum(a.box_xyxy[2:], b.box_xyxy[2:]).astype(int)
+    if (high <= low).any():
+        return False
+    window = np.s_[low[1] : high[1], low[0] : high[0]]
+    shared = np.count_nonzero(a.mask[window] & b.mask[window])
+    smaller = min(np.count_nonzero(a.mask), np.count_nonzero(b.mask))
+    return shared > DUPLICATE_SHARE * smaller
+
+
+def connected_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np.ndarray]:
+    """The (H, W) bool mask itself, or its parts that stand well apart, largest first.
+
+    Small fragments are dropped.
+
+    Args:
+        objects: tells near parts apart: where each has an object proposal of its own, they are two
+            look-alikes side by side rather than one object behind a pole.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    if count <= 2:
+        return [mask]
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    large = [int(n) + 1 for n in np.argsort(-areas) if areas[n] >= MIN_SHARE * areas.max()]
+    groups: list[list[int]] = []
+    for label in large:
+        near = [
+            g
+            for g in groups
+            if any(
+                not _apart(stats[label], stats[k])
+                and not (objects and _two_objects(labels == label, labels == k, objects()))
+                for k in g
+            )
+        ]
+        joined = [k for g in near for k in g] + [label]
+        groups = [g for g in groups if g not in near] + [joined]
+    if len(groups) == 1 and len(groups[0]) == count - 1:  # whole, and no fragments to drop
+        return [mask]
+    parts = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
+    return parts[::-1]
+
+
+def part_at(mask: np.ndarray, marked: np.ndarray, objects: Objects | None = None) -> np.ndarray:
+    """(H, W) bool: the parts of a (H, W) bool mask that a (H, W) bool mark touches.
+
+    The whole mask where it has one part, or where the mark lies beside it.
+    """
+    touched = [part for part in connected_parts(mask, objects) if (part & marked).any()]
+    return np.logical_or.reduce(touched) if touched else mask
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> bool:
+    """Do the boxes (x, y, w, h, area) of two parts leave a gap that is wide for their size?"""
+    gap_x = max(a[0], b[0]) - min(a[0] + a[2], b[0] + b[2])
+    gap_y = max(a[1], b[1]) - min(a[1] + a[3], b[1] + b[3])
+    gap = float(np.hypot(max(gap_x, 0), max(gap_y, 0)))
+    larger = max(np.hypot(a[2], a[3]), np.hypot(b[2], b[3]))
+    return bool(gap > MIN_GAP * larger)
+
+
+def _two_objects(a: np.ndarray, b: np.ndarray, objects_QHW: np.ndarray) -> bool:
+    """Has each of two parts an object proposal that is mostly it, and hardly the other?"""
+    area_Q = np.count_nonzero(objects_QHW, axis=(1, 2))
+    on_a_Q = np.count_nonzero(objects_QHW[:, a], axis=1)
+    on_b_Q = np.count_nonzero(objects_QHW[:, b], axis=1)
+
+    def owned(own_Q: np.ndarray, own: np.ndarray, other_Q: np.ndarray, other: np.ndarray) -> bool:
+        much = (own_Q >= OWN_SHARE * np.count_nonzero(own)) & (own_Q >= 0.5 * area_Q)
+        return bool((much & (other_Q <= OTHER_SHARE * np.count_nonzero(other))).any())
+
+    return owned(on_a_Q, a, on_b_Q, b) and owned(on_b_Q, b, on_a_Q, a)
