@@ -32,8 +32,9 @@ from find_core.errors import FindError
 from find_core.files import write_text
 from find_core.model.find import FindModel
 from training.config import RecipeError, TrainConfig, override
-from training.data.batches import Batch, Batches
+from training.data.batches import Batches
 from training.data.queries.label_knowledge import Facts
+from training.data.sample import Batch
 from training.data.sources import Sources, open_sources
 from training.data.text_cache import TextCache
 from training.engine.checkpoints import (

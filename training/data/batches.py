@@ -1,14 +1,10 @@
-"""Batches: views from the feature store, and what each task asks about them.
-
-Dimension letters: B pictures, M instances, H/W view pixels, h/w = H/4, W/4.
-"""
+"""Batches: views from the feature store, and what each task asks about them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,9 +12,10 @@ from torch import Tensor
 from training.data.cutmix import may_mix, mix
 from training.data.formats.records import InstanceLabel, Record
 from training.data.live import LiveStore
-from training.data.queries.config import Ask, AskConfig
+from training.data.queries.config import AskConfig
 from training.data.queries.label_knowledge import Facts
 from training.data.queries.sampling import ask_everything, only_places_tell
+from training.data.sample import Batch, Picture, collate, picture_of
 from training.data.store import FeatureStore, StoredView
 
 
@@ -44,53 +41,6 @@ class BatchConfig:
     asks: AskConfig = field(default_factory=AskConfig)
 
 
-@dataclass(eq=False)
-class Picture:
-    """One view with its visible instances.
-
-    Attributes:
-        numbers: (H, W) uint8 record instance numbers (from 1), 0 elsewhere.
-        visible: record indices of the instances that count, in mask order.
-        masks: (M, h, w) float32, share of each 1/4-scale cell that the instance covers.
-    """
-
-    record: Record
-    view: StoredView
-    numbers: np.ndarray
-    visible: tuple[int, ...]
-    masks: Tensor
-
-    @property
-    def instances(self) -> list[InstanceLabel]:
-        return [self.record.instances[k] for k in self.visible]
-
-    def mask(self, m: int) -> np.ndarray:
-        """(H, W) bool of the m-th visible instance."""
-        return self.numbers == self.visible[m] + 1
-
-    @property
-    def complete(self) -> bool:
-        """Every instance of the record is still there."""
-        return len(self.visible) == len(self.record.instances)
-
-
-@dataclass(eq=False)
-class Batch:
-    """Attributes:
-    features: four (B, C, h, w) float32 maps. pictures, asks: one per image.
-    masks: (B, M, h, w) float32, zero-padded. valid: (B, M) bool.
-    """
-
-    features: list[Tensor]
-    pictures: list[Picture]
-    asks: list[Ask]
-    masks: Tensor
-    valid: Tensor
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-
 def load_view(
     store: FeatureStore | LiveStore, view: StoredView
 ) -> tuple[np.ndarray, list[Tensor], StoredView]:
@@ -99,41 +49,10 @@ def load_view(
     return np.array(numbers), [torch.from_numpy(np.array(m)).float() for m in maps], view
 
 
-def picture_of(record: Record, view: StoredView, numbers: np.ndarray, min_px: int) -> Picture:
-    """The record's instances that are large enough in this view, with their masks."""
-    counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
-    visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
-    masks = [coverage(numbers == k + 1) for k in visible]
-    height, width = numbers.shape
-    empty = np.zeros((0, height // 4, width // 4), np.float32)
-    stacked = torch.from_numpy(np.stack(masks) if masks else empty)
-    return Picture(record, view, numbers, visible, stacked)
-
-
 def blank_channels(maps: list[Tensor], share: float, rng: np.random.Generator) -> list[Tensor]:
     """Feature maps (C, h, w) with some channels at zero and the others scaled to make up for it."""
     kept = [torch.from_numpy(rng.random(len(m)) >= share) for m in maps]
     return [m * k[:, None, None] / (1.0 - share) for m, k in zip(maps, kept, strict=True)]
-
-
-def coverage(mask: np.ndarray) -> np.ndarray:
-    """(H, W) bool -> (H/4, W/4) float32 share of covered pixels."""
-    height, width = mask.shape
-    size = (width // 4, height // 4)
-    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-
-
-def collate(items: Sequence[tuple[Picture, list[Tensor]]], asks: list[Ask]) -> Batch:
-    """Stack pictures; masks are padded to the largest count."""
-    pictures = [p for p, _ in items]
-    features = [torch.stack(level) for level in zip(*(maps for _, maps in items), strict=True)]
-    count = max(1, max(len(p.visible) for p in pictures))
-    masks = torch.zeros(len(pictures), count, *pictures[0].masks.shape[1:])
-    valid = torch.zeros(len(pictures), count, dtype=torch.bool)
-    for b, picture in enumerate(pictures):
-        masks[b, : len(picture.visible)] = picture.masks
-        valid[b, : len(picture.visible)] = True
-    return Batch(features, pictures, asks, masks, valid)
 
 
 class Batches:

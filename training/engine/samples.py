@@ -13,8 +13,8 @@ from find_core.drawing.overlay import contact_sheet, draw_localization
 from find_core.model.attention_table import TokenGroup
 from find_core.results import Entity, Localization, box_of_mask
 from training.data.augment import ViewConfig
-from training.data.batches import Batch
 from training.data.queries.config import EntityAsk
+from training.data.sample import Batch
 from training.data.views import view_of
 from training.engine.validate import VALIDATION_STEP
 from training.losses.terms import cosine_logits

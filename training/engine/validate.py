@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from find_core.model.attention_table import TokenGroup
-from training.data.batches import Batch
+from training.data.sample import Batch
 from training.evaluation.metrics import auc
 from training.losses.terms import cosine_logits
 from training.step.step import StepResult, TrainStep

@@ -22,11 +22,11 @@ from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend
 from find_core.prompts.compiled import entity_of_tokens
-from training.data.batches import Batch
 from training.data.queries.config import EntityAsk
 from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
 from training.data.queries.paraphrase import Said
 from training.data.queries.sampling import as_seen, visible_phrases
+from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.losses.relevance import Presence, image_truth, spread_truth, truths
 from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from find_core.model.attention_table import TokenGroup
-from training.data.batches import Batch
 from training.data.queries.config import EntityAsk
 from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
+from training.data.sample import Batch
 from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
 
 

@@ -13,8 +13,8 @@ from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.prompts.compiled import entity_of_tokens
-from training.data.batches import Batch
 from training.data.queries.config import Ask
+from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.step.targets import phrase_texts, strokes_of
 

@@ -16,8 +16,8 @@ from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import VisualPrompt
-from training.data.batches import Batch
 from training.data.queries.strokes import click
+from training.data.sample import Batch
 
 
 @torch.no_grad()

@@ -23,9 +23,9 @@ from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
 from training.config import TaskWeights, TrainConfig
-from training.data.batches import Batch
 from training.data.queries.label_knowledge import UNKNOWN, Facts
 from training.data.queries.paraphrase import say
+from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.engine.distributed import gather_rows
 from training.losses.instance_contrast import instance_contrast

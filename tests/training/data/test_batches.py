@@ -10,10 +10,11 @@ import torch
 
 from find_core.prompts.prompt import PLACEHOLDER
 from training.config import TrainConfig
-from training.data.batches import Batches, blank_channels, coverage, places_tell
+from training.data.batches import Batches, blank_channels, places_tell
 from training.data.queries.config import AskConfig, PhraseAsk
 from training.data.queries.label_knowledge import FALSE, UNKNOWN
 from training.data.queries.sampling import among_lookalikes, visible_phrases
+from training.data.sample import coverage
 from training.data.sources import open_sources
 
 

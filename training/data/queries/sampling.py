@@ -7,7 +7,6 @@ the batch where one holds the same object. Some entities are of things that are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,7 @@ from training.data.queries.config import Ask, AskConfig, EntityAsk, PhraseAsk, P
 from training.data.queries.label_knowledge import FALSE, TRUE, Facts, same_object
 from training.data.queries.paraphrase import JOINTS, MAX_WORDS, STARTS
 from training.data.queries.strokes import draw_stroke
-
-if TYPE_CHECKING:
-    from training.data.batches import Picture
+from training.data.sample import Picture
 
 
 def ask_everything(

@@ -11,17 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from find_core.drawing.overlay import contact_sheet, draw_localization, write_image
 from find_core.files import write_text
-from find_core.images import read_image
-from find_core.prompts.prompt import Prompt, Reference
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
@@ -32,52 +28,13 @@ from find_core.video.timeline import (
     top_intervals,
 )
 from training.evaluation.video import metrics
+from training.evaluation.video.clip import Clip, read_clips
 from training.evaluation.video.oracle import OracleFind
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
 
-VISIBLE_PX = 80  # of 384 x 288: fewer pixels of the target are neither here nor there
 STRIP_FRAMES = 10
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A rendered clip. facts: its clip.json; folder: where its frames and ids lie."""
-
-    folder: Path
-    facts: dict[str, Any]
-
-    @property
-    def count(self) -> int:
-        return len(list((self.folder / "frames").iterdir()))
-
-    def frame(self, n: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
-        return read_image(self.folder / "frames" / f"{n:06d}.jpg")
-
-    def truth(self, n: int) -> dict[int, np.ndarray]:
-        """Object number -> (H, W) bool mask, for the targets that show."""
-        ids = cv2.imread(str(self.folder / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED)
-        masks = {t: ids == t for t in self.facts["targets"]}
-        return {t: m for t, m in masks.items() if np.count_nonzero(m) >= VISIBLE_PX}
-
-    def prompt(self) -> Prompt:
-        if "<this>" not in self.facts["prompt"]:
-            return Prompt.parse(self.facts["prompt"])
-        mask = read_image(self.folder / "reference_mask.png")[..., 0] > 127
-        photo = Reference(read_image(self.folder / "reference.png"), mask=mask)
-        return Prompt.parse(self.facts["prompt"], this=photo)
-
-
-def read_clips(folder: Path) -> list[Clip]:
-    """The finished clips of a folder, by name."""
-    found = sorted(folder.glob("*/clip.json"))
-    if not found:
-        raise FileNotFoundError(
-            f"No clips in {folder}: python -m training.evaluation.video.render --out {folder}"
-        )
-    return [Clip(path.parent, json.loads(path.read_text())) for path in found]
 
 
 def score_clip(

@@ -7,16 +7,14 @@ so that the rest of the chain is measured without the network's own errors.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 
 from find_core.prompts.prompt import Prompt
 from find_core.results import Entity, Instance, Localization, box_of_mask
-
-if TYPE_CHECKING:
-    from training.evaluation.video.evaluate import Clip
+from training.evaluation.video.clip import Clip
 
 
 class OracleFind:

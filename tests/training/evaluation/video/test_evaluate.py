@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.find_core.video.fakes import ColorFind, paint
-from training.evaluation.video.evaluate import read_clips, run_suite, score_clip, table
+from training.evaluation.video.clip import read_clips
+from training.evaluation.video.evaluate import run_suite, score_clip, table
 
 FPS = 8.0
 

@@ -1,0 +1,96 @@
+"""One labelled view, and a batch of them: what the training step reads.
+
+Dimension letters: B pictures, M instances, H/W view pixels, h/w = H/4, W/4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.formats.records import InstanceLabel, Record
+from training.data.queries.config import Ask
+from training.data.store import StoredView
+
+
+@dataclass(eq=False)
+class Picture:
+    """One view with its visible instances.
+
+    Attributes:
+        numbers: (H, W) uint8 record instance numbers (from 1), 0 elsewhere.
+        visible: record indices of the instances that count, in mask order.
+        masks: (M, h, w) float32, share of each 1/4-scale cell that the instance covers.
+    """
+
+    record: Record
+    view: StoredView
+    numbers: np.ndarray
+    visible: tuple[int, ...]
+    masks: Tensor
+
+    @property
+    def instances(self) -> list[InstanceLabel]:
+        return [self.record.instances[k] for k in self.visible]
+
+    def mask(self, m: int) -> np.ndarray:
+        """(H, W) bool of the m-th visible instance."""
+        return self.numbers == self.visible[m] + 1
+
+    @property
+    def complete(self) -> bool:
+        """Every instance of the record is still there."""
+        return len(self.visible) == len(self.record.instances)
+
+
+@dataclass(eq=False)
+class Batch:
+    """Attributes:
+    features: four (B, C, h, w) float32 maps. pictures, asks: one per image.
+    masks: (B, M, h, w) float32, zero-padded. valid: (B, M) bool.
+    """
+
+    features: list[Tensor]
+    pictures: list[Picture]
+    asks: list[Ask]
+    masks: Tensor
+    valid: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def picture_of(record: Record, view: StoredView, numbers: np.ndarray, min_px: int) -> Picture:
+    """The record's instances that are large enough in this view, with their masks."""
+    counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
+    visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
+    masks = [coverage(numbers == k + 1) for k in visible]
+    height, width = numbers.shape
+    empty = np.zeros((0, height // 4, width // 4), np.float32)
+    stacked = torch.from_numpy(np.stack(masks) if masks else empty)
+    return Picture(record, view, numbers, visible, stacked)
+
+
+def coverage(mask: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> (H/4, W/4) float32 share of covered pixels."""
+    height, width = mask.shape
+    size = (width // 4, height // 4)
+    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+
+
+def collate(items: Sequence[tuple[Picture, list[Tensor]]], asks: list[Ask]) -> Batch:
+    """Stack pictures; masks are padded to the largest count."""
+    pictures = [p for p, _ in items]
+    features = [torch.stack(level) for level in zip(*(maps for _, maps in items), strict=True)]
+    count = max(1, max(len(p.visible) for p in pictures))
+    masks = torch.zeros(len(pictures), count, *pictures[0].masks.shape[1:])
+    valid = torch.zeros(len(pictures), count, dtype=torch.bool)
+    for b, picture in enumerate(pictures):
+        masks[b, : len(picture.visible)] = picture.masks
+        valid[b, : len(picture.visible)] = True
+    return Batch(features, pictures, asks, masks, valid)

@@ -1,0 +1,56 @@
+"""A rendered clip on disk: its frames, its labels and its prompt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from find_core.images import read_image
+from find_core.prompts.prompt import Prompt, Reference
+
+VISIBLE_PX = 80
+"""Of 384 x 288 pixels: frames with fewer pixels of the target count as neither shown nor hidden."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A rendered clip. facts: its clip.json; folder: where its frames and ids lie."""
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        return len(list((self.folder / "frames").iterdir()))
+
+    def frame(self, n: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return read_image(self.folder / "frames" / f"{n:06d}.jpg")
+
+    def truth(self, n: int) -> dict[int, np.ndarray]:
+        """Object number -> (H, W) bool mask, for the targets that show."""
+        ids = cv2.imread(str(self.folder / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED)
+        masks = {t: ids == t for t in self.facts["targets"]}
+        return {t: m for t, m in masks.items() if np.count_nonzero(m) >= VISIBLE_PX}
+
+    def prompt(self) -> Prompt:
+        if "<this>" not in self.facts["prompt"]:
+            return Prompt.parse(self.facts["prompt"])
+        mask = read_image(self.folder / "reference_mask.png")[..., 0] > 127
+        photo = Reference(read_image(self.folder / "reference.png"), mask=mask)
+        return Prompt.parse(self.facts["prompt"], this=photo)
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """The finished clips of a folder, by name."""
+    found = sorted(folder.glob("*/clip.json"))
+    if not found:
+        raise FileNotFoundError(
+            f"No clips in {folder}: python -m training.evaluation.video.render --out {folder}"
+        )
+    return [Clip(path.parent, json.loads(path.read_text())) for path in found]
