@@ -26,9 +26,10 @@ from training.config import TrainConfig, override
 from training.data.batches import Batches
 from training.data.formats.records import Record
 from training.data.sources import Sources, open_sources
+from training.engine.build import build_module
+from training.engine.trainer import Trainer
 from training.engine.validate import validate
 from training.recipes import recipe
-from training.train import Trainer, build_module
 
 PICTURES = 8
 TARGET_MIOU, TARGET_R1 = 0.9, 1.0

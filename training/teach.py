@@ -33,8 +33,9 @@ from training.data.formats.records import Record
 from training.data.formats.user import read_names, user_facts, user_records
 from training.data.queries.label_knowledge import Facts
 from training.data.store import FeatureStore
+from training.engine.build import build_module
+from training.engine.trainer import Trainer
 from training.recipes import recipe
-from training.train import Trainer, build_module
 
 VIEWS = 10
 

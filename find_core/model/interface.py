@@ -93,7 +93,9 @@ class InterfaceLayer(nn.Module):
         sources: KeysValues | None,
     ) -> Tensor:  # fmt: skip
         """Content attention of one non-vision group to its token source."""
-        if source is None or sources is None:  # nothing to see: only the output bias (docs/spec.md 8)
+        if (
+            source is None or sources is None
+        ):  # nothing to see: only the output bias (docs/spec.md 8)
             return self.content_norm(x + self.content.out_proj.bias)
         allowed = _matches(tokens, source, rule.scope)
         return self.content_norm(x + self.content(x + tokens.position, sources, allowed))

@@ -11,8 +11,9 @@ from find_core.images import read_image
 from training.config import TrainConfig, override
 from training.data.batches import Batches
 from training.data.sources import open_sources
+from training.engine.build import build_module
 from training.engine.samples import sample_sheet
-from training.train import Trainer, build_module
+from training.engine.trainer import Trainer
 
 
 def test_a_trainer_with_validation_pictures_draws_samples(

@@ -18,11 +18,12 @@ from find_core.model.find import FindModel
 from training.config import OptimConfig, RecipeError, TrainConfig, from_dict, override
 from training.data.batches import Batches
 from training.data.sources import open_sources
+from training.engine.build import build_module, start_from
 from training.engine.curves import read_metrics, smooth
 from training.engine.optim import build_optimizers, learning_rate, parameter_groups, set_rates
+from training.engine.trainer import Trainer
 from training.engine.validate import auc, validate
 from training.recipes import RECIPES, recipe
-from training.train import Trainer, build_module, start_from
 
 
 def trainer(config: TrainConfig, folder: Path) -> Trainer:

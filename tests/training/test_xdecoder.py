@@ -15,7 +15,7 @@ from find_core.errors import CheckpointError
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.testing import tiny_config
-from training.train import initial_weights
+from training.engine.build import initial_weights
 from training.xdecoder import FROZEN, convert
 
 WIDTH = 48

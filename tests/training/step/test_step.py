@@ -15,13 +15,13 @@ from training.data.batches import Batches
 from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
 from training.data.sources import open_sources
 from training.data.text_cache import TextCache
+from training.engine.build import build_module
 from training.losses.relevance import image_truth, spread_truth, truth_table
 from training.recipes import OFF
 from training.step.class_bank import ClassBank, embed_names
 from training.step.refine import corrective_click
 from training.step.step import TrainStep
 from training.step.targets import pick_targets
-from training.train import build_module
 
 EVERY = ("grounding_chance=1", "interactive_chance=1", "refine=1", "retrieval_tokens=0.5")
 

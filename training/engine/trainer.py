@@ -1,0 +1,163 @@
+"""The training loop: steps, checkpoints, validation, curves; goes on where a killed run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from find_core.drawing.overlay import write_image
+from find_core.files import write_text
+from training.config import TrainConfig
+from training.data.batches import Batch, Batches
+from training.engine.checkpoints import (
+    RunState,
+    load_state,
+    model_weights,
+    save_config,
+    save_state,
+    save_weights,
+)
+from training.engine.curves import MetricLog, draw_curves, read_metrics
+from training.engine.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
+from training.engine.samples import sample_sheet
+from training.engine.validate import validate
+from training.step.step import TrainStep
+
+Report = Callable[[str], None]
+
+
+class Trainer:
+    """Runs a recipe in a folder.
+
+    Args:
+        batches: training stream. val: fixed batches for `validate`. report: prints a line.
+    """
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, module: TrainStep, batches: Batches,
+        val: list[Batch], report: Report = print,
+    ) -> None:  # fmt: skip
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+
+        self.config, self.folder, self.report = config, folder, report
+        self.batches, self.val = batches, val
+        # Not every step asks every task: which parameters take part differs.
+        partly = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(kwargs_handlers=[partly])
+        made = build_optimizers(module, config.optim)
+        average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
+        self.state = RunState(module, made, average)
+        folder.mkdir(parents=True, exist_ok=True)
+        resumed = load_state(folder, self.state)
+        if average is not None and not resumed:
+            average.values = {n: v.clone() for n, v in module.state_dict().items()}
+        self.wrapped, *self.state.optimizers = self.accelerator.prepare(module, *made)
+        if self.main:
+            save_config(folder, config)
+            self.log = MetricLog(folder, self.state.step)
+        self.best = max(
+            (m.get("val_score", 0.0) for m in read_metrics(folder / "metrics.jsonl")), default=0.0
+        )
+
+    @property
+    def main(self) -> bool:
+        return self.accelerator.is_main_process
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the recipe's last step, or stop after step `until`."""
+        end = min(self.config.optim.steps, until or self.config.optim.steps)
+        sums: dict[str, list[float]] = defaultdict(list)
+        started = time.monotonic()
+        while self.state.step < end:
+            step = self.state.step
+            if step % self.config.refresh_every == 0:
+                self.batches.refresh()
+            for name, value in self.train_step(step).items():
+                sums[name].append(value)
+            self.state.step += 1
+            if self.state.step % self.config.log_every == 0 and self.main:
+                means = {k: float(np.mean(v)) for k, v in sums.items()}
+                means["seconds_a_step"] = (time.monotonic() - started) / self.config.log_every
+                self._log(step, means)
+                sums.clear()
+                started = time.monotonic()
+            if self.state.step % self.config.save_every == 0 or self.state.step == end:
+                self.save()
+
+    def train_step(self, step: int) -> dict[str, float]:
+        """One update; everything random about it follows from seed and step."""
+        process = self.accelerator.process_index
+        torch.manual_seed(hash_seed(self.config.seed, step, process))
+        count = self.accelerator.num_processes
+        result = self.wrapped(self.batches.batch(step * count + process), step)
+        set_rates(self.state.optimizers, step, self.config.optim)
+        for optimizer in self.state.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(result.total)
+        norm = clip_gradients(self.state.module.parameters(), self.config.optim.clip)
+        if np.isfinite(norm):
+            for optimizer in self.state.optimizers:
+                optimizer.step()
+            if self.state.average is not None:
+                self.state.average.update(self.state.module, step)
+        scale = self.state.module.model.heads.logit_scale.detach().exp()
+        extra = {"grad_norm": norm, "logit_scale": float(scale)}
+        return {"loss": float(result.total.detach()), **result.terms, **extra}
+
+    def save(self) -> None:
+        """Checkpoint, validate the averaged weights, keep the best, draw the curves.
+
+        All processes validate (its forward waits for all of them); the main one writes.
+        """
+        values, samples = self._look_at_average() if self.val else ({}, None)
+        if not self.main:
+            return
+        if samples is not None:
+            write_image(self.folder / "samples.png", samples)
+            self.log.picture("samples", samples, self.state.step - 1)
+        save_state(self.folder, self.state)
+        weights = model_weights(self.state)
+        save_weights(self.folder / "last.safetensors", weights)
+        if values:
+            score = [
+                values.get(f"val_{k}", 0.0) for k in ("text_miou", "visual_miou", "presence_auc")
+            ]
+            values["val_score"] = float(np.mean(score))
+            self._log(self.state.step - 1, values)
+            if values["val_score"] > self.best:
+                self.best = values["val_score"]
+                save_weights(self.folder / "best.safetensors", weights)
+        draw_curves(read_metrics(self.folder / "metrics.jsonl"), self.folder / "curves.png")
+        write_text(self.folder / "presence.txt", presence_line(self.state.module))
+
+    def _look_at_average(self) -> tuple[dict[str, float], np.ndarray | None]:
+        """Figures and sample pictures of the averaged weights on the validation batches."""
+        module = self.state.module
+        own = {n: v.clone() for n, v in module.state_dict().items()}
+        memory = dict(module.bank.memory)
+        if self.state.average is not None:
+            module.load_state_dict(self.state.average.values)
+        values = validate(module, self.val)
+        samples = sample_sheet(module, self.val, self.config.data.view)
+        module.load_state_dict(own)
+        module.bank.memory = memory
+        return values, samples
+
+    def _log(self, step: int, values: dict[str, float]) -> None:
+        self.log.write(step, values)
+        words = " ".join(f"{k} {v:.3f}" for k, v in values.items())
+        self.report(f"step {step + 1}/{self.config.optim.steps} {words}")
+
+
+def hash_seed(seed: int, step: int, process: int) -> int:
+    return int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0])
+
+
+def presence_line(module: TrainStep) -> str:
+    presence = module.presence
+    return f"scale {float(presence.log_scale.detach().exp()):.4f} bias {float(presence.bias.detach()):.4f}\n"
