@@ -27,7 +27,7 @@ from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError
 from find_ros.field_parameters import TABLE
-from find_ros.messages.field import hits_to_cloud, hits_to_markers, hits_to_poses
+from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m, image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
