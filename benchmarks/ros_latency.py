@@ -140,7 +140,7 @@ def _localizer(parameters: dict[str, Any]) -> Iterator[Any]:
     thread = threading.Thread(target=spin, daemon=True)
     thread.start()
     try:
-        _until(lambda: node.desk is not None and node.desk.active and node.lanes, 300)
+        _until(lambda: node.prompts is not None and node.prompts.active and node.pipelines, 300)
         yield node
     finally:
         ending.set()
@@ -180,7 +180,7 @@ def _overhead(model: str, size: tuple[int, int], frames: int) -> dict[str, float
         ) as node,
         _cameras(size=size, hz=0.0, topics=["image"], lockstep="/localizer/localization"),
     ):
-        timing = node.lanes[""].timing
+        timing = node.pipelines[""].timing
         _until(lambda: len(timing.turnaround_s) >= frames + warm_up, 60 + 5.0 * frames)
         turnaround = np.array(timing.turnaround_s)[warm_up:]
         inference = np.array(timing.inference_s)[warm_up : len(timing.turnaround_s)]
@@ -198,13 +198,13 @@ def _age(inference_ms: int, seconds: float) -> dict[str, float]:
         _localizer({"model": model, "prompt": "<x>", "max_age_s": 0.0}) as node,
         _cameras(size=SIZES["640x480"], hz=60.0, topics=["image"]),
     ):
-        lane, ledger = node.lanes[""], node.store.ledgers[""]
-        _until(lambda: len(lane.timing.age_s) >= 3, 60)
-        lane.timing.age_s.clear()
-        before = ledger.snapshot()["received"]
+        pipeline, counters = node.pipelines[""], node.store.counters[""]
+        _until(lambda: len(pipeline.timing.age_s) >= 3, 60)
+        pipeline.timing.age_s.clear()
+        before = counters.snapshot()["received"]
         time.sleep(seconds)
-        received = ledger.snapshot()["received"] - before
-        ages = np.array(lane.timing.age_s)
+        received = counters.snapshot()["received"] - before
+        ages = np.array(pipeline.timing.age_s)
     out = _percentiles_ms(ages) | {"frames": len(ages), "received_hz": round(received / seconds, 1)}
     return out | {"target_p99_ms": 2 * inference_ms + TARGET_AGE_MARGIN_MS}
 
@@ -217,11 +217,11 @@ def _fairness(seconds: float) -> dict[str, Any]:
     with _localizer(parameters | {"max_age_s": 0.0}) as node, _cameras(
         size=SIZES["640x480"], hz=30.0, topics=topics, factors=[1, 1, 0.5, 2]
     ):  # fmt: skip
-        ledgers = node.store.ledgers
-        _until(lambda: all(ledgers[n].published > 2 for n in names), 60)
-        start = {n: ledgers[n].published for n in names}
+        counters = node.store.counters
+        _until(lambda: all(counters[n].published > 2 for n in names), 60)
+        start = {n: counters[n].published for n in names}
         time.sleep(seconds)
-        shares = np.array([ledgers[n].published - start[n] for n in names], float)
+        shares = np.array([counters[n].published - start[n] for n in names], float)
     jain = float(shares.sum() ** 2 / (len(shares) * (shares**2).sum()))
     return {"published": shares.astype(int).tolist(), "jain": round(jain, 5)}
 
@@ -246,7 +246,7 @@ def _swap(model: str, swaps: int) -> dict[str, float]:
         _until(lambda: len(heard) > 5, 120)
         for prompt in prompts[:swaps]:
             count = len(heard)
-            node.desk.submit(prompt)
+            node.prompts.submit(prompt)
             _until(lambda p=prompt: heard[-1][1] == p, 60)
             _until(lambda c=count: len(heard) > c + 5, 60)
     times, texts = np.array([t for t, _ in heard]), [p for _, p in heard]

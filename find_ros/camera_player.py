@@ -26,7 +26,6 @@ from std_msgs.msg import Header, String
 
 from find_core.errors import FindError
 from find_core.video.sources.base import thin
-from find_ros.messages.geometry import matrix_to_quaternion
 from find_ros.messages.images import (
     MM_PER_M,
     array_to_image,
@@ -34,7 +33,9 @@ from find_ros.messages.images import (
     rgb_to_compressed,
     stamp_to_ns,
 )
-from find_ros.sources.posed_folder import PlayedFrame, PlayerSource, open_player_source
+from find_ros.messages.poses import matrix_to_quaternion
+from find_ros.sources.base import PlayedFrame, PlayerSource
+from find_ros.sources.open import open_player_source
 from find_ros.support import qos
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import Param, ParameterTable

@@ -240,7 +240,7 @@ def _collect(
 
 def _count(source: str, fps: float) -> int | None:
     """About how many frames will be played, for the progress bar; None where that is not known."""
-    from find_ros.sources.posed_folder import open_player_source
+    from find_ros.sources.open import open_player_source
 
     opened = open_player_source(source)
     if not opened.frame_count or not opened.duration_s:

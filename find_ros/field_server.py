@@ -27,7 +27,7 @@ from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError
 from find_ros.field_parameters import TABLE
-from find_ros.messages.field import hits_to_cloud, hits_to_markers, hits_to_poses
+from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m, image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
@@ -42,10 +42,10 @@ from find_ros.pipeline.camera_poses import (
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.live_field import LiveField
 from find_ros.pipeline.model_loader import import_torch, load_aside
-from find_ros.pipeline.prompt_compiler import Shelf, read_prompt
+from find_ros.pipeline.prompt_compiler import ReferenceStore, read_prompt
 from find_ros.support import qos
-from find_ros.support.diagnostics import Health, memory_mb, percentile_ms
-from find_ros.support.log_throttle import Complaints
+from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
+from find_ros.support.log_throttle import ThrottledLogger
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import ParameterTable
 
@@ -65,15 +65,15 @@ class FieldServer(Node):
         self._trouble = ""
         self._answered = 0
         self._times_s: deque[float] = deque(maxlen=200)
-        self._shelf, self._queries = Shelf(), queue.Queue()  # type: ignore[var-annotated]
+        self._references, self._queries = ReferenceStore(), queue.Queue()  # type: ignore[var-annotated]
         self._stopping = threading.Event()
-        self.complaints = Complaints(self._complain)
+        self.throttled_log = ThrottledLogger(self._complain)
         self.store = FrameStore([""], pair_depth=True, tolerance_s=p.depth_tolerance_s,
                                 wait_s=0.5, rate_hz=p.lift_rate_hz)  # fmt: skip
         self.camera: CameraInput | None = None
         self._poses: PoseSource | None = None
         self._open_topics()
-        self._health = Health(self, self._status, self._waiting)
+        self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         self._thread = threading.Thread(target=self._run, name="field", daemon=True)
         self._thread.start()
 
@@ -116,9 +116,9 @@ class FieldServer(Node):
 
     def _on_reference(self, msg: Image) -> None:
         try:
-            self._shelf.put(msg.header.frame_id, image_to_rgb(msg).copy())
+            self._references.put(msg.header.frame_id, image_to_rgb(msg).copy())
         except MessageError as error:
-            self.complaints.say("reference", f"A reference was refused: {error}")
+            self.throttled_log.warn("reference", f"A reference was refused: {error}")
 
     def _on_save(self, request: Any, response: Any) -> Any:
         path = self.parameters.save_path
@@ -167,7 +167,7 @@ class FieldServer(Node):
         answer: dict[str, Any] = {"id": None, "prompt": text[:200], "error": "", "answer": None}
         try:
             answer["id"] = _query_id(text)
-            prompt = read_prompt(text, self._shelf.all())
+            prompt = read_prompt(text, self._references.all())
             answer["prompt"] = prompt.markup
             hits = self._ready().query(prompt, threshold=self.parameters.threshold)
             answer["answer"] = hits.to_json()
@@ -177,7 +177,7 @@ class FieldServer(Node):
         except Exception as error:
             answer["error"] = f"The query failed ({type(error).__name__}: {error})."
         if answer["error"]:
-            self.complaints.say(answer["error"], f"Query not answered: {answer['error']}")
+            self.throttled_log.warn(answer["error"], f"Query not answered: {answer['error']}")
         answer["stamp_ns"] = self.get_clock().now().nanoseconds
         if self.context.ok():
             self._answer.publish(String(data=json.dumps(answer)))
@@ -193,16 +193,16 @@ class FieldServer(Node):
         frame = self.store.take(0.05)
         if frame is None:
             return
-        ledger = self.store.ledgers[""]
+        counters = self.store.counters[""]
         try:
             self._lift(live, frame)
-            ledger.publish()
+            counters.publish()
         except (MessageError, PoseError) as error:
-            ledger.drop(error.cause)
-            self.complaints.say(error.cause, f"Not lifted: {error}")
+            counters.drop(error.cause)
+            self.throttled_log.warn(error.cause, f"Not lifted: {error}")
         except Exception as error:
-            ledger.drop("lift_error")
-            self.complaints.say("lift_error", f"Not lifted: {type(error).__name__}: {error}")
+            counters.drop("lift_error")
+            self.throttled_log.warn("lift_error", f"Not lifted: {type(error).__name__}: {error}")
 
     def _lift(self, live: LiveField, frame: Frame) -> None:
         assert self.camera is not None and self._poses is not None
@@ -221,7 +221,7 @@ class FieldServer(Node):
             self.get_logger().warning(sentence)
 
     def _status(self) -> tuple[bytes, str, dict[str, Any]]:
-        live, counts = self.live, self.store.ledgers[""].snapshot()
+        live, counts = self.live, self.store.counters[""].snapshot()
         values = {
             "field": self.parameters.field,
             "model": self.parameters.model,

@@ -23,15 +23,16 @@ from find_ros.localizer_parameters import TABLE
 from find_ros.messages import detections
 from find_ros.messages.images import MessageError, image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
+from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
 from find_ros.pipeline.frame_buffer import FrameStore
-from find_ros.pipeline.inference import Lane, Worker
+from find_ros.pipeline.inference import Worker
 from find_ros.pipeline.model_loader import load_aside
-from find_ros.pipeline.prompt_compiler import PromptDesk
-from find_ros.pipeline.publishers import Outputs
+from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.publishers import CameraPublishers
 from find_ros.support import qos
-from find_ros.support.diagnostics import Health, lane_values, memory_mb
-from find_ros.support.log_throttle import Complaints
+from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
+from find_ros.support.log_throttle import ThrottledLogger
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import ParameterTable
 
@@ -48,20 +49,20 @@ class Localizer(LifecycleNode):
         self._state = "unconfigured"
         self._trouble = ""
         self.find: Any = None
-        self.desk: PromptDesk | None = None
+        self.prompts: PromptCompiler | None = None
         self.store: FrameStore | None = None
         self.worker: Worker | None = None
-        self.lanes: dict[str, Lane] = {}
+        self.pipelines: dict[str, CameraPipeline] = {}
         self.parameters = ParameterTable(
             self,
             TABLE,
             is_configured=lambda: self._state != "unconfigured",
             on_change=self._on_live_change,
         )
-        self.complaints = Complaints(self._complain)
+        self.throttled_log = ThrottledLogger(self._complain)
         self._inputs: list[Any] = []
         self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.LATCHED)
-        self._health = Health(self, self._status, self._waiting)
+        self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         if self.parameters.autostart:
             self._autostart = self.create_timer(0.0, self._start_itself)
 
@@ -78,10 +79,10 @@ class Localizer(LifecycleNode):
                 self.get_logger().error(f"Not configured: {error}")
             return FAILURE
         self._trouble = ""
-        self.desk = PromptDesk(self.find.compile, self._on_prompt_tried)
+        self.prompts = PromptCompiler(self.find.compile, self._on_prompt_tried)
         self._subscribe_commands()
         if p.prompt:
-            self.desk.submit(p.prompt)
+            self.prompts.submit(p.prompt)
         self._state = "inactive"
         self.get_logger().info(
             f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')}."
@@ -102,17 +103,17 @@ class Localizer(LifecycleNode):
             rate_hz=p.max_rate_hz,
         )
         config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
-        self.lanes = {
-            name: Lane(
+        self.pipelines = {
+            name: CameraPipeline(
                 CameraInput(self, name, config, self.store),
-                Outputs(self, name, with_3d=p.use_depth),
+                CameraPublishers(self, name, with_3d=p.use_depth),
                 self._pose_source(name),
             )
             for name in names
         }
-        assert self.desk is not None
+        assert self.prompts is not None
         self.worker = Worker(
-            self.find, self.lanes, self.store, self.desk, p, self._now_ns, self.complaints
+            self.find, self.pipelines, self.store, self.prompts, p, self._now_ns, self.throttled_log
         )
         self._state = "active"
         self.get_logger().info("Active.")
@@ -149,14 +150,14 @@ class Localizer(LifecycleNode):
     def _stop_working(self, timeout_s: float) -> bool:
         finished = True
         if self.worker is not None:
-            for lane in self.lanes.values():
-                lane.camera.destroy()
+            for pipeline in self.pipelines.values():
+                pipeline.camera.destroy()
             finished = self.worker.stop(timeout_s)
-            for lane in self.lanes.values():
-                lane.outputs.destroy()
-                if lane.poses is not None:
-                    lane.poses.destroy()
-        self.worker, self.lanes = None, {}
+            for pipeline in self.pipelines.values():
+                pipeline.publishers.destroy()
+                if pipeline.poses is not None:
+                    pipeline.poses.destroy()
+        self.worker, self.pipelines = None, {}
         return finished
 
     def _release(self) -> None:
@@ -164,9 +165,9 @@ class Localizer(LifecycleNode):
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs = []
-        if self.desk is not None:
-            self.desk.close()
-        self.find = self.desk = self.store = None
+        if self.prompts is not None:
+            self.prompts.close()
+        self.find = self.prompts = self.store = None
         gc.collect()
         if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
             sys.modules["torch"].cuda.empty_cache()
@@ -193,8 +194,8 @@ class Localizer(LifecycleNode):
         return TopicPoses(self, f"{camera}/camera_pose" if camera else "camera_pose")
 
     def _on_prompt(self, msg: String) -> None:
-        if self.desk is not None:
-            self.desk.submit(msg.data)
+        if self.prompts is not None:
+            self.prompts.submit(msg.data)
 
     def _on_reference(self, msg: Image) -> None:
         name = msg.header.frame_id
@@ -205,15 +206,15 @@ class Localizer(LifecycleNode):
                 )
             image_rgb = image_to_rgb(msg).copy()
         except MessageError as error:
-            self.complaints.say("reference", f"A reference was refused: {error}")
+            self.throttled_log.warn("reference", f"A reference was refused: {error}")
             return
-        if self.desk is not None:
-            self.desk.add_reference(name, image_rgb)
+        if self.prompts is not None:
+            self.prompts.add_reference(name, image_rgb)
 
     def _on_prompt_tried(self, text: str, error: str) -> None:
         shown = text if len(text) <= 200 else text[:197] + "..."
-        active = self.desk.active if self.desk is not None else None
-        markup = active.compiled.prompt.markup if active else ""
+        active = self.prompts.active if self.prompts is not None else None
+        markup = active.markup if active else ""
         status = {"prompt": shown, "error": error, "active": markup}
         if not self._publish_status(json.dumps(status)):
             return
@@ -224,7 +225,7 @@ class Localizer(LifecycleNode):
             self.get_logger().info(f"Looking for {shown!r}.")
 
     def _publish_status(self, text: str) -> bool:
-        """False when the node is going down under the desk's thread."""
+        """False when the node is going down under the prompt compiler's thread."""
         try:
             self._prompt_status.publish(String(data=text))
         except Exception:
@@ -233,8 +234,8 @@ class Localizer(LifecycleNode):
         return bool(self.context.ok())
 
     def _on_live_change(self, changed: dict[str, Any]) -> None:
-        if "prompt" in changed and self.desk is not None and changed["prompt"]:
-            self.desk.submit(changed["prompt"])
+        if "prompt" in changed and self.prompts is not None and changed["prompt"]:
+            self.prompts.submit(changed["prompt"])
         if "max_rate_hz" in changed and self.store is not None:
             self.store.rate_hz = changed["max_rate_hz"]
 
@@ -246,19 +247,19 @@ class Localizer(LifecycleNode):
         return self.get_clock().now().nanoseconds
 
     def _status(self) -> tuple[bytes, str, dict[str, Any]]:
-        desk, store = self.desk, self.store
-        active = desk.active if desk is not None else None
+        prompts, store = self.prompts, self.store
+        active = prompts.active if prompts is not None else None
         values: dict[str, Any] = {
             "state": self._state,
             "model": self.parameters.model,
             "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
-            "active_prompt": active.compiled.prompt.markup if active else "",
-            "prompt_error": desk.error if desk is not None else "",
+            "active_prompt": active.markup if active else "",
+            "prompt_error": prompts.error if prompts is not None else "",
             "memory_mb": f"{memory_mb():.1f}",
         }
         if store is not None:
-            for name, lane in self.lanes.items():
-                values |= lane_values(name, lane, store)
+            for name, pipeline in self.pipelines.items():
+                values |= pipeline_values(name, pipeline, store)
         level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.OK
         return level, self._trouble or self._state, values
 
@@ -271,10 +272,10 @@ class Localizer(LifecycleNode):
         out = []
         if self.get_parameter("use_sim_time").value and self._now_ns() == 0:
             out.append("use_sim_time is set but no time has come on /clock")
-        if self.desk is not None and self.desk.active is None:
+        if self.prompts is not None and self.prompts.active is None:
             out.append(f"no prompt yet (parameter prompt or topic {self.get_name()}/prompt)")
-        for lane in self.lanes.values():
-            out += lane.camera.waits_for()
+        for pipeline in self.pipelines.values():
+            out += pipeline.camera.waits_for()
         return out
 
 

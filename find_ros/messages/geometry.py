@@ -1,4 +1,4 @@
-"""From masks and depth to points, boxes and clouds.
+"""From masks and depth to points and boxes.
 
 Camera frames are optical (REP-103: x right, y down, z forward); lengths are metres; matrices named
 `T_a_b` map points of b into a: p_a = T_a_b @ p_b.
@@ -6,21 +6,14 @@ Camera frames are optical (REP-103: x right, y down, z forward); lengths are met
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from find_ros.messages.images import MessageError
 
-# x y z in metres, the score in [0, 1], and the entity's number (1 = the prompt's first entity, as
-# in the label image).
-POINT_DTYPE = np.dtype(
-    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("score", "<f4"), ("label", "<u4")]
-)
 # Share of an object's points that may lie outside its box on each side: depth at silhouettes
 # belongs half to the background.
 TRIM = 0.02
@@ -114,40 +107,3 @@ def box_of_points(points_m: np.ndarray) -> Box3D:
     """Box along the frame's axes around (N >= 1, 3) points, the outermost `TRIM` on each side off."""
     low, middle, high = np.quantile(points_m.astype(np.float64), [TRIM, 0.5, 1 - TRIM], axis=0)
     return Box3D((low + high) / 2, high - low, middle)
-
-
-def cloud_from_points(points: np.ndarray, header: Any) -> Any:
-    """(N,) `POINT_DTYPE` -> sensor_msgs/PointCloud2 with fields x, y, z, score, label."""
-    from sensor_msgs.msg import PointCloud2, PointField
-
-    kinds = {"f4": PointField.FLOAT32, "u4": PointField.UINT32}
-    msg = PointCloud2(header=header, height=1, width=len(points), is_dense=True)
-    fields: Any = POINT_DTYPE.fields
-    msg.fields = [
-        PointField(name=name, offset=offset, datatype=kinds[dtype.str[1:]], count=1)
-        for name, (dtype, offset) in fields.items()
-    ]
-    msg.point_step, msg.row_step = POINT_DTYPE.itemsize, POINT_DTYPE.itemsize * len(points)
-    msg.data = array("B", np.ascontiguousarray(points, POINT_DTYPE).tobytes())
-    return msg
-
-
-def label_points(points_m: np.ndarray, label: int, score: float) -> np.ndarray:
-    """(N, 3) points -> (N,) `POINT_DTYPE`, all of one entity."""
-    out = np.empty(len(points_m), POINT_DTYPE)
-    out["x"], out["y"], out["z"] = points_m.T
-    out["score"], out["label"] = score, label
-    return out
-
-
-def pose_to_matrix(translation: Any, rotation: Any) -> np.ndarray:
-    """ROS Point or Vector3 and Quaternion -> (4, 4) float64."""
-    T = np.eye(4)
-    T[:3, :3] = Rotation.from_quat([rotation.x, rotation.y, rotation.z, rotation.w]).as_matrix()
-    T[:3, 3] = translation.x, translation.y, translation.z
-    return T
-
-
-def matrix_to_quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
-    """(3, 3) rotation -> (x, y, z, w)."""
-    return tuple(float(v) for v in Rotation.from_matrix(R).as_quat())  # type: ignore[return-value]

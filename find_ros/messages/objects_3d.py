@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from visualization_msgs.msg import MarkerArray
 
-from find_core.drawing.overlay import entity_color
 from find_core.results import Instance, Localization
+from find_ros.messages.clouds import cloud_from_points, label_points
 from find_ros.messages.geometry import (
     Box3D,
     Intrinsics,
     backproject,
     box_of_points,
-    cloud_from_points,
-    label_points,
     transform_points,
 )
+from find_ros.messages.markers import LabelledBox, boxes_to_markers
 
 # Fewer valid depth pixels say nothing about where a thing is.
 MIN_POINTS = 5
@@ -86,26 +86,12 @@ def objects_to_cloud(objects: list[SpatialObject], header: Any) -> Any:
     return cloud_from_points(np.concatenate([empty, *parts]), header)
 
 
-def objects_to_markers(objects: list[SpatialObject], header: Any, namespace: str) -> Any:
-    """visualization_msgs/MarkerArray: clears the last frame's, then a box and a label each."""
-    from visualization_msgs.msg import Marker, MarkerArray
-
-    out = MarkerArray(markers=[Marker(header=header, ns=namespace, action=Marker.DELETEALL)])
-    for number, o in enumerate(objects):
-        red, green, blue = (c / 255 for c in entity_color(o.entity_index))
-        for offset, kind in ((0, Marker.CUBE), (1, Marker.TEXT_VIEW_FACING)):
-            marker = Marker(header=header, ns=namespace, id=2 * number + offset, type=kind)
-            center = o.box.center_m
-            marker.pose.position.x, marker.pose.position.y, marker.pose.position.z = map(
-                float, center
-            )
-            marker.pose.orientation.w = 1.0
-            marker.color.r, marker.color.g, marker.color.b = red, green, blue
-            marker.color.a = 0.35 if kind == Marker.CUBE else 1.0
-            size = np.maximum(o.box.extent_m, 1e-3)
-            marker.scale.x, marker.scale.y, marker.scale.z = map(float, size)
-            if kind == Marker.TEXT_VIEW_FACING:
-                marker.scale.z = 0.04
-                marker.text = f"{o.label} {o.instance.score:.2f}"
-            out.markers.append(marker)
-    return out
+def objects_to_markers(objects: list[SpatialObject], header: Any, namespace: str) -> MarkerArray:
+    """A box along the frame's axes and a label for each; what was shown before goes."""
+    boxes = []
+    for o in objects:
+        T = np.eye(4)
+        T[:3, 3] = o.box.center_m
+        text = f"{o.label} {o.instance.score:.2f}"
+        boxes.append(LabelledBox(T, o.box.extent_m, o.entity_index, text))
+    return boxes_to_markers(boxes, header, namespace)

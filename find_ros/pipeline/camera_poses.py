@@ -19,8 +19,8 @@ from rclpy.node import Node
 from rclpy.time import Time
 from scipy.spatial.transform import Rotation, Slerp
 
-from find_ros.messages.geometry import pose_to_matrix
 from find_ros.messages.images import stamp_to_ns
+from find_ros.messages.poses import pose_to_matrix
 from find_ros.support.qos import COMMAND
 
 try:

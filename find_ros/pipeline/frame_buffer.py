@@ -1,6 +1,6 @@
 """Newest frame only, every camera in turn, every frame accounted for. Plain Python: no ROS here.
 
-A frame that came in has exactly one end: published, or dropped under one cause. `Ledger` counts
+A frame that came in has exactly one end: published, or dropped under one cause. `FrameCounters` counts
 them; `FrameStore` holds at most one frame per camera that is ready, and the few whose depth has
 not come yet.
 """
@@ -19,7 +19,7 @@ MAX_WAITING = 8
 MAX_DEPTHS = 16
 
 
-class Ledger:
+class FrameCounters:
     """What became of every frame; may be used from several threads."""
 
     def __init__(self) -> None:
@@ -71,8 +71,8 @@ class Frame:
 class _Slot:
     """One camera's newest frame, and frames whose depth may still come."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, counters: FrameCounters) -> None:
+        self.counters = counters
         self.ready: Frame | None = None
         self.waiting: deque[Frame] = deque()
         self.depths: deque[tuple[int, Any]] = deque(maxlen=MAX_DEPTHS)
@@ -82,11 +82,11 @@ class _Slot:
         """Make `frame` the newest; what is older is superseded."""
         older = [f for f in self.waiting if f.received_s <= frame.received_s]
         self.waiting = deque(f for f in self.waiting if f.received_s > frame.received_s)
-        self.ledger.drop("superseded", len(older) + (self.ready is not None))
+        self.counters.drop("superseded", len(older) + (self.ready is not None))
         self.ready = frame
 
     def clear(self, cause: str) -> None:
-        self.ledger.drop(cause, len(self.waiting) + (self.ready is not None))
+        self.counters.drop(cause, len(self.waiting) + (self.ready is not None))
         self.ready = None
         self.waiting.clear()
         self.depths.clear()
@@ -117,8 +117,8 @@ class FrameStore:
     ) -> None:
         self.pair_depth, self.tolerance_s, self.wait_s = pair_depth, tolerance_s, wait_s
         self.rate_hz, self.clock = rate_hz, clock
-        self.ledgers = {name: Ledger() for name in cameras}
-        self._slots = {name: _Slot(self.ledgers[name]) for name in cameras}
+        self.counters = {name: FrameCounters() for name in cameras}
+        self._slots = {name: _Slot(self.counters[name]) for name in cameras}
         self._order = list(cameras)
         self._changed = threading.Condition()
         self._closed = False
@@ -128,9 +128,9 @@ class FrameStore:
         frame = Frame(camera, stamp_ns, self.clock(), image)
         with self._changed:
             slot = self._slots[camera]
-            slot.ledger.receive()
+            slot.counters.receive()
             if self._closed:
-                slot.ledger.drop("inactive")
+                slot.counters.drop("inactive")
                 return
             if self.pair_depth:
                 frame.depth = self._depth_near(slot, stamp_ns)
@@ -138,7 +138,7 @@ class FrameStore:
                 slot.waiting.append(frame)
                 if len(slot.waiting) > MAX_WAITING:
                     slot.waiting.popleft()
-                    slot.ledger.drop("superseded")
+                    slot.counters.drop("superseded")
             else:
                 slot.put(frame)
             self._changed.notify()

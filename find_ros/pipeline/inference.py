@@ -1,4 +1,4 @@
-"""The inference thread: takes the next camera's newest frame, asks the model, hands out the answer.
+"""The inference thread: takes the next camera's newest frame, asks the model, publishes the result.
 
 Runs beside the executor, so that messages keep coming in (and older frames are superseded) while
 the model works.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,61 +19,35 @@ from find_core.video.stream import StreamLocalizer
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m
 from find_ros.messages.objects_3d import spatial_objects
-from find_ros.pipeline.camera_input import CameraInput
-from find_ros.pipeline.camera_poses import PoseError, PoseSource
+from find_ros.pipeline.camera_pipeline import CameraPipeline
+from find_ros.pipeline.camera_poses import PoseError
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
-from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptDesk
-from find_ros.pipeline.publishers import Answer, Outputs
-from find_ros.support.log_throttle import Complaints
-
-WINDOW = 500
-
-
-@dataclass
-class Timing:
-    """The last `WINDOW` frames, seconds: inference alone; overhead: the node's own work up to the
-    last publish, waiting excluded; turnaround: from receipt to the last publish, all included;
-    age: from the image's stamp to the last publish."""
-
-    inference_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    overhead_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    turnaround_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    age_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-
-
-@dataclass(eq=False)
-class Lane:
-    """One camera's input, outputs, followed objects, poses and times."""
-
-    camera: CameraInput
-    outputs: Outputs
-    poses: PoseSource | None
-    stream: StreamLocalizer | None = None
-    prompt_version: int = 0
-    timing: Timing = field(default_factory=Timing)
+from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler
+from find_ros.pipeline.publishers import FrameResult
+from find_ros.support.log_throttle import ThrottledLogger
 
 
 class Worker:
     """Localizes frames until `stop`.
 
     Args:
-        find: the model. lanes: by camera name. store: where frames come from.
-        desk: the prompt to use. parameters: live values. now_ns: the node's clock (sim time too).
-        complaints: where troubles are said.
+        find: the model. pipelines: by camera name. store: where frames come from.
+        prompts: the prompt to use. parameters: live values. now_ns: the node's clock (sim time too).
+        throttled_log: where troubles are said.
     """
 
     def __init__(
         self,
         find: Any,
-        lanes: dict[str, Lane],
+        pipelines: dict[str, CameraPipeline],
         store: FrameStore,
-        desk: PromptDesk,
+        prompts: PromptCompiler,
         parameters: Any,
         now_ns: Callable[[], int],
-        complaints: Complaints,
+        throttled_log: ThrottledLogger,
     ) -> None:
-        self.find, self.lanes, self.store, self.desk = find, lanes, store, desk
-        self.parameters, self.now_ns, self.complaints = parameters, now_ns, complaints
+        self.find, self.pipelines, self.store, self.prompts = find, pipelines, store, prompts
+        self.parameters, self.now_ns, self.throttled_log = parameters, now_ns, throttled_log
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
@@ -91,41 +64,45 @@ class Worker:
             frame = self.store.take(0.5)
             if frame is None:
                 continue
-            ledger = self.store.ledgers[frame.camera]
+            counters = self.store.counters[frame.camera]
             try:
-                cause = self._handle(frame, self.lanes[frame.camera])
+                cause = self._handle(frame, self.pipelines[frame.camera])
             except MessageError as error:
                 cause = error.cause
-                self.complaints.say(f"{frame.camera}:{cause}", _named(frame, f"Dropped: {error}"))
+                self.throttled_log.warn(
+                    f"{frame.camera}:{cause}", _named(frame, f"Dropped: {error}")
+                )
             except Exception as error:  # whatever a frame does, the next one gets its chance
                 cause = "inference_error"
                 what = str(error) if isinstance(error, FindError) else repr(error)
-                self.complaints.say(f"{frame.camera}:{cause}", _named(frame, f"Dropped: {what}"))
-            ledger.drop(cause) if cause else ledger.publish()
+                self.throttled_log.warn(
+                    f"{frame.camera}:{cause}", _named(frame, f"Dropped: {what}")
+                )
+            counters.drop(cause) if cause else counters.publish()
 
-    def _handle(self, frame: Frame, lane: Lane) -> str:
+    def _handle(self, frame: Frame, pipeline: CameraPipeline) -> str:
         """Answer one frame; '' or the cause under which it is dropped."""
         taken_s = time.monotonic()
-        prompt = self.desk.active
+        prompt = self.prompts.active
         if cause := self._unfit(frame, prompt):
             return cause
         assert prompt is not None
-        image_rgb = lane.camera.decode(frame.image)
-        stream = self._stream(lane, prompt)
+        image_rgb = pipeline.camera.decode(frame.image)
+        stream = self._stream(pipeline, prompt)
         began_s = time.monotonic()
         video = stream.update(image_rgb, frame.stamp_ns)
         inferred_s = time.monotonic()
         if self._stopping.is_set():
             return "inactive"
-        answer = Answer(frame.image.header, image_rgb, prompt, video)
-        if lane.camera.config.depth:
-            answer = self._with_3d(answer, frame, lane)
-        lane.outputs.publish(answer, self.parameters.jpeg_quality)
+        result = FrameResult(frame.image.header, image_rgb, prompt, video)
+        if pipeline.camera.config.depth:
+            result = self._with_3d(result, frame, pipeline)
+        pipeline.publishers.publish(result, self.parameters.jpeg_quality)
         done_s = time.monotonic()
-        lane.timing.inference_s.append(inferred_s - began_s)
-        lane.timing.overhead_s.append((began_s - taken_s) + (done_s - inferred_s))
-        lane.timing.turnaround_s.append(done_s - frame.received_s)
-        lane.timing.age_s.append((self.now_ns() - frame.stamp_ns) * 1e-9)
+        pipeline.timing.inference_s.append(inferred_s - began_s)
+        pipeline.timing.overhead_s.append((began_s - taken_s) + (done_s - inferred_s))
+        pipeline.timing.turnaround_s.append(done_s - frame.received_s)
+        pipeline.timing.age_s.append((self.now_ns() - frame.stamp_ns) * 1e-9)
         return ""
 
     def _unfit(self, frame: Frame, prompt: ActivePrompt | None) -> str:
@@ -136,7 +113,7 @@ class Worker:
         age_s = (self.now_ns() - frame.stamp_ns) * 1e-9
         if limit_s and abs(age_s) > limit_s:
             cause = "stale" if age_s > 0 else "future"
-            self.complaints.say(
+            self.throttled_log.warn(
                 f"{frame.camera}:{cause}",
                 _named(
                     frame,
@@ -147,45 +124,45 @@ class Worker:
             return cause
         return ""
 
-    def _stream(self, lane: Lane, prompt: ActivePrompt) -> StreamLocalizer:
-        """The lane's stream, on the newest prompt and threshold."""
+    def _stream(self, pipeline: CameraPipeline, prompt: ActivePrompt) -> StreamLocalizer:
+        """The camera's stream, on the newest prompt and threshold."""
         threshold = self.parameters.threshold if self.parameters.threshold > 0 else None
-        if lane.stream is None:
-            lane.stream = StreamLocalizer(
+        if pipeline.stream is None:
+            pipeline.stream = StreamLocalizer(
                 self.find, prompt.compiled, threshold=threshold, fast=self.parameters.fast
             )
-        elif lane.stream.threshold != threshold or lane.stream.fast != self.parameters.fast:
-            lane.stream.fast = self.parameters.fast
-            lane.stream.set_threshold(threshold)
-        if lane.prompt_version not in (0, prompt.version):
-            lane.stream.set_prompts(prompt.compiled)
-        lane.prompt_version = prompt.version
-        return lane.stream
+        elif pipeline.stream.threshold != threshold or pipeline.stream.fast != self.parameters.fast:
+            pipeline.stream.fast = self.parameters.fast
+            pipeline.stream.set_threshold(threshold)
+        if pipeline.prompt_version not in (0, prompt.version):
+            pipeline.stream.set_prompts(prompt.compiled)
+        pipeline.prompt_version = prompt.version
+        return pipeline.stream
 
-    def _with_3d(self, answer: Answer, frame: Frame, lane: Lane) -> Answer:
-        """The answer with places, or as it is where something is missing, which is counted."""
+    def _with_3d(self, result: FrameResult, frame: Frame, pipeline: CameraPipeline) -> FrameResult:
+        """The result with places, or as it is where something is missing, which is counted."""
         try:
-            return self._located(answer, frame, lane)
+            return self._located(result, frame, pipeline)
         except (MessageError, PoseError) as error:
             # A depth image can be malformed too, which is another matter than a malformed image.
             own = isinstance(error, PoseError) or error.cause == "bad_camera_info"
             cause = error.cause if own else f"{error.cause}_depth"
-            self.store.ledgers[frame.camera].skip_3d(cause)
-            self.complaints.say(
+            self.store.counters[frame.camera].skip_3d(cause)
+            self.throttled_log.warn(
                 f"{frame.camera}:3d:{cause}", _named(frame, f"No 3D output: {error}")
             )
-            return answer
+            return result
 
-    def _located(self, answer: Answer, frame: Frame, lane: Lane) -> Answer:
+    def _located(self, result: FrameResult, frame: Frame, pipeline: CameraPipeline) -> FrameResult:
         if frame.depth is None:
             raise PoseError(
                 "no_depth", "no depth image has this image's stamp (depth_tolerance_s)."
             )
-        if lane.camera.info is None:
+        if pipeline.camera.info is None:
             raise PoseError("no_camera_info", "camera_info has not come in.")
         depth_m = depth_to_m(frame.depth)
-        intrinsics = intrinsics_from_info(lane.camera.info, rectified=self.parameters.rectified)
-        size = answer.image_rgb.shape[:2]
+        intrinsics = intrinsics_from_info(pipeline.camera.info, rectified=self.parameters.rectified)
+        size = result.image_rgb.shape[:2]
         if depth_m.shape != size or (intrinsics.height, intrinsics.width) != size:
             raise PoseError(
                 "size_mismatch",
@@ -193,19 +170,19 @@ class Worker:
                 f"camera_info {intrinsics.width}x{intrinsics.height} differ: give depth that is "
                 "aligned to the colour image.",
             )
-        camera_frame = answer.header.frame_id
+        camera_frame = result.header.frame_id
         target, T_target_camera = self.parameters.target_frame or camera_frame, np.eye(4)
         if target != camera_frame:
-            assert lane.poses is not None
-            T_target_camera = lane.poses.lookup(target, camera_frame, frame.stamp_ns)
+            assert pipeline.poses is not None
+            T_target_camera = pipeline.poses.lookup(target, camera_frame, frame.stamp_ns)
         objects = spatial_objects(
-            answer.video.localization,
+            result.video.localization,
             depth_m,
             intrinsics,
             T_target_camera,
             self.parameters.max_points,
         )
-        return Answer(answer.header, answer.image_rgb, answer.prompt, answer.video, objects, target)
+        return replace(result, objects=objects, frame_3d=target)
 
 
 def _named(frame: Frame, sentence: str) -> str:

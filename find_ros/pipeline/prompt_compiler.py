@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +14,14 @@ from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.prompts.text_form import prompt_from_json_text
 
+if TYPE_CHECKING:  # it brings torch, which nodes import when they load a model
+    from find_core.prompts.compiled import CompiledPrompt
+
 # Pictures kept by name; the one not renewed for longest goes first.
 MAX_REFERENCES = 32
 
 
-class Shelf:
+class ReferenceStore:
     """Reference pictures by name, (H, W, 3) uint8 RGB; at most `MAX_REFERENCES`."""
 
     def __init__(self) -> None:
@@ -41,36 +44,51 @@ class Shelf:
 
 @dataclass(frozen=True, eq=False)
 class ActivePrompt:
-    """Attributes: compiled: the `CompiledPrompt`. text: as it was given. version: counts up."""
+    """A prompt in use.
 
-    compiled: Any
+    Attributes:
+        compiled: what the model made of it.
+        text: as it was given.
+        version: counts up.
+    """
+
+    compiled: CompiledPrompt
     text: str
     version: int
 
+    @property
+    def prompt(self) -> Prompt:
+        return self.compiled.prompt
 
-class PromptDesk:
+    @property
+    def markup(self) -> str:
+        """The sentence with its `<entities>`."""
+        return self.prompt.markup
+
+
+class PromptCompiler:
     """Takes prompts and reference pictures, compiles the newest in its own thread.
 
     Args:
         compile_prompt: `Find.compile`.
-        report: called after each try with (text, error sentence or ''), from the desk's thread.
+        report: called after each try with (text, error sentence or ''), from the compiler's thread.
 
     `active` is the prompt to use for the next frame; None until the first one compiled. A prompt
     that cannot be compiled leaves it as it is.
     """
 
     def __init__(
-        self, compile_prompt: Callable[[Prompt], Any], report: Callable[[str, str], None]
+        self, compile_prompt: Callable[[Prompt], CompiledPrompt], report: Callable[[str, str], None]
     ) -> None:
         self.active: ActivePrompt | None = None
         self.error = ""
         self._compile, self._report = compile_prompt, report
-        self._shelf = Shelf()
+        self._references = ReferenceStore()
         self._wanted: str | None = None
         self._text = ""  # the newest prompt that was asked for, good or bad
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="prompt desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prompt compiler", daemon=True)
         self._thread.start()
 
     def submit(self, text: str) -> None:
@@ -84,7 +102,7 @@ class PromptDesk:
     def add_reference(self, name: str, image_rgb: np.ndarray) -> None:
         """Keep a picture (H, W, 3) uint8 RGB by name; recompile a prompt that speaks of it."""
         with self._changed:
-            if not self._shelf.put(name, image_rgb):
+            if not self._references.put(name, image_rgb):
                 return
             if name in self._text:
                 self._wanted = self._text
@@ -103,7 +121,7 @@ class PromptDesk:
                 if self._closed:
                     return
                 text, self._wanted = self._wanted, None
-                images = self._shelf.all()
+                images = self._references.all()
             error = self._try(str(text), images)
             if not self._closed:
                 self.error = error

@@ -1,4 +1,4 @@
-"""What the localizer publishes for one camera. Costly pictures are made only when someone listens."""
+"""What the localizer publishes for one camera. Costly images are made only when someone listens."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ from find_ros.support import qos
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """One frame's answer.
+class FrameResult:
+    """What was found in one frame.
 
     Attributes:
-        header: the image's. image_rgb: (H, W, 3) uint8. prompt: what was asked. video: what was
-        found. objects: in 3D, in `frame_3d`; None when this frame has no 3D output.
+        header: the image's.
+        image_rgb: (H, W, 3) uint8.
+        prompt: what was asked.
+        video: what was found.
+        objects: in 3D, in `frame_3d`; None when this frame has no 3D output.
+        frame_3d: name of the frame of `objects`.
     """
 
     header: Header
@@ -43,7 +47,7 @@ class Answer:
     frame_3d: str = ""
 
 
-class Outputs:
+class CameraPublishers:
     """Publishers below `~/` (below `~/<camera>/` when there are several cameras)."""
 
     def __init__(self, node: Node, camera: str, *, with_3d: bool) -> None:
@@ -69,19 +73,19 @@ class Outputs:
             )
         self._label_info_version = 0
 
-    def publish(self, answer: Answer, jpeg_quality: int) -> None:
+    def publish(self, result: FrameResult, jpeg_quality: int) -> None:
         """Publish everything of one frame under the image's stamp; JSON and relevance always."""
-        header, video = answer.header, answer.video
-        self._publishers["localization"].publish(String(data=json.dumps(answer_to_json(answer))))
+        header, video = result.header, result.video
+        self._publishers["localization"].publish(String(data=json.dumps(result_to_json(result))))
         self._publishers["relevance"].publish(Float32(data=float(video.localization.relevance)))
         if self._wanted("label_image"):
             labels = array_to_image(video.localization.label_image(), "16UC1", header)
             self._publishers["label_image"].publish(labels)
-        self._publish_overlay(answer, jpeg_quality)
-        if answer.objects is not None:
-            self._publish_3d(answer, answer.objects)
+        self._publish_overlay(result, jpeg_quality)
+        if result.objects is not None:
+            self._publish_3d(result, result.objects)
         if detections.AVAILABLE:
-            self._publish_detections(answer)
+            self._publish_detections(result)
 
     def destroy(self) -> None:
         for publisher in self._publishers.values():
@@ -92,49 +96,49 @@ class Outputs:
         publisher = self._publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
 
-    def _publish_overlay(self, answer: Answer, jpeg_quality: int) -> None:
+    def _publish_overlay(self, result: FrameResult, jpeg_quality: int) -> None:
         raw, compressed = self._wanted("overlay"), self._wanted("overlay/compressed")
         if not raw and not compressed:
             return
-        localization = answer.video.localization
-        title = f"{answer.prompt.compiled.prompt.text}  {localization.relevance:.2f}"
-        picture = draw_localization(answer.image_rgb, localization, header=title)
+        localization = result.video.localization
+        title = f"{result.prompt.prompt.text}  {localization.relevance:.2f}"
+        image = draw_localization(result.image_rgb, localization, header=title)
         if raw:
-            self._publishers["overlay"].publish(array_to_image(picture, "rgb8", answer.header))
+            self._publishers["overlay"].publish(array_to_image(image, "rgb8", result.header))
         if compressed:
-            msg = rgb_to_compressed(picture, answer.header, jpeg_quality)
+            msg = rgb_to_compressed(image, result.header, jpeg_quality)
             self._publishers["overlay/compressed"].publish(msg)
 
-    def _publish_3d(self, answer: Answer, objects: list[SpatialObject]) -> None:
-        header = Header(stamp=answer.header.stamp, frame_id=answer.frame_3d)
+    def _publish_3d(self, result: FrameResult, objects: list[SpatialObject]) -> None:
+        header = Header(stamp=result.header.stamp, frame_id=result.frame_3d)
         if self._wanted("points"):
             self._publishers["points"].publish(objects_to_cloud(objects, header))
         if self._wanted("markers"):
-            markers = objects_to_markers(objects, header, answer.header.frame_id)
+            markers = objects_to_markers(objects, header, result.header.frame_id)
             self._publishers["markers"].publish(markers)
         if self._wanted("detections_3d"):
             self._publishers["detections_3d"].publish(detections.to_3d(objects, header))
 
-    def _publish_detections(self, answer: Answer) -> None:
-        if self._label_info_version != answer.prompt.version:
-            self._label_info_version = answer.prompt.version
-            labels = [e.label for e in answer.prompt.compiled.prompt.entities]
-            self._publishers["label_info"].publish(detections.label_info(labels, answer.header))
+    def _publish_detections(self, result: FrameResult) -> None:
+        if self._label_info_version != result.prompt.version:
+            self._label_info_version = result.prompt.version
+            labels = [e.label for e in result.prompt.prompt.entities]
+            self._publishers["label_info"].publish(detections.label_info(labels, result.header))
         if self._wanted("detections"):
-            msg = detections.to_2d(answer.video.localization, answer.header)
+            msg = detections.to_2d(result.video.localization, result.header)
             self._publishers["detections"].publish(msg)
 
 
-def answer_to_json(answer: Answer) -> dict[str, Any]:
+def result_to_json(result: FrameResult) -> dict[str, Any]:
     """The command line's object of one frame, with where and when it was seen."""
-    out = answer.video.to_json()
+    out = result.video.to_json()
     out |= {
-        "frame_id": answer.header.frame_id,
-        "stamp_ns": stamp_to_ns(answer.header.stamp),
-        "prompt": answer.prompt.compiled.prompt.markup,
-        "relevance_smoothed": round(answer.video.relevance, 4),
-        "events": [event.to_json() for event in answer.video.events],
+        "frame_id": result.header.frame_id,
+        "stamp_ns": stamp_to_ns(result.header.stamp),
+        "prompt": result.prompt.markup,
+        "relevance_smoothed": round(result.video.relevance, 4),
+        "events": [event.to_json() for event in result.video.events],
     }
-    if answer.objects is not None:
-        out["objects_3d"] = objects_to_json(answer.objects, answer.frame_3d)
+    if result.objects is not None:
+        out["objects_3d"] = objects_to_json(result.objects, result.frame_3d)
     return out

@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 
 from find_core.video.sources.base import SourceError
 from find_core.video.sources.rosbag import decode_message, open_bag
-from find_ros.messages.geometry import pose_to_matrix
 from find_ros.messages.images import DEPTH_ENCODINGS, MessageError, depth_to_m
+from find_ros.messages.poses import pose_to_matrix
 from find_ros.pipeline.camera_poses import PoseError, interpolate
-from find_ros.sources.posed_folder import PlayedFrame
+from find_ros.sources.base import PlayedFrame
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"

@@ -13,9 +13,6 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
-from find_ros.pipeline.frame_buffer import FrameStore
-from find_ros.pipeline.inference import Lane
-
 PERIOD_S = 1.0
 # How often a standing "waiting for" sentence is said again.
 REPEAT_S = 10.0
@@ -23,7 +20,7 @@ REPEAT_S = 10.0
 PATIENCE_S = 2.0
 
 
-class Health:
+class DiagnosticsPublisher:
     """Publishes /diagnostics once a second, and logs what the node waits for when that changes.
 
     Args:
@@ -78,29 +75,6 @@ class Health:
 
     def _now_s(self) -> float:
         return self._steady.now().nanoseconds * 1e-9
-
-
-def lane_values(name: str, lane: Lane, store: FrameStore) -> dict[str, Any]:
-    """One camera's numbers; keys begin with the camera's name where there are several."""
-    prefix = f"{name}/" if name else ""
-    counts, timing = store.ledgers[name].snapshot(), lane.timing
-    out: dict[str, Any] = {
-        "input_rate_hz": f"{lane.camera.rate_hz():.2f}",
-        "received": counts["received"],
-        "published": counts["published"],
-        "in_flight": counts["in_flight"],
-    }
-    out |= {f"dropped/{cause}": n for cause, n in sorted(counts["dropped"].items())}
-    out |= {f"without_3d/{cause}": n for cause, n in sorted(counts["without_3d"].items())}
-    for key, seconds in (
-        ("frame_age", timing.age_s),
-        ("inference", timing.inference_s),
-        ("overhead", timing.overhead_s),
-        ("turnaround", timing.turnaround_s),
-    ):
-        for percent in (50, 99):
-            out[f"{key}_p{percent}_ms"] = f"{percentile_ms(seconds, percent):.1f}"
-    return {prefix + key: value for key, value in out.items()}
 
 
 def percentile_ms(seconds: Iterable[float], percent: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 REPEAT_S = 30.0
 
 
-class Complaints:
+class ThrottledLogger:
     """Logs the first of a kind at once, then at most one each `REPEAT_S` with the count.
 
     Args:
@@ -23,7 +23,7 @@ class Complaints:
         self._seen: dict[str, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
-    def say(self, kind: str, sentence: str) -> None:
+    def warn(self, kind: str, sentence: str) -> None:
         with self._lock:
             now_s = self._clock()
             said_s, silent = self._seen.get(kind, (float("-inf"), 0))

@@ -175,7 +175,7 @@ class Robot:
         return stamp_to_ns(header.stamp)
 
     def pose(self, T: np.ndarray, frame: str, stamp_ns: int) -> None:
-        from find_ros.messages.geometry import matrix_to_quaternion
+        from find_ros.messages.poses import matrix_to_quaternion
 
         msg = PoseStamped(header=self.header(frame, stamp_ns))
         p, q = msg.pose.position, msg.pose.orientation

@@ -16,9 +16,9 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from find_core.errors import FindError
-from find_ros.messages.geometry import pose_to_matrix
 from find_ros.messages.images import compressed_to_rgb, depth_to_m, image_to_rgb, stamp_to_ns
-from find_ros.sources.posed_folder import open_player_source
+from find_ros.messages.poses import pose_to_matrix
+from find_ros.sources.open import open_player_source
 from tests.find_ros.harness import BEST_EFFORT, PATIENCE_S, ROOT, Process, scene
 
 K = [[80.0, 0.0, 48.0], [0.0, 80.0, 36.0], [0.0, 0.0, 1.0]]

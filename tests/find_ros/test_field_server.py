@@ -17,7 +17,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
-from find_ros.messages.geometry import POINT_DTYPE
+from find_ros.messages.clouds import POINT_DTYPE
 from find_ros.messages.images import array_to_image, stamp_to_ns
 from tests.find_ros.fakes import oracle_world
 from tests.find_ros.harness import (

@@ -13,7 +13,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 from visualization_msgs.msg import Marker, MarkerArray
 
-from find_ros.messages.geometry import POINT_DTYPE
+from find_ros.messages.clouds import POINT_DTYPE
 from tests.find_ros.harness import HEIGHT, WIDTH, Process, answers, camera_info, diagnostics
 
 FIND = "tests.find_ros.fakes:color_find"

@@ -13,7 +13,7 @@ from geometry_msgs.msg import Quaternion, Vector3
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from find_ros.messages import geometry
+from find_ros.messages import clouds, geometry, poses
 from find_ros.messages.geometry import Intrinsics
 from find_ros.messages.images import MessageError
 
@@ -73,9 +73,9 @@ def test_backproject_thins_evenly():
 def test_poses_there_and_back(seed):
     rng = np.random.default_rng(seed)
     R = Rotation.random(random_state=seed).as_matrix()
-    x, y, z, w = geometry.matrix_to_quaternion(R)
+    x, y, z, w = poses.matrix_to_quaternion(R)
     t = rng.normal(size=3)
-    T = geometry.pose_to_matrix(Vector3(x=t[0], y=t[1], z=t[2]), Quaternion(x=x, y=y, z=z, w=w))
+    T = poses.pose_to_matrix(Vector3(x=t[0], y=t[1], z=t[2]), Quaternion(x=x, y=y, z=z, w=w))
     points = rng.normal(size=(5, 3)).astype(np.float32)
     want = [R @ p + t for p in points.astype(float)]
     np.testing.assert_allclose(geometry.transform_points(T, points), want, atol=1e-5)
@@ -92,12 +92,9 @@ def test_box_leaves_out_silhouette_pixels():
 
 def test_cloud_reads_back_field_by_field():
     points = np.concatenate(
-        [
-            geometry.label_points(np.full((2, 3), v, np.float32), n, v / 4)
-            for n, v in ((1, 1), (3, 2))
-        ]
+        [clouds.label_points(np.full((2, 3), v, np.float32), n, v / 4) for n, v in ((1, 1), (3, 2))]
     )
-    msg = geometry.cloud_from_points(points, Header(frame_id="world"))
+    msg = clouds.cloud_from_points(points, Header(frame_id="world"))
     assert (msg.width, msg.height, msg.row_step) == (4, 1, 4 * msg.point_step)
     formats = {7: "<f4", 6: "<u4"}
     raw = bytes(msg.data)

@@ -22,7 +22,7 @@ class Clock:
 
 
 def balance(store: FrameStore, name: str = "") -> dict:
-    return store.ledgers[name].snapshot()
+    return store.counters[name].snapshot()
 
 
 def test_only_the_newest_frame_is_served():
@@ -147,7 +147,7 @@ def test_every_frame_is_accounted_for(steps):
         elif what == "d":
             store.put_depth(camera, n * 10 * MS, n)
         elif what == "t" and (frame := store.take(0)):
-            store.ledgers[frame.camera].publish()
+            store.counters[frame.camera].publish()
         elif what == "c":
             store.close()
             store.open()
@@ -167,7 +167,7 @@ def test_every_frame_is_accounted_for_with_threads():
     [t.start() for t in threads]
     while any(t.is_alive() for t in threads):
         if frame := store.take(0.001):
-            store.ledgers[frame.camera].publish()
+            store.counters[frame.camera].publish()
     store.close()
     for name in "ab":
         counts = balance(store, name)

@@ -10,14 +10,19 @@ import pytest
 from find_core.errors import FindError, PromptError
 from find_core.prompts.prompt import Reference
 from find_ros.pipeline.inference import Worker  # noqa: F401  (importable without a running ROS)
-from find_ros.pipeline.prompt_compiler import MAX_REFERENCES, PromptDesk, Shelf, read_prompt
-from find_ros.support.log_throttle import REPEAT_S, Complaints
+from find_ros.pipeline.prompt_compiler import (
+    MAX_REFERENCES,
+    PromptCompiler,
+    ReferenceStore,
+    read_prompt,
+)
+from find_ros.support.log_throttle import REPEAT_S, ThrottledLogger
 
 PHOTO = np.full((8, 10, 3), 7, np.uint8)
 
 
-class Desk(PromptDesk):
-    """A desk whose compiler can be held up, and that remembers its reports."""
+class SlowCompiler(PromptCompiler):
+    """A prompt compiler that can be held up, and that remembers its reports."""
 
     def __init__(self) -> None:
         self.reports: list[tuple[str, str]] = []
@@ -41,93 +46,93 @@ class Desk(PromptDesk):
 
 
 @pytest.fixture
-def desk():
-    desk = Desk()
-    yield desk
-    desk.gate.set()
-    desk.close()
+def compiler():
+    compiler = SlowCompiler()
+    yield compiler
+    compiler.gate.set()
+    compiler.close()
 
 
-def test_a_prompt_becomes_active(desk):
-    desk.submit("the <mug>")
-    desk.settle(1)
-    assert desk.active.compiled.text == "the mug" and desk.active.version == 1
+def test_a_prompt_becomes_active(compiler):
+    compiler.submit("the <mug>")
+    compiler.settle(1)
+    assert compiler.active.compiled.text == "the mug" and compiler.active.version == 1
 
 
 @pytest.mark.parametrize("bad", ["the <mug", '{"prompt": 3}', "{nonsense", "", "a boom"])
-def test_a_bad_prompt_leaves_the_old_one_active_and_says_why(desk, bad):
-    desk.submit("the <mug>")
-    desk.settle(1)
-    desk.submit(bad)
-    desk.settle(2)
-    assert desk.active.text == "the <mug>"
-    assert desk.reports[1][1] and desk.error == desk.reports[1][1]
-    desk.submit("the <bowl>")
-    desk.settle(3)
-    assert desk.active.text == "the <bowl>" and desk.error == ""
+def test_a_bad_prompt_leaves_the_old_one_active_and_says_why(compiler, bad):
+    compiler.submit("the <mug>")
+    compiler.settle(1)
+    compiler.submit(bad)
+    compiler.settle(2)
+    assert compiler.active.text == "the <mug>"
+    assert compiler.reports[1][1] and compiler.error == compiler.reports[1][1]
+    compiler.submit("the <bowl>")
+    compiler.settle(3)
+    assert compiler.active.text == "the <bowl>" and compiler.error == ""
 
 
-def test_the_old_prompt_works_on_while_the_new_one_compiles(desk):
-    desk.submit("<old>")
-    desk.settle(1)
-    desk.gate.clear()
-    desk.submit("<new>")
-    assert desk.active.text == "<old>"
-    desk.gate.set()
-    desk.settle(2)
-    assert desk.active.text == "<new>"
+def test_the_old_prompt_works_on_while_the_new_one_compiles(compiler):
+    compiler.submit("<old>")
+    compiler.settle(1)
+    compiler.gate.clear()
+    compiler.submit("<new>")
+    assert compiler.active.text == "<old>"
+    compiler.gate.set()
+    compiler.settle(2)
+    assert compiler.active.text == "<new>"
 
 
-def test_only_the_newest_of_many_is_compiled(desk):
-    desk.gate.clear()
-    desk.submit("<first>")
-    time.sleep(0.1)  # so that the desk is at work on the first
+def test_only_the_newest_of_many_is_compiled(compiler):
+    compiler.gate.clear()
+    compiler.submit("<first>")
+    time.sleep(0.1)  # so that the compiler is at work on the first
     for n in range(20):
-        desk.submit(f"<number {n}>")
-    desk.gate.set()
-    desk.settle(2)
-    assert desk.compiled == ["first", "number 19"]
+        compiler.submit(f"<number {n}>")
+    compiler.gate.set()
+    compiler.settle(2)
+    assert compiler.compiled == ["first", "number 19"]
 
 
-def test_the_same_prompt_twice_is_compiled_once(desk):
+def test_the_same_prompt_twice_is_compiled_once(compiler):
     for _ in range(3):
-        desk.submit("the <mug>")
-        desk.settle(1)
-    assert desk.compiled == ["the mug"]
+        compiler.submit("the <mug>")
+        compiler.settle(1)
+    assert compiler.compiled == ["the mug"]
 
 
-def test_a_reference_is_bound_by_its_name_even_when_it_comes_later(desk):
-    desk.submit("the <mug> next to <thing>")
-    desk.settle(1)
-    assert not desk.active.compiled.entities[1].is_visual
-    desk.add_reference("thing", PHOTO)
-    desk.settle(2)
-    assert desk.active.compiled.entities[1].is_visual
-    desk.add_reference("thing", PHOTO.copy())  # latched topics repeat themselves
-    desk.add_reference("other", PHOTO)
+def test_a_reference_is_bound_by_its_name_even_when_it_comes_later(compiler):
+    compiler.submit("the <mug> next to <thing>")
+    compiler.settle(1)
+    assert not compiler.active.compiled.entities[1].is_visual
+    compiler.add_reference("thing", PHOTO)
+    compiler.settle(2)
+    assert compiler.active.compiled.entities[1].is_visual
+    compiler.add_reference("thing", PHOTO.copy())  # latched topics repeat themselves
+    compiler.add_reference("other", PHOTO)
     time.sleep(0.05)
-    assert len(desk.reports) == 2
+    assert len(compiler.reports) == 2
 
 
-def test_a_region_of_a_named_picture(desk):
+def test_a_region_of_a_named_picture(compiler):
     region = {"kind": "box", "data": [2, 2, 6, 6], "positive": True}
     prompt = {
         "prompt": "<it>",
         "references": {"it": {"image": {"name": "photo"}, "region": region}},
     }
-    desk.submit(json.dumps(prompt))
-    desk.settle(1)
-    assert "photo" in desk.error
-    desk.add_reference("photo", PHOTO)
-    desk.settle(2)
-    assert desk.active.compiled.entities[0].reference.mask.sum() == 16
+    compiler.submit(json.dumps(prompt))
+    compiler.settle(1)
+    assert "photo" in compiler.error
+    compiler.add_reference("photo", PHOTO)
+    compiler.settle(2)
+    assert compiler.active.compiled.entities[0].reference.mask.sum() == 16
 
 
 def test_references_are_bounded():
-    shelf = Shelf()
+    store = ReferenceStore()
     for n in range(MAX_REFERENCES + 5):
-        assert shelf.put(f"r{n}", PHOTO) and not shelf.put(f"r{n}", PHOTO.copy())
-    assert len(shelf.all()) == MAX_REFERENCES and "r0" not in shelf.all()
+        assert store.put(f"r{n}", PHOTO) and not store.put(f"r{n}", PHOTO.copy())
+    assert len(store.all()) == MAX_REFERENCES and "r0" not in store.all()
 
 
 def test_read_prompt_takes_the_whole_picture_in_a_sentence():
@@ -145,12 +150,12 @@ def test_exception_is_a_find_error():
 
 def test_complaints_are_said_once_and_then_at_a_sane_rate():
     said, now = [], [0.0]
-    complaints = Complaints(said.append, clock=lambda: now[0])
+    throttled_log = ThrottledLogger(said.append, clock=lambda: now[0])
     for n in range(100):
         now[0] = n * 0.1
-        complaints.say("a", "trouble a")
-        complaints.say("b", "trouble b")
+        throttled_log.warn("a", "trouble a")
+        throttled_log.warn("b", "trouble b")
     assert said == ["trouble a", "trouble b"]
     now[0] = REPEAT_S + 0.05
-    complaints.say("a", "trouble a")
+    throttled_log.warn("a", "trouble a")
     assert len(said) == 3 and "99 more" in said[2]

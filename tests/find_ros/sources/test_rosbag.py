@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
 from find_core.errors import FindError
-from find_ros.sources.posed_folder import open_player_source
+from find_ros.sources.open import open_player_source
 from tests.find_ros.harness import HEIGHT, WIDTH, scene
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
