@@ -13,7 +13,8 @@ import torch
 from find_core.drawing.overlay import write_image
 from find_core.files import write_text
 from training.config import TrainConfig
-from training.data.batches import Batch, Batches
+from training.data.batches import Batches
+from training.data.sample import Batch
 from training.engine.checkpoints import (
     RunState,
     load_state,
