@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.embedding_space import same_space
 from find_core.errors import FindError, PromptError
 from find_core.mask_components import parts_of, same, single_things
 from find_core.model.attention_table import TokenGroup
@@ -252,7 +253,7 @@ class Scene:
 
     def _compiled(self, prompt: AnyPrompt) -> CompiledPrompt:
         compiled = prompt if isinstance(prompt, CompiledPrompt) else self.find.compile(prompt)
-        if compiled.fingerprint != self.find.fingerprint:
+        if not same_space(compiled.fingerprint, self.find.fingerprint):
             raise FindError(
                 "This prompt was compiled by another model: compile it again with this one, "
                 "find.compile(prompt.prompt)."
