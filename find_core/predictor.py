@@ -17,6 +17,7 @@ from find_core.embedding_space import space_of
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
+from find_core.lazy import lazy_names
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
@@ -26,7 +27,7 @@ from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_
 from find_core.prompts.prompt import Prompt, Reference, as_prompt
 from find_core.scene import Scene
 
-__all__ = ["CompiledPrompt", "Find", "Scene", "load"]
+__all__ = ["CompiledPrompt", "Find", "Scene", "load"]  # noqa: F822
 
 CACHED_PROMPTS = 64
 CLASS_SENTENCE = "Describe the concept of {}."
@@ -314,18 +315,4 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
-def load(name: str = "find-tabletop", device: str = "auto", **options: Any) -> Find:
-    """Load a model: the packaged default, a directory, a hub id, or an imported checkpoint.
-
-    Args:
-        name: "find-tabletop"; a directory written by `find-core import` or by training;
-            "xueyanz/FIND:focalt"; or a published .pt file.
-        device: "auto", "cpu", "cuda", ...
-        options: of `Find` (dtype, compile, input_px), and `language_cache`.
-
-    Raises:
-        CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
-    """
-    from find_core.checkpoint.store import load_find
-
-    return load_find(name, device=device, **options)
+__getattr__ = lazy_names(__name__, {"load": "find_core.loading"})

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.drawing.overlay import write_image
 from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import FindError
