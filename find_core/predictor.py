@@ -219,11 +219,9 @@ class Find:
             whole = self.model.heads.semantic(rows[TokenGroup.LEGEND])[0, 0]
         return CompiledPrompt(
             prompt=prompt,
-            embedding=to_unit(whole),
-            entity_embeddings=to_unit(semantic),
-            entity_pixel_embeddings=pixel.float().cpu().numpy(),
             entity_is_visual=legend.is_visual.numpy(),
             fingerprint=self.fingerprint,
+            whole=whole,
             semantic=semantic,
             pixel=pixel,
             legend=states[TokenGroup.LEGEND_TOKENS],
