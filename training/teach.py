@@ -23,7 +23,7 @@ from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
-from find_core.encoders.base import build_language, build_vision
+from find_core.encoders import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer

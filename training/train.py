@@ -27,7 +27,7 @@ import torch
 
 from find_core import checkpoint
 from find_core.drawing.overlay import write_image
-from find_core.encoders.base import VisionEncoder, build_language
+from find_core.encoders import VisionEncoder, build_language
 from find_core.errors import FindError
 from find_core.files import write_text
 from find_core.model.find import FindModel
