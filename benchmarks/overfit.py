@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.report import publish
-from find_core.encoders.base import build_vision
+from find_core.encoders import build_vision
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig, override
 from training.data.batches import Batches

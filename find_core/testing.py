@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from find_core.encoders.base import LanguageConfig, VisionConfig, build_language, build_vision
+from find_core.encoders.base import LanguageConfig, VisionConfig
+from find_core.encoders.registry import build_language, build_vision
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.predictor import Find

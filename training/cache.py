@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
+from find_core.encoders import VisionConfig, VisionEncoder, build_vision
 from training.data.augment import ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record

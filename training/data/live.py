@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
+from find_core.encoders import VisionConfig, VisionEncoder, build_vision
 from training.data.augment import ViewConfig
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoredView

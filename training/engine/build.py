@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from find_core.checkpoint import store as checkpoint
-from find_core.encoders.base import VisionEncoder, build_language
+from find_core import checkpoint
+from find_core.encoders import VisionEncoder, build_language
 from find_core.errors import CheckpointError
 from find_core.model.find import FindModel
 from training.config import TrainConfig

@@ -60,7 +60,7 @@ def test_places_are_asked_for_where_there_are_lookalikes(config: TrainConfig) ->
 
 
 def test_a_row_is_the_entity_of_the_compiled_prompt(config: TrainConfig) -> None:
-    from find_core.encoders.base import build_vision
+    from find_core.encoders import build_vision
     from find_core.predictor import Find
     from find_core.prompts.prompt import Prompt
 

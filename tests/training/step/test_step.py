@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from find_core.encoders.base import build_language
+from find_core.encoders import build_language
 from find_core.model.attention_table import TokenGroup
 from training.config import BankConfig, TrainConfig, override
 from training.data.batches import Batches
@@ -159,7 +159,7 @@ def test_bank_holds_the_present_the_fresh_and_the_remembered(config: TrainConfig
 
 def test_bank_vectors_are_those_of_inference(config: TrainConfig) -> None:
     """What panoptic training calls a class is what `Find.classes` computes."""
-    from find_core.encoders.base import build_vision
+    from find_core.encoders import build_vision
     from find_core.predictor import Find
 
     module, _ = step_of(config)
