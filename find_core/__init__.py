@@ -29,7 +29,10 @@ from find_core.results import (
 )
 
 if TYPE_CHECKING:
-    from find_core.predictor import CompiledPrompt, Find, Scene, load
+    from find_core.loading import load
+    from find_core.predictor import Find
+    from find_core.prompts.compiled import CompiledPrompt
+    from find_core.scene import Scene
     from find_core.tasks.album import Album, AlbumHit
 
 __version__ = "0.1.0"
@@ -38,7 +41,8 @@ keep_old_names(OLD_NAMES)
 
 # torch is imported when a model is first asked for, so that `import find_core` stays quick.
 _LAZY = {
-    **dict.fromkeys(("Find", "Scene", "CompiledPrompt", "load"), "find_core.predictor"),
+    "load": "find_core.loading",
+    **dict.fromkeys(("Find", "Scene", "CompiledPrompt"), "find_core.predictor"),
     **dict.fromkeys(("Album", "AlbumHit"), "find_core.tasks.album"),
 }
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -15,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.embedding_space import space_of
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
+from find_core.lazy import lazy_names
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
@@ -27,18 +27,9 @@ from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_
 from find_core.prompts.prompt import Prompt, Reference, as_prompt
 from find_core.scene import Scene
 
-__all__ = ["CompiledPrompt", "Find", "Scene", "load"]
+__all__ = ["CompiledPrompt", "Find", "Scene", "load"]  # noqa: F822
 
 CACHED_PROMPTS = 64
-# Settings that change what is made of vectors, not the vectors.
-NOT_VECTORS = (
-    "name",
-    "relevance_scale",
-    "relevance_bias",
-    "threshold",
-    "selection",
-    "single_things",
-)
 CLASS_SENTENCE = "Describe the concept of {}."
 
 
@@ -72,6 +63,7 @@ class Find:
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.vision: Any = vision
+        self._plain_vision: Any = vision  # what `compile` leaves as it is
         frozen: Any = vision
         if isinstance(frozen, torch.nn.Module):
             frozen.to(self.device)
@@ -86,7 +78,7 @@ class Find:
         self._fingerprint: str | None = None
         if compile:
             self.vision = torch.compile(self.vision)
-            self.model.pixel_decoder = torch.compile(self.model.pixel_decoder)  # type: ignore[assignment]
+            self.model.pixel_decoder.compile()  # in place: the names of its weights stay
 
     @property
     def name(self) -> str:
@@ -104,17 +96,15 @@ class Find:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of configuration and weights: vectors compare only under the same fingerprint."""
+        """Identity of the embedding space: vectors compare only within one.
+
+        It names the configuration and the weights of the interface and of the vision encoder, and
+        is the same for a compiled model and at every input size. Compare with `same_space` of
+        `find_core.embedding_space`, which also knows the shorter form of older files.
+        """
         with self._lock:
             if self._fingerprint is None:
-                # Not `self.config`: at another input size the vectors are still of this space.
-                own = self.model.config.to_dict()
-                config = {k: v for k, v in own.items() if k not in NOT_VECTORS}
-                digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-                for key, tensor in sorted(self.model.state_dict().items()):
-                    digest.update(key.encode())
-                    digest.update(tensor.detach().float().cpu().numpy().tobytes())
-                self._fingerprint = digest.hexdigest()[:16]
+                self._fingerprint = space_of(self.model, self._plain_vision)
             return self._fingerprint
 
     @property
@@ -229,11 +219,9 @@ class Find:
             whole = self.model.heads.semantic(rows[TokenGroup.LEGEND])[0, 0]
         return CompiledPrompt(
             prompt=prompt,
-            embedding=to_unit(whole),
-            entity_embeddings=to_unit(semantic),
-            entity_pixel_embeddings=pixel.float().cpu().numpy(),
             entity_is_visual=legend.is_visual.numpy(),
             fingerprint=self.fingerprint,
+            whole=whole,
             semantic=semantic,
             pixel=pixel,
             legend=states[TokenGroup.LEGEND_TOKENS],
@@ -325,18 +313,4 @@ def pick_device(device: str | torch.device) -> torch.device:
     return chosen
 
 
-def load(name: str = "find-tabletop", device: str = "auto", **options: Any) -> Find:
-    """Load a model: the packaged default, a directory, a hub id, or an imported checkpoint.
-
-    Args:
-        name: "find-tabletop"; a directory written by `find-core import` or by training;
-            "xueyanz/FIND:focalt"; or a published .pt file.
-        device: "auto", "cpu", "cuda", ...
-        options: of `Find` (dtype, compile, input_px), and `language_cache`.
-
-    Raises:
-        CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
-    """
-    from find_core.checkpoint.store import load_find
-
-    return load_find(name, device=device, **options)
+__getattr__ = lazy_names(__name__, {"load": "find_core.loading"})

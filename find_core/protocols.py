@@ -1,22 +1,21 @@
-"""What the parts of FIND need of one another, so that none has to import a part above it.
+"""What the parts of this project ask of one another, as `typing.Protocol`s.
 
-Two sizes. `FindLike` and `EncodedImage` are what videos, nodes and evaluators ask of a model: enough
-for a stand-in in a test. `NetworkFind` and `NetworkScene` are what `find_core.tasks` ask of `Find`
-and `Scene`: they reach into the network.
+`FindLike`, `LocalizedImage`, `EmbeddedImage` and `CompiledLike` are what the doors (video, field,
+ROS) need of a model, and so all that a stand-in for one must offer. `Engine` and `EncodedImage` are
+what scenes and tasks need of `Find` and of `Scene`. Nothing here exists at run time but names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
-    from find_core.encoders.base import VisionEncoder
     from find_core.model.config import FindConfig
     from find_core.model.find import FindModel
     from find_core.model.heads import Outputs
@@ -27,51 +26,66 @@ if TYPE_CHECKING:
     from find_core.prompts.prompt import Prompt
     from find_core.results import Localization
 
+ImageT_co = TypeVar("ImageT_co", covariant=True)
+
 
 class CompiledLike(Protocol):
-    """A compiled prompt. `entity_embeddings`: (E, D) float32 unit vectors."""
+    """What `compile` gives: a prompt and its vectors. E entities, D semantic width."""
 
     @property
     def prompt(self) -> Prompt: ...
     @property
-    def entity_embeddings(self) -> np.ndarray: ...
+    def entity_embeddings(self) -> np.ndarray:
+        """(E, D) float32 unit vectors."""
 
 
-class EncodedImage(Protocol):
-    """An image that can be asked for what a prompt speaks of; `find_core.scene.Scene`."""
+class LocalizedImage(Protocol):
+    """An encoded image that answers prompts with masks; what video and the ROS localizer need."""
 
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
     def localize_many(
         self, prompts: Sequence[Any], *, threshold: float | None = None, fast: bool = False
-    ) -> list[Localization]:
-        """One answer a prompt, as `compile` gave them; threshold None: the model's own."""
-        ...
-
+    ) -> list[Localization]: ...
     def relevance(self, prompt: Any) -> float:
-        """In [0, 1], by object-level match alone."""
-        ...
+        """In [0, 1]: does the image show every entity of the prompt?"""
 
 
-class HasThreshold(Protocol):
-    """Of a model's settings. `threshold`: score in [0, 1] from which an entity counts as found."""
-
-    @property
-    def threshold(self) -> float: ...
-
-
-class FindLike(Protocol):
-    """A model that compiles prompts and encodes images; `find_core.predictor.Find`."""
+class EmbeddedImage(Protocol):
+    """An encoded image as maps of vectors; what fields are made of."""
 
     @property
-    def config(self) -> HasThreshold: ...
+    def height(self) -> int: ...
     @property
-    def fingerprint(self) -> str: ...
+    def width(self) -> int: ...
+    def semantic_map(self) -> tuple[np.ndarray, np.ndarray]:
+        """(Q, h, w) float32 that sums to 1 over Q, and (Q, D) float32 unit vectors."""
 
-    def compile(self, prompt: Prompt | str) -> CompiledLike: ...
-    def encode(self, image: np.ndarray) -> EncodedImage: ...
+    def pixel_features(self) -> np.ndarray:
+        """(P, h, w) float32."""
 
 
-class NetworkFind(Protocol):
-    """`Find`, as the tasks use it; see there."""
+class FindLike(Protocol[ImageT_co]):
+    """A model as the doors see it; `ImageT_co` is what `encode` gives."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """Names the embedding space; see `find_core.embedding_space`."""
+
+    @property
+    def config(self) -> FindConfig: ...
+    def encode(self, image: np.ndarray, /) -> ImageT_co:
+        """(H, W, 3) uint8 RGB."""
+
+    def compile(self, prompt: Prompt | str, /) -> CompiledLike: ...
+
+
+class Engine(Protocol):
+    """What scenes and tasks need of `Find`."""
 
     @property
     def name(self) -> str: ...
@@ -80,28 +94,32 @@ class NetworkFind(Protocol):
     @property
     def config(self) -> FindConfig: ...
     @property
-    def embedding_dim(self) -> int: ...
+    def model(self) -> FindModel: ...
+    @property
+    def vision(self) -> Any:
+        """Maps (B, 3, H, W) float32 to four feature maps of strides 4 to 32."""
+
     @property
     def device(self) -> torch.device: ...
     @property
-    def model(self) -> FindModel: ...
-    @property
-    def vision(self) -> VisionEncoder: ...
-
-    def autocast(self, encoding: bool = False) -> AbstractContextManager[Any]: ...
+    def embedding_dim(self) -> int: ...
+    def autocast(self, encoding: bool = False) -> AbstractContextManager: ...
     def generator(self) -> torch.Generator: ...
     def compile(self, prompt: Prompt | str) -> CompiledPrompt: ...
-    def encode(self, image: np.ndarray) -> NetworkScene: ...
     def legend(self, prompt: Prompt) -> Legend: ...
     def project(self, texts: Sequence[str]) -> list[Tensor]: ...
     def classes(self, classes: Sequence[str | Prompt]) -> Tensor: ...
+    @overload
+    def encode(self, image: np.ndarray) -> EncodedImage: ...
+    @overload
+    def encode(self, image: Sequence[np.ndarray]) -> Sequence[EncodedImage]: ...
 
 
-class NetworkScene(Protocol):
-    """`Scene`, as the tasks use it; see there."""
+class EncodedImage(Protocol):
+    """What tasks need of `Scene`. Q object proposals, D semantic width, h/w at 1/4."""
 
     @property
-    def find(self) -> NetworkFind: ...
+    def find(self) -> Engine: ...
     @property
     def state(self) -> ImageState: ...
     @property
@@ -111,14 +129,23 @@ class NetworkScene(Protocol):
     @property
     def width(self) -> int: ...
     @property
-    def embedding(self) -> np.ndarray: ...
-    @property
     def objects(self) -> Outputs: ...
     @property
-    def object_embeddings(self) -> np.ndarray: ...
+    def embedding(self) -> np.ndarray:
+        """(D,) float32 unit vector."""
+
     @property
-    def object_rows(self) -> Tensor: ...
+    def object_embeddings(self) -> np.ndarray:
+        """(Q, D) float32 unit vectors."""
+
     @property
-    def object_logits(self) -> Tensor: ...
+    def object_rows(self) -> Tensor:
+        """(Q, D) raw, on the model's device."""
+
     @property
-    def object_masks(self) -> np.ndarray: ...
+    def object_logits(self) -> Tensor:
+        """(Q, h, w) of the padded input, on the model's device."""
+
+    @property
+    def object_masks(self) -> np.ndarray:
+        """(Q, H, W) bool."""

@@ -21,7 +21,7 @@ from find_core.preprocess import Geometry, mask_to_input, masks_at_original
 from find_core.prompts.compiled import to_unit
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.region import Region
-from find_core.protocols import NetworkFind
+from find_core.protocols import Engine
 from find_core.results import (
     InstanceSegmentation,
     InteractiveSegmentation,
@@ -45,7 +45,7 @@ class Scene:
         find: the model. state: the network's view of the image. geometry: sizes on the way there.
     """
 
-    def __init__(self, find: NetworkFind, state: ImageState, geometry: Geometry) -> None:
+    def __init__(self, find: Engine, state: ImageState, geometry: Geometry) -> None:
         self.find, self.state, self.geometry = find, state, geometry
 
     @property

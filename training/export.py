@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.encoders.base import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel

@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from find_core.checkpoint import store as checkpoint
-from find_core.checkpoint.published import resolve
+from find_core import checkpoint
+from find_core.checkpoint import resolve
 from find_core.encoders.base import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.checkpoint.key_mapping import to_ours
 from find_core.checkpoint.published import load_state, sha256_of
 from find_core.encoders.base import build_vision

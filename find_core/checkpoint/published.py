@@ -1,4 +1,4 @@
-"""The published checkpoints: where they are, whether a file is one, and its conversion."""
+"""The published checkpoints: whether a file is one of them, and its conversion."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from find_core.checkpoint.build import check_tensors, expected_shapes
 from find_core.checkpoint.key_mapping import (
     IGNORED,
     LANG_PROJ,
@@ -21,17 +22,9 @@ from find_core.checkpoint.key_mapping import (
     to_ours,
     to_published,
 )
-from find_core.checkpoint.store import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    Checkpoint,
-    check_tensors,
-    expected_shapes,
-    write,
-)
+from find_core.checkpoint.store import Checkpoint, write
 from find_core.errors import CheckpointError
 
-SHARE = Path(__file__).parents[1] / "share"
 HUB_REPO = "xueyanz/FIND"
 
 
@@ -56,37 +49,6 @@ RELEASES: dict[str, Release] = {
         "debb61927eb1fc5b5c67c013afb007c0b7d8c1315acff6040e5058b03acff5d2",
     ),
 }
-
-
-def resolve(name: str | Path) -> Path:
-    """Where a checkpoint is: a directory in our format, or a published .pt file.
-
-    Args:
-        name: a packaged checkpoint ("find-tabletop"); a directory; a .pt file;
-            "xueyanz/FIND:focalt" or ":focall"; or a hub repository in our format ("user/name").
-            The last two are downloaded once, through huggingface_hub.
-
-    Raises:
-        CheckpointError: there is no such checkpoint, or it cannot be downloaded.
-    """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
-    if (SHARE / name / CONFIG_FILE).is_file():
-        return SHARE / name
-    repo, _, variant = str(name).partition(":")
-    if repo == HUB_REPO:
-        if variant not in RELEASES:
-            choices = " or ".join(f"{HUB_REPO}:{key}" for key in RELEASES)
-            raise CheckpointError(f"{name!r} names no released file: choose {choices}.")
-        return _download(repo, (RELEASES[variant].file,))
-    if re.fullmatch(r"[\w-]+/[\w.-]+", str(name)):
-        return _download(repo, (CONFIG_FILE, WEIGHTS_FILE)).parent
-    packaged = ", ".join(sorted(p.parent.name for p in SHARE.glob(f"*/{CONFIG_FILE}"))) or "none"
-    raise CheckpointError(
-        f"There is no checkpoint {str(name)!r}: give a packaged name ({packaged}), a directory, "
-        f"a published .pt file, or {HUB_REPO}:focalt."
-    )
 
 
 def import_published(path: str | Path, out_dir: str | Path, *, allow_altered: bool = False) -> Path:
@@ -171,21 +133,6 @@ def from_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def to_published_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `from_published`, for programs that read the published names.
-
-    Raises:
-        CheckpointError: a tensor has no published name (the model is not of a published kind).
-    """
-    state = {}
-    for name, tensor in tensors.items():
-        published = to_published(name)
-        if published is None:
-            raise CheckpointError(f"{name} has no name in the published format.")
-        state[published] = tensor.T.contiguous() if is_transposed(name) else tensor
-    return state
-
-
 def load_state(path: Path) -> dict[str, Tensor]:
     """Named tensors of a .pt file; code in it is never run.
 
@@ -221,22 +168,3 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _download(repo: str, files: tuple[str, ...]) -> Path:
-    """The last of `files`, downloaded (or from the local cache) with its progress shown."""
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError:
-        raise CheckpointError(
-            f"Downloading {repo} needs huggingface_hub: pip install huggingface_hub"
-        ) from None
-    try:
-        return [Path(hf_hub_download(repo, file)) for file in files][-1]
-    except Exception as error:  # the hub's errors have many roots
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise CheckpointError(
-            f"{files[-1]} cannot be downloaded from {repo} ({first_line}): check the network, or "
-            f"fetch https://huggingface.co/{repo}/resolve/main/{files[-1]} elsewhere and give "
-            "its path."
-        ) from None

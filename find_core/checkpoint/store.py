@@ -10,16 +10,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from find_core.encoders.base import build_language, build_vision, freeze, weights_in_checkpoint
-from find_core.errors import CheckpointError, EncoderError
+from find_core.encoders.base import weights_in_checkpoint
+from find_core.errors import CheckpointError
 from find_core.files import read_tensors, replace_file, write_tensors
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
@@ -104,17 +104,13 @@ def write(
     return directory
 
 
-def read(path: str | Path) -> Checkpoint:
-    """Read a checkpoint directory, or a published .pt file.
+def read_folder(directory: str | Path) -> Checkpoint:
+    """Read a checkpoint directory.
 
     Raises:
         CheckpointError: missing, truncated, foreign, damaged, or of a newer version.
     """
-    path = Path(path)
-    if path.is_file():
-        from find_core.checkpoint.published import read_published
-
-        return read_published(path)
+    path = Path(directory)
     config, header = read_config(path)
     tensors, metadata = _read_weights(path / WEIGHTS_FILE)
     if metadata.get("fingerprint") != header.get("fingerprint"):
@@ -153,99 +149,6 @@ def read_config(directory: str | Path) -> tuple[FindConfig, dict[str, Any]]:
     return config, header
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """A model and its frozen encoders; `language` is built when first called for."""
-
-    model: FindModel
-    vision: Any
-    language: Any | Callable[[], Any]
-
-
-def build(checkpoint: Checkpoint, language_cache: str | Path | None = None) -> Parts:
-    """Build model and encoders, and fill in the weights; nothing is left at random.
-
-    Args:
-        language_cache: file of precomputed token states; the language model is then not needed.
-
-    Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape (each by name).
-        EncoderError: a frozen encoder is unknown or not installed.
-    """
-    config, groups = checkpoint.config, _split(checkpoint.tensors)
-    for kind, source in (("vision", config.vision), ("language", config.language)):
-        if weights_in_checkpoint(source) and not groups[kind]:
-            raise CheckpointError(f"The checkpoint lacks the weights of its {kind} encoder.")
-    vision = _filled("vision", lambda: build_vision(config.vision), groups["vision"])
-    width = groups["model"].get("lang_proj.weight", torch.empty(1, 1)).shape[-1]
-    model = _on_meta(lambda: FindModel(config, vision.channels, width))
-    fill(model, groups["model"])
-    language: Any = _language_builder(config, width, language_cache)
-    if groups["language"] and language_cache is None:
-        language = _filled("language", language, groups["language"])
-    return Parts(model.eval(), vision, language)
-
-
-def load_find(
-    name: str | Path = "find-tabletop",
-    device: str = "auto",
-    language_cache: str | Path | None = None,
-    **options: Any,
-) -> Any:
-    """Resolve, read and build a `Find`; see `find_core.load`."""
-    from find_core.checkpoint.published import resolve
-    from find_core.predictor import Find
-
-    parts = build(read(resolve(name)), language_cache)
-    return Find(parts.model, parts.vision, parts.language, device=device, **options)
-
-
-def expected_shapes(config: FindConfig, language_width: int) -> dict[str, torch.Size]:
-    """Names and shapes of the tensors that a checkpoint of `config` holds; uses no memory."""
-    vision = _on_meta(lambda: build_vision(config.vision))
-    model = _on_meta(lambda: FindModel(config, vision.channels, language_width))
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    parts = {"vision": vision} if weights_in_checkpoint(config.vision) else {}
-    if weights_in_checkpoint(config.language):
-        parts["language"] = _on_meta(lambda: build_language(config.language))
-    for prefix, encoder in parts.items():
-        for name, tensor in encoder.state_dict().items():
-            shapes[f"{prefix}.{name}"] = tensor.shape
-    return shapes
-
-
-def check_tensors(
-    expected: Mapping[str, torch.Size], given: Mapping[str, Tensor], what: str = "The checkpoint"
-) -> None:
-    """Demand exactly the expected names and shapes.
-
-    Raises:
-        CheckpointError: names the first tensors that are missing, unknown or mis-shaped.
-    """
-    wrong = [
-        f"{name} has shape {tuple(given[name].shape)} instead of {tuple(shape)}"
-        for name, shape in expected.items()
-        if name in given and given[name].shape != shape
-    ]
-    missing = [f"{name} is missing" for name in expected if name not in given]
-    unknown = [f"{name} is unknown" for name in given if name not in expected]
-    if problems := missing + unknown + wrong:
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise CheckpointError(
-            f"{what} does not fit the model its config describes: {'; '.join(problems[:3])}{more}."
-        )
-
-
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
-    """Give every parameter of `module` (also one on the meta device) its tensor, strictly."""
-    expected = {prefix + name: tensor.shape for name, tensor in module.state_dict().items()}
-    check_tensors(expected, {prefix + name: tensor for name, tensor in tensors.items()})
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{prefix}{name} holds NaN or infinity: the file is damaged.")
-    module.load_state_dict(dict(tensors), strict=True, assign=True)
-
-
 def _check_sizes(config: FindConfig) -> None:
     """Sizes that no model has; a config is as little trusted as the rest of the file."""
     sizes = {
@@ -261,64 +164,6 @@ def _check_sizes(config: FindConfig) -> None:
             f"The config does not describe a model: hidden_dim {config.hidden_dim} in "
             f"{config.num_heads} heads, {config.num_layers} + {config.encoder_layers} layers."
         )
-
-
-def _filled(kind: str, builder: Callable[[], Any], tensors: Mapping[str, Tensor]) -> Any:
-    """An encoder with the weights of the checkpoint if it has any, else with its own."""
-    if not tensors:
-        return builder()
-    encoder = _on_meta(builder)
-    fill(encoder, tensors, prefix=f"{kind}.")
-    return freeze(encoder)
-
-
-def _on_meta(builder: Callable[[], Any]) -> Any:
-    """Build without memory and without the time to initialise; `fill` brings the weights."""
-    try:
-        with torch.device("meta"):
-            return builder()
-    except (
-        AssertionError,
-        ArithmeticError,
-        IndexError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
-        if isinstance(error, EncoderError):
-            raise
-        raise CheckpointError(f"Its config does not describe a model: {error}.") from None
-
-
-def _language_builder(
-    config: FindConfig, width: int, language_cache: str | Path | None
-) -> Callable[[], Any]:
-    def language() -> Any:
-        if language_cache is None:
-            encoder = build_language(config.language)
-        else:
-            from find_core.encoders.token_cache import CachedText
-
-            encoder = CachedText(language_cache, expected=config.language)
-        if encoder.width != width:
-            raise EncoderError(
-                f"The checkpoint was trained on token states of width {width}, this language "
-                f"encoder gives {encoder.width}: use the model named in its config.json."
-            )
-        return encoder
-
-    return language
-
-
-def _split(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    groups: dict[str, dict[str, Tensor]] = {"vision": {}, "language": {}, "model": {}}
-    for name, tensor in tensors.items():
-        head, _, rest = name.partition(".")
-        if head in ("vision", "language"):
-            groups[head][rest] = tensor
-        else:
-            groups["model"][name] = tensor
-    return groups
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

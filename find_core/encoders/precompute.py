@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from find_core.checkpoint.build import build
+from find_core.checkpoint.open import read, resolve
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
 from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
 from find_core.errors import EncoderError, FindError
@@ -102,9 +104,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _language_of(model: str) -> tuple[LanguageEncoder, LanguageConfig]:
     """The language encoder of a checkpoint."""
-    from find_core.checkpoint.published import resolve
-    from find_core.checkpoint.store import build, read
-
     checkpoint = read(resolve(model))
     language = build(checkpoint).language
     if not isinstance(language, LanguageEncoder):

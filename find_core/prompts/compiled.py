@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,26 +29,40 @@ from find_core.prompts.prompt import Prompt
 class CompiledPrompt:
     """A prompt, ready to be asked of any scene of the same `Find`.
 
+    Tensors are on the model's device; the arrays are made of them when they are first asked for.
+
     Attributes:
         prompt: what was compiled.
-        embedding: (D,) float32 unit vector of the whole prompt (legend query), for retrieval.
-        entity_embeddings: (E, D) float32 unit vectors, semantic space.
-        entity_pixel_embeddings: (E, P) float32, comparable with `Scene.pixel_features` by dot.
         entity_is_visual: (E,) bool.
         fingerprint: of the embedding space these vectors live in.
+        whole: (D,) raw, of the whole prompt (legend query).
+        semantic: (E, D) raw, of the entities.
+        pixel: (E, P) raw, of the entities.
+        legend: the legend tokens' states, which entity proposals see.
     """
 
     prompt: Prompt
-    embedding: np.ndarray
-    entity_embeddings: np.ndarray
-    entity_pixel_embeddings: np.ndarray
     entity_is_visual: np.ndarray
     fingerprint: str
+    whole: Tensor = field(repr=False)
     semantic: Tensor = field(repr=False)
-    """(E, D) raw semantic rows on the model's device."""
     pixel: Tensor = field(repr=False)
-    """(E, P) raw pixel rows on the model's device."""
     legend: LayerStates = field(repr=False)
+
+    @cached_property
+    def embedding(self) -> np.ndarray:
+        """(D,) float32 unit vector of the whole prompt, for retrieval."""
+        return to_unit(self.whole)
+
+    @cached_property
+    def entity_embeddings(self) -> np.ndarray:
+        """(E, D) float32 unit vectors, semantic space."""
+        return to_unit(self.semantic)
+
+    @cached_property
+    def entity_pixel_embeddings(self) -> np.ndarray:
+        """(E, P) float32, comparable with `Scene.pixel_features` by dot product."""
+        return self.pixel.float().cpu().numpy()
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from find_core.embedding_space import same_space
 from find_core.errors import AlbumError
 from find_core.files import read_tensors, write_tensors
 from find_core.prompts.compiled import CompiledPrompt
 from find_core.prompts.prompt import Prompt
-from find_core.protocols import NetworkFind
+from find_core.protocols import Engine
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Album:
     """
 
     def __init__(
-        self, find: NetworkFind, client: QdrantClient | None = None, collection: str = "album"
+        self, find: Engine, client: QdrantClient | None = None, collection: str = "album"
     ) -> None:
         qdrant = _qdrant()
         self.find, self.collection = find, collection
@@ -90,14 +91,14 @@ class Album:
 
     @staticmethod
     def connect(
-        url: str, find: NetworkFind, collection: str = "album", api_key: str | None = None
+        url: str, find: Engine, collection: str = "album", api_key: str | None = None
     ) -> Album:
         """An album on a Qdrant server or cluster, e.g. "http://localhost:6333"; made if missing."""
         with _server_errors():
             return Album(find, _qdrant().QdrantClient(url=url, api_key=api_key), collection)
 
     @staticmethod
-    def load(path: str | Path, find: NetworkFind) -> Album:
+    def load(path: str | Path, find: Engine) -> Album:
         """The album of a file that `save` wrote.
 
         Raises:
@@ -300,8 +301,8 @@ def _id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def _same_space(fingerprint: Any, find: NetworkFind, what: str) -> None:
-    if fingerprint != find.fingerprint:
+def _same_space(fingerprint: Any, find: Engine, what: str) -> None:
+    if not same_space(fingerprint, find.fingerprint):
         raise AlbumError(f"{what} was made with another model than {find.name}: make it again.")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from find_core.masks import box_of_mask, is_duplicate, split_instance, without_duplicates
 from find_core.preprocess import masks_at_original
-from find_core.protocols import NetworkScene
+from find_core.protocols import EncodedImage
 from find_core.results import Entity, Instance, Localization
 from find_core.tasks import postprocess
 
@@ -37,7 +37,7 @@ class Proposals:
 
 
 def localization(
-    scene: NetworkScene,
+    scene: EncodedImage,
     labels: Sequence[str],
     choice_EN: Tensor,
     cosines_EN: Tensor,
@@ -95,7 +95,7 @@ def _choose(
     return chosen
 
 
-def _separated(scene: NetworkScene, whole: Sequence[Instance]) -> list[Instance]:
+def _separated(scene: EncodedImage, whole: Sequence[Instance]) -> list[Instance]:
     """Masks taken apart where they cover objects that stand apart; the best one's best part first."""
     parts = [split_instance(instance, lambda: scene.object_masks) for instance in whole]
     first = parts[0][0]

@@ -10,13 +10,13 @@ from find_core.errors import PromptError
 from find_core.model.attention_table import TokenGroup
 from find_core.model.heads import unit
 from find_core.prompts.compiled import to_unit
-from find_core.protocols import NetworkScene
+from find_core.protocols import EncodedImage
 from find_core.results import Localization
 from find_core.tasks import candidates
 
 
 @torch.inference_mode()
-def ground(scene: NetworkScene, phrases: Sequence[str], threshold: float | None) -> Localization:
+def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None) -> Localization:
     """See `Scene.ground`: the proposal with the largest cosine to each phrase's query."""
     if isinstance(phrases, str) or not len(phrases) or not all(p.strip() for p in phrases):
         raise PromptError('Give a list of phrases, none of them empty: e.g. ["the red mug"].')

@@ -15,7 +15,7 @@ from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
 from find_core.preprocess import logits_to_original, mask_to_input
 from find_core.prompts.region import Region
-from find_core.protocols import NetworkScene
+from find_core.protocols import EncodedImage
 from find_core.results import InteractiveSegmentation
 from find_core.tasks import postprocess
 
@@ -24,13 +24,13 @@ from find_core.tasks import postprocess
 class Memory:
     """What a refinement remembers: the scene it belongs to and (1, N, h, w) mask logits."""
 
-    scene: NetworkScene
+    scene: EncodedImage
     logits: Tensor
 
 
 @torch.inference_mode()
 def interact(
-    scene: NetworkScene,
+    scene: EncodedImage,
     prompts: Sequence[Region | Sequence[Region]],
     previous: InteractiveSegmentation | None,
 ) -> InteractiveSegmentation:
@@ -66,7 +66,7 @@ def interact(
 
 
 def _pointed_at(
-    scene: NetworkScene,
+    scene: EncodedImage,
     strokes: Sequence[Sequence[Region]],
     drawn: Sequence[Sequence[np.ndarray]],
     masks_NHW: np.ndarray,
@@ -92,12 +92,12 @@ def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]
     return groups
 
 
-def _to_input(scene: NetworkScene, mask: np.ndarray) -> Tensor:
+def _to_input(scene: EncodedImage, mask: np.ndarray) -> Tensor:
     return mask_to_input(mask, scene.geometry).to(scene.find.device)
 
 
 def _memory(
-    scene: NetworkScene, previous: InteractiveSegmentation | None, count: int
+    scene: EncodedImage, previous: InteractiveSegmentation | None, count: int
 ) -> Tensor | None:
     if previous is None:
         return None

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from find_core.embedding_space import same_space
 from find_core.errors import FindError
 from find_core.model.attention_table import TokenGroup
 from find_core.model.heads import unit
 from find_core.prompts.compiled import CompiledPrompt, stack_states, to_unit
 from find_core.prompts.prompt import Prompt
-from find_core.protocols import NetworkFind, NetworkScene
+from find_core.protocols import EncodedImage, Engine
 from find_core.results import Localization
 from find_core.tasks import candidates, postprocess
 
@@ -24,7 +25,7 @@ AnyPrompt = Prompt | str | CompiledPrompt
 
 @torch.inference_mode()
 def localize(
-    scene: NetworkScene, prompts: Sequence[AnyPrompt], threshold: float | None, fast: bool
+    scene: EncodedImage, prompts: Sequence[AnyPrompt], threshold: float | None, fast: bool
 ) -> list[Localization]:
     """See `Scene.localize_many`."""
     compiled = [compiled_for(scene.find, prompt) for prompt in prompts]
@@ -45,21 +46,21 @@ def localize(
 
 
 @torch.inference_mode()
-def relevance(scene: NetworkScene, prompt: AnyPrompt) -> float:
+def relevance(scene: EncodedImage, prompt: AnyPrompt) -> float:
     """See `Scene.relevance`."""
     compiled = compiled_for(scene.find, prompt)
     best = (unit(compiled.semantic) @ unit(scene.object_rows).T).max(-1).values
     return float(scene.find.config.relevance(best).min())
 
 
-def compiled_for(find: NetworkFind, prompt: AnyPrompt) -> CompiledPrompt:
+def compiled_for(find: Engine, prompt: AnyPrompt) -> CompiledPrompt:
     """The prompt as `find` compiles it.
 
     Raises:
         FindError: it was compiled by a model of another embedding space.
     """
     compiled = prompt if isinstance(prompt, CompiledPrompt) else find.compile(prompt)
-    if compiled.fingerprint != find.fingerprint:
+    if not same_space(compiled.fingerprint, find.fingerprint):
         raise FindError(
             "This prompt was compiled by another model: compile it again with this one, "
             "find.compile(prompt.prompt)."
@@ -68,7 +69,7 @@ def compiled_for(find: NetworkFind, prompt: AnyPrompt) -> CompiledPrompt:
 
 
 def answer(
-    scene: NetworkScene,
+    scene: EncodedImage,
     compiled: CompiledPrompt,
     embeddings_NH: Tensor,
     pixel_NP: Tensor,
@@ -87,7 +88,7 @@ def answer(
 
 
 def _by_objects(
-    scene: NetworkScene, compiled: CompiledPrompt, threshold: float | None
+    scene: EncodedImage, compiled: CompiledPrompt, threshold: float | None
 ) -> Localization:
     """The scene's object proposals instead: computed once for all prompts."""
     proposals = candidates.Proposals(scene.object_logits, scene.object_embeddings)
@@ -96,7 +97,7 @@ def _by_objects(
 
 
 def _matched(
-    scene: NetworkScene,
+    scene: EncodedImage,
     compiled: CompiledPrompt,
     semantic_ND: Tensor,
     pixel_NP: Tensor,

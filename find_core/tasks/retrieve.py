@@ -22,7 +22,7 @@ from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.prompts.compiled import CompiledPrompt, to_unit
 from find_core.prompts.prompt import Prompt
-from find_core.protocols import NetworkFind, NetworkScene
+from find_core.protocols import EncodedImage, Engine
 
 ENTITY_WEIGHT = 0.5
 """Weight of the entity term in evaluation; the published album demo uses 1.0."""
@@ -43,7 +43,7 @@ class RetrievalQuery:
 
 def score(
     query: RetrievalQuery | CompiledPrompt,
-    scene: NetworkScene,
+    scene: EncodedImage,
     entity_weight: float = ENTITY_WEIGHT,
 ) -> float:
     """cos(entry, image) + entity_weight * mean over entities of their best object's cosine."""
@@ -54,7 +54,7 @@ def score(
 
 def rank(
     query: RetrievalQuery | CompiledPrompt,
-    scenes: Sequence[NetworkScene],
+    scenes: Sequence[EncodedImage],
     entity_weight: float = ENTITY_WEIGHT,
     exclude: Collection[int] = (),
 ) -> np.ndarray:
@@ -69,7 +69,7 @@ def rank(
 
 
 @torch.inference_mode()
-def paper_query(find: NetworkFind, prompt: Prompt | str) -> RetrievalQuery:
+def paper_query(find: Engine, prompt: Prompt | str) -> RetrievalQuery:
     """The published protocol's vectors of a prompt; one pass per entity."""
     compiled = find.compile(prompt)
     legend = find.legend(compiled.prompt)

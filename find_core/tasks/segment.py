@@ -12,7 +12,7 @@ from find_core.errors import FindError, PromptError
 from find_core.model.attention_table import TokenGroup
 from find_core.preprocess import logits_to_original
 from find_core.prompts.prompt import Prompt
-from find_core.protocols import NetworkScene
+from find_core.protocols import EncodedImage
 from find_core.results import (
     InstanceSegmentation,
     PanopticSegmentation,
@@ -28,7 +28,7 @@ INSTANCE_SCORE = 0.05
 
 @torch.inference_mode()
 def segment(
-    scene: NetworkScene,
+    scene: EncodedImage,
     classes: Sequence[str | Prompt],
     mode: str,
     stuff: Sequence[str],
@@ -54,7 +54,7 @@ def segment(
     return _instances(logits, masks, names, things, least)
 
 
-def _class_logits(scene: NetworkScene, classes: Sequence[str | Prompt]) -> Tensor:
+def _class_logits(scene: EncodedImage, classes: Sequence[str | Prompt]) -> Tensor:
     """(Q, C + 1), the last column for background."""
     with scene.find.autocast():
         bank = scene.find.classes([*classes, "background"])

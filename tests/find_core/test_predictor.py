@@ -322,7 +322,7 @@ def test_single_things_keep_what_a_click_touches():
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_saved_settings_survive(tmp_path, apart):
-    from find_core.checkpoint import store as checkpoint
+    from find_core import checkpoint
 
     find = tiny_find(single_things=apart)
     checkpoint.save(tmp_path / "m", find.model, find.vision, find.language)

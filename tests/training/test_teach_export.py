@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import find_core as fc
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.encoders.base import VisionConfig, build_vision
 from find_core.errors import ImageError
 from find_core.testing import tiny_find

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.checkpoint.key_mapping import to_published
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError

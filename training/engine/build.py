@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from find_core.checkpoint import store as checkpoint
+from find_core import checkpoint
 from find_core.encoders.base import VisionEncoder, build_language
 from find_core.errors import CheckpointError
 from find_core.model.find import FindModel

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from find_core import checkpoint as ck
 from find_core.checkpoint import published as published
-from find_core.checkpoint import store as ck
 from find_core.checkpoint.key_mapping import (
     _PATTERNS,
     IGNORED,
@@ -36,6 +37,16 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 SHAPES: dict[str, dict[str, list[int]]] = json.loads(
     gzip.decompress((GOLDEN / "state_dict_shapes.json.gz").read_bytes())
 )
+
+
+def to_published_state(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inverse of `from_published`: how a published file is made here."""
+    names = {name: to_published(name) for name in tensors}
+    assert None not in names.values()
+    return {
+        str(names[name]): tensor.T.contiguous() if is_transposed(name) else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _meta_state(model: str) -> dict[str, torch.Tensor]:
@@ -63,7 +74,7 @@ def test_full_size_models_carry_the_published_names_and_shapes(model):
 @pytest.mark.parametrize("model", SHAPES)
 def test_full_size_round_trip(model):
     tensors = published.from_published(_meta_state(model))
-    back = published.to_published_state(tensors)
+    back = to_published_state(tensors)
     assert {name: tuple(t.shape) for name, t in back.items()} == _kept(model)
 
 
@@ -145,7 +156,7 @@ def mini_state() -> dict[str, torch.Tensor]:
         "dilation_kernel": torch.ones(1, 1, 3, 3),
         "criterion.empty_weight": torch.ones(134),
     }
-    return published.to_published_state(tensors) | extra
+    return to_published_state(tensors) | extra
 
 
 @pytest.fixture()
@@ -177,7 +188,7 @@ def test_import(mini_state, mini_file, tmp_path):
     assert torch.equal(
         parts.vision.patch_embed.proj.weight, mini_state["backbone.patch_embed.proj.weight"]
     )
-    back = published.to_published_state(read.tensors)
+    back = to_published_state(read.tensors)
     assert all(torch.equal(back[n], t) for n, t in mini_state.items() if not IGNORED.match(n))
 
 

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import find_core as fc
-from find_core.checkpoint import published as checkpoint_published
-from find_core.checkpoint import store as ck
+from find_core import checkpoint as ck
+from find_core.checkpoint import open as checkpoint_open
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.find import FindModel
@@ -231,9 +231,9 @@ def test_the_file_is_independent_of_when_it_is_written(find, folder, tmp_path):
 
 
 def test_resolve(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr(checkpoint_published, "SHARE", tmp_path / "share")
+    monkeypatch.setattr(checkpoint_open, "SHARE", tmp_path / "share")
     shutil.copytree(folder, tmp_path / "share" / "find-tabletop")
-    resolve = checkpoint_published.resolve
+    resolve = checkpoint_open.resolve
     assert resolve(folder) == folder
     assert resolve("find-tabletop") == tmp_path / "share" / "find-tabletop"
     assert fc.load(device="cpu").config.name == "tiny"
@@ -252,7 +252,7 @@ def test_resolve_hub(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(
         hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)) or folder / file
     )
-    resolve = checkpoint_published.resolve
+    resolve = checkpoint_open.resolve
     assert resolve("xueyanz/FIND:focall").name == "find_focall_llama_x640.pt"
     assert resolve("someone/find-kitchen") == folder
     assert asked == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import find_core as fc
-from find_core.checkpoint import store as ck
+from find_core import checkpoint as ck
 from find_core.encoders import LanguageConfig, build_language
 from find_core.encoders.precompute import main, precompute, texts_of
 from find_core.encoders.token_cache import (
@@ -192,7 +193,7 @@ def test_a_robot_runs_without_the_language_model(model, tmp_path, monkeypatch, c
     assert "texts added" in capsys.readouterr().out
     live = fc.load(str(model), device="cpu")
     assert live.language.width == 16  # built now, before it becomes impossible
-    monkeypatch.setattr(ck, "build_language", None)
+    monkeypatch.setattr(import_module("find_core.checkpoint.build"), "build_language", None)
     robot = fc.load(str(model), device="cpu", language_cache=cache)
     thing = Reference(photo, box=(10, 10, 40, 40))
     scenes = [find.encode(photo) for find in (live, robot)]

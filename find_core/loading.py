@@ -1,0 +1,36 @@
+"""`load`: from a model's name to a `Find`. The only file that knows checkpoints and `Find`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from find_core.checkpoint.build import build
+from find_core.checkpoint.open import read, resolve
+from find_core.predictor import Find
+
+
+def load(
+    name: str | Path = "find-tabletop",
+    device: str = "auto",
+    language_cache: str | Path | None = None,
+    **options: Any,
+) -> Find:
+    """Load a model: the packaged default, a directory, a hub id, or an imported checkpoint.
+
+    Args:
+        name: "find-tabletop"; a directory written by `find-core import` or by training;
+            "xueyanz/FIND:focalt"; or a published .pt file.
+        device: "auto", "cpu", "cuda", ...
+        language_cache: file of ready texts (`python -m find_core.encoders.precompute`); the
+            language model is then not needed.
+        options: of `Find` (dtype, compile, input_px).
+
+    Raises:
+        CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
+    """
+    parts = build(read(resolve(name)), language_cache)
+    return Find(parts.model, parts.vision, parts.language, device=device, **options)
+
+
+load_find = load  # its name in `find_core.checkpoint`
