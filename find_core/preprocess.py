@@ -12,6 +12,8 @@ from torch import Tensor
 from find_core.encoders.base import VisionConfig
 from find_core.model.image_state import resize
 
+UPSAMPLED_PX = 2**26  # pixels of all masks that are at full size at a time: 256 MiB of float32
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -79,4 +81,20 @@ def logits_to_original(logits_Nhw: Tensor, geometry: Geometry) -> Tensor:
         return logits_Nhw.new_zeros(0, *geometry.original)
     full = resize(logits_Nhw.unsqueeze(0).float(), geometry.padded)
     cropped = full[..., : geometry.resized[0], : geometry.resized[1]]
+    if geometry.resized == geometry.original:
+        return cropped[0]
     return resize(cropped, geometry.original)[0]
+
+
+def masks_at_original(logits_Nhw: Tensor, geometry: Geometry) -> np.ndarray:
+    """(N, h, w) mask logits at 1/4 of the padded input -> (N, H, W) bool of the original image.
+
+    Some at a time: the logits of all of them at full size are gigabytes for a 4K image.
+    """
+    height, width = geometry.original
+    masks = np.empty((len(logits_Nhw), height, width), bool)
+    together = max(1, UPSAMPLED_PX // (height * width))
+    for start in range(0, len(masks), together):
+        part = slice(start, start + together)
+        masks[part] = (logits_to_original(logits_Nhw[part], geometry) > 0).cpu().numpy()
+    return masks

@@ -138,11 +138,14 @@ class EncodedImage(Protocol):
     def object_embeddings(self) -> np.ndarray:
         """(Q, D) float32 unit vectors."""
 
+    @property
     def object_rows(self) -> Tensor:
         """(Q, D) raw, on the model's device."""
 
+    @property
     def object_logits(self) -> Tensor:
         """(Q, h, w) of the padded input, on the model's device."""
 
+    @property
     def object_masks(self) -> np.ndarray:
         """(Q, H, W) bool."""

@@ -34,12 +34,7 @@ class Instance:
     track_id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "score": round(float(self.score), 4),
-            "box_xyxy": [round(float(v), 2) for v in self.box_xyxy],
-            "mask_rle": mask_to_rle(self.mask),
-            "track_id": self.track_id,
-        }
+        return _to_json(self, mask_to_rle(self.mask))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +52,23 @@ class Entity(Instance):
     instances: tuple[Instance, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        own = {"label": self.label, "found": bool(self.found)}
-        return own | super().to_json() | {"instances": [i.to_json() for i in self.instances]}
+        own: dict[str, Any] = {"label": self.label, "found": bool(self.found)}
+        rle = mask_to_rle(self.mask)
+        # The entity is one of its instances: that mask is encoded once.
+        instances = [
+            _to_json(i, dict(rle) if i.mask is self.mask else mask_to_rle(i.mask))
+            for i in self.instances
+        ]
+        return own | _to_json(self, rle) | {"instances": instances}
+
+
+def _to_json(instance: Instance, mask_rle: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "score": round(float(instance.score), 4),
+        "box_xyxy": [round(float(v), 2) for v in instance.box_xyxy],
+        "mask_rle": mask_rle,
+        "track_id": instance.track_id,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +80,14 @@ class Localization:
             entities' scores.
         entities: exactly one per entity of the prompt, in prompt order.
         height, width: of the image, pixels.
+        separated: every mask already stands for one object (`find_core.masks.split_disconnected`).
     """
 
     relevance: float
     entities: tuple[Entity, ...]
     height: int
     width: int
+    separated: bool = field(default=False, kw_only=True)
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)

@@ -1,101 +1,103 @@
 """Scene: one encoded image, asked as often as one likes.
 
-Letters: N proposals (Q object queries), E entities, D semantic width, P pixel width, h/w quarter
-resolution, H/W pixels of the original image.
+Letters: N proposals (Q object queries), D semantic width, P pixel width, h/w quarter resolution,
+H/W pixels of the original image.
 """
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, overload
+from functools import cached_property
+from typing import Literal, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.embedding_space import same_space
-from find_core.errors import FindError, PromptError
-from find_core.masks import is_duplicate as same
-from find_core.masks import split_disconnected as single_things
-from find_core.masks import split_instance as parts_of
 from find_core.model.attention_table import TokenGroup
-from find_core.model.heads import Outputs, unit
+from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState, resize
-from find_core.preprocess import Geometry, logits_to_original, mask_to_input
-from find_core.prompts.compiled import CompiledPrompt, stack_states, to_unit
+from find_core.preprocess import Geometry, mask_to_input, masks_at_original
+from find_core.prompts.compiled import to_unit
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.region import Region
+from find_core.protocols import Engine
 from find_core.results import (
-    Entity,
-    Instance,
     InstanceSegmentation,
     InteractiveSegmentation,
     Localization,
     PanopticSegmentation,
     SemanticSegmentation,
-    box_of_mask,
 )
-from find_core.tasks import postprocess
-from find_core.tasks.interact import interact
-from find_core.tasks.segment import segment
+from find_core.tasks import ground, interact, localize, segment
+from find_core.tasks.localize import AnyPrompt
 
-if TYPE_CHECKING:
-    from find_core.predictor import Find
-
-AnyPrompt = Prompt | str | CompiledPrompt
 Classes = Sequence[str | Prompt]
-MAX_INSTANCES = 20
 
 
 class Scene:
-    """An encoded image. Made by `Find.encode`.
+    """An encoded image. Made by `Find.encode`. To be used from one thread at a time.
+
+    What prompts share is computed when it is first asked for, and kept: the arrays that properties
+    give are the scene's own, so copy before you write into one.
 
     Attributes:
-        state: the network's view of it. geometry: sizes on the way there.
+        find: the model. state: the network's view of the image. geometry: sizes on the way there.
     """
 
-    def __init__(self, find: Find, state: ImageState, geometry: Geometry) -> None:
+    def __init__(self, find: Engine, state: ImageState, geometry: Geometry) -> None:
         self.find, self.state, self.geometry = find, state, geometry
-        self._objects: Outputs | None = None
-        self._lock = threading.Lock()
 
     @property
     def height(self) -> int:
+        """Of the image, pixels."""
         return self.geometry.original[0]
 
     @property
     def width(self) -> int:
+        """Of the image, pixels."""
         return self.geometry.original[1]
 
-    @property
-    @torch.inference_mode()
+    @cached_property
     def objects(self) -> Outputs:
-        """Object proposals and image query: the same for every prompt, computed on first use."""
-        with self._lock:
-            if self._objects is None:
-                model = self.find.model
-                with self.find.autocast():
-                    self._objects = model(self.state, model.sampler.segmentation(1))[-1]
-            return self._objects
+        """Object proposals and image query: the same for every prompt."""
+        model = self.find.model
+        with torch.inference_mode(), self.find.autocast():
+            return model(self.state, model.sampler.segmentation(1))[-1]
 
-    @property
-    @torch.inference_mode()
+    @cached_property
     def embedding(self) -> np.ndarray:
         """(D,) float32 unit vector of the whole image, comparable with `Find.embed`."""
-        image = self.objects.embeddings[TokenGroup.IMAGE]
-        return to_unit(self.find.model.heads.semantic(image))[0, 0]
+        with torch.inference_mode():
+            image = self.objects.embeddings[TokenGroup.IMAGE]
+            return to_unit(self.find.model.heads.semantic(image))[0, 0]
 
-    @property
+    @cached_property
+    def object_rows(self) -> Tensor:
+        """(Q, D) raw semantic rows of the object proposals, on the model's device."""
+        with torch.inference_mode():
+            return self.find.model.heads.semantic(self.objects.embeddings[TokenGroup.OBJECT])[0]
+
+    @cached_property
     def object_embeddings(self) -> np.ndarray:
         """(Q, D) float32 unit vectors of the object proposals, semantic space."""
-        return to_unit(self.object_rows())
+        return to_unit(self.object_rows)
+
+    @cached_property
+    def object_logits(self) -> Tensor:
+        """(Q, h, w) mask logits of the object proposals at 1/4 of the padded input, on the device."""
+        with torch.inference_mode():
+            return self.find.model.masks(self.objects.pixel[TokenGroup.OBJECT], self.state)[0]
 
     @property
     def object_mask_logits(self) -> np.ndarray:
         """(Q, h, w) float32 mask logits at 1/4 of the resized image, padding cropped."""
-        return self._cropped(self.object_logits())
+        return self._cropped(self.object_logits)
+
+    @cached_property
+    def object_masks(self) -> np.ndarray:
+        """(Q, H, W) bool masks of the object proposals at the image's size."""
+        return masks_at_original(self.object_logits, self.geometry)
 
     def localize(
         self, prompt: AnyPrompt, *, threshold: float | None = None, fast: bool = False
@@ -113,53 +115,22 @@ class Scene:
         """
         return self.localize_many([prompt], threshold=threshold, fast=fast)[0]
 
-    @torch.inference_mode()
     def localize_many(
         self, prompts: Sequence[AnyPrompt], *, threshold: float | None = None, fast: bool = False
     ) -> list[Localization]:
         """`localize` of several prompts in one batched pass over shared image keys and values."""
-        compiled = [self._compiled(p) for p in prompts]
-        if not compiled:
-            return []
-        if fast:
-            return [
-                self._answer(c, self.objects, TokenGroup.OBJECT, 0, threshold) for c in compiled
-            ]
-        model = self.find.model
-        with self.find.autocast():
-            cached_groups = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
-            groups = model.sampler.entity_proposals(len(compiled))
-            outputs = model.resume(self.state, groups, cached_groups)
-        return [
-            self._answer(c, outputs, TokenGroup.ENTITY, row, threshold)
-            for row, c in enumerate(compiled)
-        ]
+        return localize.localize(self, prompts, threshold, fast)
 
-    @torch.inference_mode()
     def relevance(self, prompt: AnyPrompt) -> float:
         """In [0, 1]: does this image show every entity of the prompt? Object-level match only."""
-        compiled = self._compiled(prompt)
-        best = (unit(compiled.semantic) @ unit(self.object_rows()).T).max(-1).values
-        return float(self.find.config.relevance(best).min())
+        return localize.relevance(self, prompt)
 
-    @torch.inference_mode()
     def ground(self, phrases: Sequence[str], *, threshold: float | None = None) -> Localization:
         """Grounded segmentation (docs/spec.md 2.9): all phrases in one pass of grounding proposals.
 
         Unlike `localize`, phrase vectors see the image, so nothing can be compiled ahead.
         """
-        if isinstance(phrases, str) or not len(phrases) or not all(p.strip() for p in phrases):
-            raise PromptError('Give a list of phrases, none of them empty: e.g. ["the red mug"].')
-        model = self.find.model
-        with self.find.autocast():
-            groups = model.sampler.grounding([self.find.project(list(phrases))])
-            outputs = model(self.state, groups)[-1]
-            rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
-            queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
-        cosines = unit(queries) @ unit(rows).T
-        logits = model.masks(outputs.pixel[TokenGroup.GROUNDING], self.state)[0]
-        entities = self._entities(phrases, cosines, cosines, logits, rows, threshold)
-        return self._localization(entities)
+        return ground.ground(self, phrases, threshold)
 
     @overload
     def segment(self, classes: Classes, mode: Literal["panoptic"] = ..., *,
@@ -194,7 +165,7 @@ class Scene:
                 instance: least score kept (default 0.05).
             overlap_threshold: panoptic: least part of its own area a segment must win.
         """
-        return segment(self, classes, mode, stuff, score_threshold, overlap_threshold)
+        return segment.segment(self, classes, mode, stuff, score_threshold, overlap_threshold)
 
     def interact(
         self,
@@ -211,17 +182,18 @@ class Scene:
         Where the model's `single_things` is on, look-alikes that share the mask but stand apart from
         everything that was pointed at are left out.
         """
-        return interact(self, prompts, previous)
+        return interact.interact(self, prompts, previous)
 
     def semantic_map(self) -> tuple[np.ndarray, np.ndarray]:
         """Per-pixel semantic embeddings, factored: e(x) = sum_q p_q(x) s_q (docs/architecture.md, "The field").
+
+        Computed once; later calls give the same arrays.
 
         Returns:
             probabilities (Q, h, w) float32, the softmax over object masks (sums to 1 over Q), and
             object embeddings (Q, D) float32 unit vectors. e(x) is not normalised.
         """
-        logits = self.object_logits().float().softmax(0)
-        return self._cropped(logits), self.object_embeddings
+        return self._probabilities, self.object_embeddings
 
     def pixel_features(self) -> np.ndarray:
         """(P, h, w) float32 mask features at 1/4 of the resized image, padding cropped."""
@@ -231,96 +203,18 @@ class Scene:
     def object_row_at(self, mask: np.ndarray) -> Tensor:
         """(D,) raw semantic row of the object proposal that fits a (H, W) bool mask best."""
         target = mask_to_input(mask, self.geometry).to(self.find.device).float()
-        logits = self.object_logits().float()
+        logits = self.object_logits.float()
         quarter = (logits.shape[-2], logits.shape[-1])
         target = resize(target[None, None], quarter)[0, 0]
         probability = logits.sigmoid()
         shared = (probability * target).sum((1, 2))
         either = (probability + target - probability * target).sum((1, 2))
-        return self.object_rows()[(shared / (either + 1e-6)).argmax()]
+        return self.object_rows[(shared / (either + 1e-6)).argmax()]
 
-    def object_rows(self) -> Tensor:
-        """(Q, D) raw semantic rows of the object proposals, on the model's device."""
+    @cached_property
+    def _probabilities(self) -> np.ndarray:
         with torch.inference_mode():
-            return self.find.model.heads.semantic(self.objects.embeddings[TokenGroup.OBJECT])[0]
-
-    def object_logits(self) -> Tensor:
-        """(Q, h, w) mask logits of the object proposals at 1/4 of the padded input, on the device."""
-        with torch.inference_mode():
-            return self.find.model.masks(self.objects.pixel[TokenGroup.OBJECT], self.state)[0]
-
-    def object_masks(self) -> np.ndarray:
-        """(Q, H, W) bool masks of the object proposals at the picture's size."""
-        return (logits_to_original(self.object_logits(), self.geometry) > 0).cpu().numpy()
-
-    def _compiled(self, prompt: AnyPrompt) -> CompiledPrompt:
-        compiled = prompt if isinstance(prompt, CompiledPrompt) else self.find.compile(prompt)
-        if not same_space(compiled.fingerprint, self.find.fingerprint):
-            raise FindError(
-                "This prompt was compiled by another model: compile it again with this one, "
-                "find.compile(prompt.prompt)."
-            )
-        return compiled
-
-    def _answer(self, compiled: CompiledPrompt, outputs: Outputs, var: TokenGroup, row: int,
-                threshold: float | None) -> Localization:  # fmt: skip
-        heads = self.find.model.heads
-        semantic, pixel = heads.semantic(outputs.embeddings[var][row]), outputs.pixel[var][row]
-        cosines = unit(compiled.semantic) @ unit(semantic).T
-        choice = cosines
-        if self.find.config.selection == "paper":
-            visual = torch.from_numpy(compiled.entity_is_visual)
-            choice = postprocess.interleave_similarity(
-                semantic, pixel, compiled.semantic, compiled.pixel, visual
-            )
-        logits = self.find.model.masks(pixel.unsqueeze(0), self.state)[0]
-        entities = self._entities(compiled.labels, choice, cosines, logits, semantic, threshold)
-        return self._localization(entities)
-
-    def _entities(self, labels: Sequence[str], choice_EN: Tensor, cosines_EN: Tensor,
-                  logits_Nhw: Tensor, semantic_ND: Tensor,
-                  threshold: float | None) -> list[Entity]:  # fmt: skip
-        """The best candidate of each entity, and every further one that passes the threshold."""
-        least = self.find.config.threshold if threshold is None else threshold
-        scores = self.find.config.relevance(cosines_EN)
-        quarter = logits_Nhw > 0
-        vectors = to_unit(semantic_ND)
-        objects = functools.cache(self.object_masks)
-        entities = []
-        for e, label in enumerate(labels):
-            best = int(choice_EN[e].argmax())
-            order = [best] + [int(n) for n in choice_EN[e].argsort(descending=True) if n != best]
-            passing = [n for n in order if n == best or scores[e, n] >= least]
-            chosen = postprocess.distinct(quarter, passing)[:MAX_INSTANCES]
-            chosen = [best] + [n for n in chosen if n != best]
-            masks = (logits_to_original(logits_Nhw[chosen], self.geometry) > 0).cpu().numpy()
-            found_all = [
-                Instance(float(scores[e, n]), m, box_of_mask(m), vectors[n])
-                for n, m in zip(chosen, masks, strict=True)
-            ]
-            first = found_all[0]
-            if self.find.config.single_things:
-                first = parts_of(first, objects)[0]
-                parts = single_things(found_all, objects)
-                found_all = [first, *(p for p in parts if not same(p, first))]
-            found = bool(first.score >= least and first.mask.any())
-            passed = sorted(found_all, key=lambda i: -i.score) if found else []
-            entities.append(
-                Entity(
-                    first.score,
-                    first.mask,
-                    first.box_xyxy,
-                    first.embedding,
-                    label=label,
-                    found=found,
-                    instances=tuple(passed),
-                )
-            )
-        return entities
-
-    def _localization(self, entities: Sequence[Entity]) -> Localization:
-        relevance = min(entity.score for entity in entities)
-        return Localization(relevance, tuple(entities), self.height, self.width)
+            return self._cropped(self.object_logits.float().softmax(0))
 
     def _cropped(self, maps: Tensor) -> np.ndarray:
         height, width = self.geometry.cropped_quarter

@@ -27,12 +27,12 @@ from find_core.errors import AlbumError
 from find_core.files import read_tensors, write_tensors
 from find_core.prompts.compiled import CompiledPrompt
 from find_core.prompts.prompt import Prompt
+from find_core.protocols import Engine
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
-    from find_core.predictor import Find
 
 FORMAT, VERSION = "find_core.tasks.album", "1"
 IMAGE, OBJECTS = "image", "objects"
@@ -78,7 +78,7 @@ class Album:
     """
 
     def __init__(
-        self, find: Find, client: QdrantClient | None = None, collection: str = "album"
+        self, find: Engine, client: QdrantClient | None = None, collection: str = "album"
     ) -> None:
         qdrant = _qdrant()
         self.find, self.collection = find, collection
@@ -91,14 +91,14 @@ class Album:
 
     @staticmethod
     def connect(
-        url: str, find: Find, collection: str = "album", api_key: str | None = None
+        url: str, find: Engine, collection: str = "album", api_key: str | None = None
     ) -> Album:
         """An album on a Qdrant server or cluster, e.g. "http://localhost:6333"; made if missing."""
         with _server_errors():
             return Album(find, _qdrant().QdrantClient(url=url, api_key=api_key), collection)
 
     @staticmethod
-    def load(path: str | Path, find: Find) -> Album:
+    def load(path: str | Path, find: Engine) -> Album:
         """The album of a file that `save` wrote.
 
         Raises:
@@ -301,7 +301,7 @@ def _id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def _same_space(fingerprint: Any, find: Find, what: str) -> None:
+def _same_space(fingerprint: Any, find: Engine, what: str) -> None:
     if not same_space(fingerprint, find.fingerprint):
         raise AlbumError(f"{what} was made with another model than {find.name}: make it again.")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,24 +15,22 @@ from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
 from find_core.preprocess import logits_to_original, mask_to_input
 from find_core.prompts.region import Region
+from find_core.protocols import EncodedImage
 from find_core.results import InteractiveSegmentation
 from find_core.tasks import postprocess
-
-if TYPE_CHECKING:
-    from find_core.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
     """What a refinement remembers: the scene it belongs to and (1, N, h, w) mask logits."""
 
-    scene: Scene
+    scene: EncodedImage
     logits: Tensor
 
 
 @torch.inference_mode()
 def interact(
-    scene: Scene,
+    scene: EncodedImage,
     prompts: Sequence[Region | Sequence[Region]],
     previous: InteractiveSegmentation | None,
 ) -> InteractiveSegmentation:
@@ -70,16 +66,16 @@ def interact(
 
 
 def _pointed_at(
-    scene: Scene,
+    scene: EncodedImage,
     strokes: Sequence[Sequence[Region]],
     drawn: Sequence[Sequence[np.ndarray]],
     masks_NHW: np.ndarray,
 ) -> np.ndarray:
     """(N, H, W) bool masks without look-alikes that stand apart from what was pointed at."""
-    chosen, objects = [], functools.cache(scene.object_masks)
+    chosen = []
     for regions, marks, mask in zip(strokes, drawn, masks_NHW, strict=True):
         positive = [m for r, m in zip(regions, marks, strict=True) if r.positive]
-        chosen.append(part_at(mask, np.logical_or.reduce(positive), objects))
+        chosen.append(part_at(mask, np.logical_or.reduce(positive), lambda: scene.object_masks))
     return np.stack(chosen)
 
 
@@ -96,11 +92,13 @@ def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]
     return groups
 
 
-def _to_input(scene: Scene, mask: np.ndarray) -> Tensor:
+def _to_input(scene: EncodedImage, mask: np.ndarray) -> Tensor:
     return mask_to_input(mask, scene.geometry).to(scene.find.device)
 
 
-def _memory(scene: Scene, previous: InteractiveSegmentation | None, count: int) -> Tensor | None:
+def _memory(
+    scene: EncodedImage, previous: InteractiveSegmentation | None, count: int
+) -> Tensor | None:
     if previous is None:
         return None
     memory = previous.memory

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,13 +106,6 @@ def mask_scores(mask_logits_NHW: Tensor) -> Tensor:
     return (logits.sigmoid() * inside).sum(1) / (inside.sum(1) + 1e-6)
 
 
-def grounding_choice(proposal_rows_NH: Tensor, query_rows_EH: Tensor) -> Tensor:
-    """(E,) the proposal with the largest cosine to each phrase."""
-    a = torch.nn.functional.normalize(proposal_rows_NH, dim=-1)
-    b = torch.nn.functional.normalize(query_rows_EH, dim=-1)
-    return (b @ a.T).argmax(-1)
-
-
 def interleave_similarity(
     semantic_NH: Tensor, pixel_NP: Tensor, entity_semantic_EH: Tensor, entity_pixel_EP: Tensor,
     is_visual_E: Tensor,
@@ -122,18 +116,25 @@ def interleave_similarity(
     return torch.where(is_visual_E.to(by_text.device).unsqueeze(1), by_sight, by_text)
 
 
-def distinct(masks_NHW: Tensor, order: Sequence[int], overlap: float = 0.5) -> list[int]:
+def shared_areas(masks_NHW: Tensor) -> Tensor:
+    """(N, N) float32: how many pixels each two of N bool masks share; the diagonal has their areas."""
+    flat = masks_NHW.flatten(1).float()  # whole numbers below 2^24: their sums are exact
+    return flat @ flat.T
+
+
+def distinct(shared_NN: np.ndarray, order: Sequence[int], overlap: float = 0.5) -> list[int]:
     """Greedy choice in `order`: skip empty masks and those overlapping a chosen one.
 
     Overlap is intersection over the smaller area, so that a part of a chosen object is no second
     object.
+
+    Args:
+        shared_NN: see `shared_areas`.
     """
-    chosen: list[int] = []
-    areas = masks_NHW.flatten(1).sum(1)
+    areas, chosen = shared_NN.diagonal(), list[int]()
     for n in order:
         if areas[n] == 0:
             continue
-        shared = [(masks_NHW[n] & masks_NHW[m]).sum() / min(areas[n], areas[m]) for m in chosen]
-        if all(s <= overlap for s in shared):
+        if (shared_NN[n, chosen] <= overlap * np.minimum(areas[n], areas[chosen])).all():
             chosen.append(n)
     return chosen

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,10 +22,7 @@ from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.prompts.compiled import CompiledPrompt, to_unit
 from find_core.prompts.prompt import Prompt
-
-if TYPE_CHECKING:
-    from find_core.predictor import Find
-    from find_core.scene import Scene
+from find_core.protocols import EncodedImage, Engine
 
 ENTITY_WEIGHT = 0.5
 """Weight of the entity term in evaluation; the published album demo uses 1.0."""
@@ -46,7 +42,9 @@ class RetrievalQuery:
 
 
 def score(
-    query: RetrievalQuery | CompiledPrompt, scene: Scene, entity_weight: float = ENTITY_WEIGHT
+    query: RetrievalQuery | CompiledPrompt,
+    scene: EncodedImage,
+    entity_weight: float = ENTITY_WEIGHT,
 ) -> float:
     """cos(entry, image) + entity_weight * mean over entities of their best object's cosine."""
     entities = query.entities if isinstance(query, RetrievalQuery) else query.entity_embeddings
@@ -56,7 +54,7 @@ def score(
 
 def rank(
     query: RetrievalQuery | CompiledPrompt,
-    scenes: Sequence[Scene],
+    scenes: Sequence[EncodedImage],
     entity_weight: float = ENTITY_WEIGHT,
     exclude: Collection[int] = (),
 ) -> np.ndarray:
@@ -71,7 +69,7 @@ def rank(
 
 
 @torch.inference_mode()
-def paper_query(find: Find, prompt: Prompt | str) -> RetrievalQuery:
+def paper_query(find: Engine, prompt: Prompt | str) -> RetrievalQuery:
     """The published protocol's vectors of a prompt; one pass per entity."""
     compiled = find.compile(prompt)
     legend = find.legend(compiled.prompt)

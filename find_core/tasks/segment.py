@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from find_core.errors import FindError, PromptError
 from find_core.model.attention_table import TokenGroup
 from find_core.preprocess import logits_to_original
 from find_core.prompts.prompt import Prompt
+from find_core.protocols import EncodedImage
 from find_core.results import (
     InstanceSegmentation,
     PanopticSegmentation,
@@ -22,16 +22,13 @@ from find_core.results import (
 )
 from find_core.tasks import postprocess
 
-if TYPE_CHECKING:
-    from find_core.scene import Scene
-
 PANOPTIC_SCORE = 0.8
 INSTANCE_SCORE = 0.05
 
 
 @torch.inference_mode()
 def segment(
-    scene: Scene,
+    scene: EncodedImage,
     classes: Sequence[str | Prompt],
     mode: str,
     stuff: Sequence[str],
@@ -46,7 +43,7 @@ def segment(
     names = tuple(c if isinstance(c, str) else c.text for c in classes)
     things = [name not in stuff for name in names]
     logits = _class_logits(scene, classes)
-    masks = logits_to_original(scene.object_logits(), scene.geometry)
+    masks = logits_to_original(scene.object_logits, scene.geometry)
     if mode == "semantic":
         best = postprocess.semantic_scores(logits, masks).argmax(0)
         return SemanticSegmentation(best.int().cpu().numpy(), names)
@@ -57,7 +54,7 @@ def segment(
     return _instances(logits, masks, names, things, least)
 
 
-def _class_logits(scene: Scene, classes: Sequence[str | Prompt]) -> Tensor:
+def _class_logits(scene: EncodedImage, classes: Sequence[str | Prompt]) -> Tensor:
     """(Q, C + 1), the last column for background."""
     with scene.find.autocast():
         bank = scene.find.classes([*classes, "background"])

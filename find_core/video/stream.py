@@ -18,8 +18,7 @@ import numpy as np
 
 from find_core.errors import FindError, PromptError
 from find_core.images import check_image
-from find_core.masks import split_disconnected as single_things
-from find_core.masks import split_instance as parts_of
+from find_core.masks import split_disconnected, split_instance
 from find_core.results import Entity, Instance, Localization
 from find_core.video.shots import THUMBNAIL_WIDTH_PX, motion_between, thumbnail
 from find_core.video.timeline import Interval, IntervalCutter, Smoother, TimelineConfig
@@ -295,7 +294,7 @@ class _Follower:
         for k, (entity, tracker) in enumerate(zip(localization, self.trackers, strict=True)):
             if cut:
                 tracker.cut()
-            entity, changes = self._follow(k, entity, tracker, time_s)
+            entity, changes = self._follow(k, entity, tracker, time_s, localization.separated)
             entities.append(entity)
             events += [
                 Event(c.kind, self.prompt_index, k, entity.label, c.track_id, time_s, stamp_ns, n)
@@ -308,12 +307,20 @@ class _Follower:
         return PromptFrame(localization, raw, smooth, self.cutter.open, closed), events
 
     def _follow(
-        self, k: int, entity: Entity, tracker: Tracker, time_s: float
+        self, k: int, entity: Entity, tracker: Tracker, time_s: float, separated: bool
     ) -> tuple[Entity, list[TrackChange]]:
-        """Give the instances of entity `k` their track ids; the entity is the steadiest of them."""
-        found = single_things(entity.instances) if entity.found else []
+        """Give the instances of entity `k` their track ids; the entity is the steadiest of them.
+
+        Args:
+            separated: the scene has taken the masks apart already.
+        """
+        found = list(entity.instances) if entity.found else []
+        if not separated:
+            found = split_disconnected(found)
         weak = not found and entity.score >= self.config.weak * self.level and entity.mask.any()
-        candidates = parts_of(entity)[:1] if weak else found
+        candidates = found
+        if weak:
+            candidates = [entity if separated else split_instance(entity)[0]]
         width = len(entity.embedding)
         owners, changes = tracker.update(
             stack([c.box_xyxy for c in candidates], 4),

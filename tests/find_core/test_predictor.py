@@ -13,6 +13,7 @@ import find_core as fc
 from find_core.predictor import Find
 from find_core.results import box_of_mask, rle_to_mask
 from find_core.tasks import retrieve as retrieval
+from find_core.tasks.localize import answer
 from find_core.testing import tiny_find
 
 RNG = np.random.default_rng(0)
@@ -77,7 +78,9 @@ def test_compiled_equals_uncached(find, kind):
     compiled = find.compile(prompt)
     semantic = model.heads.semantic(outputs.embeddings[fc_var("INTERLEAVE")])[0]
     assert torch.allclose(compiled.semantic, semantic, atol=1e-5)
-    slow = fresh._answer(compiled, outputs, fc_var("ENTITY"), 0, None)
+    entity = fc_var("ENTITY")
+    rows = outputs.embeddings[entity][0], outputs.pixel[entity][0]
+    slow = answer(fresh, compiled, *rows, threshold=None)
     for a, b in zip(fast.entities, slow.entities, strict=True):
         assert a.score == pytest.approx(b.score, abs=1e-5)
         assert np.array_equal(a.mask, b.mask)

@@ -1,0 +1,119 @@
+"""From scored proposals to entities: the best candidate of each, and every further one.
+
+Letters: N proposals, E entities, D semantic width, K proposals that come into question, h/w quarter
+resolution, H/W pixels of the original image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from find_core.masks import box_of_mask, is_duplicate, split_instance, without_duplicates
+from find_core.preprocess import masks_at_original
+from find_core.protocols import EncodedImage
+from find_core.results import Entity, Instance, Localization
+from find_core.tasks import postprocess
+
+MAX_INSTANCES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What one pass proposes for one prompt.
+
+    Attributes:
+        logits_Nhw: mask logits at 1/4 of the padded input, on the model's device.
+        embeddings_ND: float32 unit vectors, semantic space.
+    """
+
+    logits_Nhw: Tensor
+    embeddings_ND: np.ndarray
+
+
+def localization(
+    scene: EncodedImage,
+    labels: Sequence[str],
+    choice_EN: Tensor,
+    cosines_EN: Tensor,
+    proposals: Proposals,
+    threshold: float | None,
+) -> Localization:
+    """One `Entity` a label, and the least of their scores as relevance.
+
+    Args:
+        choice_EN: what proposals are ranked by. cosines_EN: what their scores are made of.
+        threshold: score from which a proposal counts; None: the model's own.
+    """
+    config = scene.find.config
+    least = config.threshold if threshold is None else threshold
+    # One transfer for all scores: each comparison on the device would wait for it.
+    both = torch.stack([config.relevance(cosines_EN), choice_EN.float()])
+    scores_EN, choice = both.cpu().numpy()
+    chosen = _choose(proposals.logits_Nhw, scores_EN, choice, least)
+    wanted = sorted(set(chain.from_iterable(chosen)))
+    masks = masks_at_original(proposals.logits_Nhw[wanted], scene.geometry)
+    mask_of = dict(zip(wanted, masks, strict=True))
+    entities = []
+    for label, scores_N, numbers in zip(labels, scores_EN, chosen, strict=True):
+        whole = [
+            Instance(
+                float(scores_N[n]), mask_of[n], box_of_mask(mask_of[n]), proposals.embeddings_ND[n]
+            )
+            for n in numbers
+        ]
+        separated = _separated(scene, whole) if config.single_things else whole
+        entities.append(_entity(label, separated, least))
+    relevance = min(entity.score for entity in entities)
+    return Localization(
+        relevance, tuple(entities), scene.height, scene.width, separated=config.single_things
+    )
+
+
+def _choose(
+    logits_Nhw: Tensor, scores_EN: np.ndarray, choice_EN: np.ndarray, least: float
+) -> list[list[int]]:
+    """Of each entity its best proposal, then those that pass and show something else."""
+    orders = []
+    for scores_N, choice_N in zip(scores_EN, choice_EN, strict=True):
+        order = np.argsort(-choice_N, kind="stable")
+        passing = scores_N[order] >= least
+        passing[0] = True
+        orders.append(order[passing].tolist())
+    asked = sorted(set(chain.from_iterable(orders)))
+    shared = postprocess.shared_areas(logits_Nhw[asked] > 0).cpu().numpy()
+    row_of = {n: row for row, n in enumerate(asked)}
+    chosen = []
+    for order in orders:
+        rows = postprocess.distinct(shared, [row_of[n] for n in order])[:MAX_INSTANCES]
+        chosen.append([order[0], *(asked[r] for r in rows if asked[r] != order[0])])
+    return chosen
+
+
+def _separated(scene: EncodedImage, whole: Sequence[Instance]) -> list[Instance]:
+    """Masks taken apart where they cover objects that stand apart; the best one's best part first."""
+    parts = [split_instance(instance, lambda: scene.object_masks) for instance in whole]
+    first = parts[0][0]
+    others = without_duplicates(chain.from_iterable(parts))
+    return [first, *(p for p in others if p is not first and not is_duplicate(p, first))]
+
+
+def _entity(label: str, candidates: Sequence[Instance], least: float) -> Entity:
+    """The first candidate, and all of them by score where it is found."""
+    first = candidates[0]
+    found = bool(first.score >= least and first.mask.any())
+    passed = sorted(candidates, key=lambda i: -i.score) if found else []
+    return Entity(
+        first.score,
+        first.mask,
+        first.box_xyxy,
+        first.embedding,
+        label=label,
+        found=found,
+        instances=tuple(passed),
+    )

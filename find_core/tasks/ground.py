@@ -1,0 +1,32 @@
+"""Grounded segmentation (find-spec 2.9): one object for each of several phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from find_core.errors import PromptError
+from find_core.model.attention_table import TokenGroup
+from find_core.model.heads import unit
+from find_core.prompts.compiled import to_unit
+from find_core.protocols import EncodedImage
+from find_core.results import Localization
+from find_core.tasks import candidates
+
+
+@torch.inference_mode()
+def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None) -> Localization:
+    """See `Scene.ground`: the proposal with the largest cosine to each phrase's query."""
+    if isinstance(phrases, str) or not len(phrases) or not all(p.strip() for p in phrases):
+        raise PromptError('Give a list of phrases, none of them empty: e.g. ["the red mug"].')
+    find, model = scene.find, scene.find.model
+    with find.autocast():
+        groups = model.sampler.grounding([find.project(list(phrases))])
+        outputs = model(scene.state, groups)[-1]
+        rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
+        queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
+    cosines = unit(queries) @ unit(rows).T
+    logits = model.masks(outputs.pixel[TokenGroup.GROUNDING], scene.state)[0]
+    proposals = candidates.Proposals(logits, to_unit(rows))
+    return candidates.localization(scene, phrases, cosines, cosines, proposals, threshold)
