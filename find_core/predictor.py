@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -15,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.embedding_space import space_of
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
@@ -30,15 +29,6 @@ from find_core.scene import Scene
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]
 
 CACHED_PROMPTS = 64
-# Settings that change what is made of vectors, not the vectors.
-NOT_VECTORS = (
-    "name",
-    "relevance_scale",
-    "relevance_bias",
-    "threshold",
-    "selection",
-    "single_things",
-)
 CLASS_SENTENCE = "Describe the concept of {}."
 
 
@@ -72,6 +62,7 @@ class Find:
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.vision: Any = vision
+        self._plain_vision: Any = vision  # what `compile` leaves as it is
         frozen: Any = vision
         if isinstance(frozen, torch.nn.Module):
             frozen.to(self.device)
@@ -86,7 +77,7 @@ class Find:
         self._fingerprint: str | None = None
         if compile:
             self.vision = torch.compile(self.vision)
-            self.model.pixel_decoder = torch.compile(self.model.pixel_decoder)  # type: ignore[assignment]
+            self.model.pixel_decoder.compile()  # in place: the names of its weights stay
 
     @property
     def name(self) -> str:
@@ -104,17 +95,15 @@ class Find:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of configuration and weights: vectors compare only under the same fingerprint."""
+        """Identity of the embedding space: vectors compare only within one.
+
+        It names the configuration and the weights of the interface and of the vision encoder, and
+        is the same for a compiled model and at every input size. Compare with `same_space` of
+        `find_core.embedding_space`, which also knows the shorter form of older files.
+        """
         with self._lock:
             if self._fingerprint is None:
-                # Not `self.config`: at another input size the vectors are still of this space.
-                own = self.model.config.to_dict()
-                config = {k: v for k, v in own.items() if k not in NOT_VECTORS}
-                digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-                for key, tensor in sorted(self.model.state_dict().items()):
-                    digest.update(key.encode())
-                    digest.update(tensor.detach().float().cpu().numpy().tobytes())
-                self._fingerprint = digest.hexdigest()[:16]
+                self._fingerprint = space_of(self.model, self._plain_vision)
             return self._fingerprint
 
     @property

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.embedding_space import same_space
 from find_core.errors import FindError, PromptError
 from find_core.masks import is_duplicate as same
 from find_core.masks import split_disconnected as single_things
@@ -254,7 +255,7 @@ class Scene:
 
     def _compiled(self, prompt: AnyPrompt) -> CompiledPrompt:
         compiled = prompt if isinstance(prompt, CompiledPrompt) else self.find.compile(prompt)
-        if compiled.fingerprint != self.find.fingerprint:
+        if not same_space(compiled.fingerprint, self.find.fingerprint):
             raise FindError(
                 "This prompt was compiled by another model: compile it again with this one, "
                 "find.compile(prompt.prompt)."

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from find_core.embedding_space import same_space
 from find_core.errors import AlbumError
 from find_core.files import read_tensors, write_tensors
 from find_core.prompts.compiled import CompiledPrompt
@@ -301,7 +302,7 @@ def _id(name: str) -> str:
 
 
 def _same_space(fingerprint: Any, find: Find, what: str) -> None:
-    if fingerprint != find.fingerprint:
+    if not same_space(fingerprint, find.fingerprint):
         raise AlbumError(f"{what} was made with another model than {find.name}: make it again.")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from find_core.embedding_space import same_space
 from find_core.errors import FieldError
 from find_field.field.hits import FieldHits
 from find_field.field.quantized import Directions
@@ -138,11 +139,11 @@ class FeatureField:
     def check_model(self, find: Any) -> None:
         """Raise FieldError unless `find` speaks this field's embedding space."""
         own, other = self.provenance.get("fingerprint"), getattr(find, "fingerprint", None)
-        if own != other:
+        if not same_space(own, other):
             raise FieldError(
                 f"This field was made with model {self.provenance.get('model', '?')!r} "
-                f"({str(own)[:12]}) but the query comes from {getattr(find, 'name', '?')!r} "
-                f"({str(other)[:12]}): load that model, or lift the frames again."
+                f"({own}) but the query comes from {getattr(find, 'name', '?')!r} "
+                f"({other}): load that model, or lift the frames again."
             )
 
     def query(self, prompt: Any, find: Any, config: Any = None, **overrides: Any) -> FieldHits:

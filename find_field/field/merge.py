@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from find_core.embedding_space import same_space
 from find_core.errors import FieldError
 from find_field.field.basis import fit_basis
 from find_field.field.feature_field import Channel, FeatureField, to_half
@@ -53,8 +54,9 @@ def merge(a: FeatureField, b: FeatureField) -> FeatureField:
 
 
 def _check_alike(a: FeatureField, b: FeatureField) -> None:
+    models = a.provenance.get("fingerprint"), b.provenance.get("fingerprint")
     pairs = {
-        "models": (a.provenance.get("fingerprint"), b.provenance.get("fingerprint")),
+        "models": (None, None) if same_space(*models) else models,
         "voxel sizes": (a.voxel_size_m, b.voxel_size_m),
         "world frames": (a.frame, b.frame),
         "channels": (sorted(a.channels), sorted(b.channels)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -103,6 +104,22 @@ def test_exception_other_embedding_space(room, oracle):
         room.query("red box", oracle, treshold=0.1)
     with pytest.raises(PromptError):
         room.query("<red box", oracle)
+
+
+def test_field_of_before_spaces_named_the_vision_encoder(room, oracle):
+    """The identity in its file is the first part of today's."""
+    old, new = "1b84b503596917c0", "1b84b503596917c0-cfd3122c"
+
+    class Same:
+        name, fingerprint, compile, config = "same", new, oracle.compile, oracle.config
+
+    field = dataclasses.replace(room, provenance={**room.provenance, "fingerprint": old})
+    assert field.query("red box", Same())[0].score == room.query("red box", oracle)[0].score
+    later = dataclasses.replace(room, provenance={**room.provenance, "fingerprint": new})
+    assert len(field.merge(later)) == len(room)
+    other = dataclasses.replace(room, provenance={**room.provenance, "fingerprint": new[:-1] + "0"})
+    with pytest.raises(FieldError, match="models"):
+        later.merge(other)
 
 
 def test_json_fits_its_schema(room, oracle):
