@@ -14,7 +14,8 @@ from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.merge import merge
 from find_field.field.query import QueryConfig
 from find_field.field.storage import load
-from find_field.frames import PosedFrame, register_depth
+from find_field.frames import PosedFrame
+from find_field.geometry.pinhole import register_depth
 from find_field.lift import LiftConfig, Lifter, lift
 from find_field.moved import OLD_NAMES
 

@@ -25,7 +25,8 @@ from find_field.field.voxels import (
     unpack,
     voxel_coordinates,
 )
-from find_field.frames import PosedFrame, backproject, pixel_grid, transform, viewing_cosine
+from find_field.frames import PosedFrame
+from find_field.geometry.pinhole import backproject, pixel_grid, transform, viewing_cosine
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from find_field.field.hits import FieldHit
-from find_field.frames import project, transform
 from find_field.geometry.boxes import box_corners
+from find_field.geometry.pinhole import project, transform
 from find_field.io.export import heat_colors
 
 if TYPE_CHECKING:

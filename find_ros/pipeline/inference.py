@@ -18,7 +18,7 @@ from find_core.errors import FindError
 from find_core.video.stream import StreamLocalizer
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m
-from find_ros.messages.objects_3d import spatial_objects
+from find_ros.messages.objects_3d import UP, UP_OPTICAL, spatial_objects
 from find_ros.pipeline.camera_pipeline import CameraPipeline
 from find_ros.pipeline.camera_poses import PoseError
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
@@ -181,6 +181,7 @@ class Worker:
             intrinsics,
             T_target_camera,
             self.parameters.max_points,
+            UP_OPTICAL if target == camera_frame else UP,
         )
         return replace(result, objects=objects, frame_3d=target)
 

@@ -13,6 +13,7 @@ from geometry_msgs.msg import Quaternion, Vector3
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from find_field.geometry.pinhole import transform
 from find_ros.messages import clouds, geometry, poses
 from find_ros.messages.geometry import Intrinsics
 from find_ros.messages.images import MessageError
@@ -32,12 +33,12 @@ def info(**changes) -> CameraInfo:
 
 @given(seed=st.integers(0, 999))
 @settings(max_examples=30, deadline=None)
-def test_backproject_equals_the_pinhole_formula(seed):
+def test_points_of_a_mask_are_the_pinhole_formula(seed):
     rng = np.random.default_rng(seed)
     depth = rng.uniform(0.2, 5, (7, 9)).astype(np.float32)
     depth[rng.random((7, 9)) < 0.3] = 0
     mask = rng.random((7, 9)) < 0.5
-    points = geometry.backproject(mask, depth, Intrinsics(K, None, 7, 9))
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 7, 9))
     want = [
         [(u - K[0, 2]) / K[0, 0] * depth[v, u], (v - K[1, 2]) / K[1, 1] * depth[v, u], depth[v, u]]
         for v in range(7)
@@ -47,23 +48,23 @@ def test_backproject_equals_the_pinhole_formula(seed):
     np.testing.assert_allclose(points, np.array(want).reshape(-1, 3), atol=1e-5)
 
 
-def test_backproject_undoes_the_lens():
+def test_points_of_a_mask_undo_the_lens():
     distortion = np.array([0.2, -0.1, 0.01, -0.005, 0.0])
     true = np.array([[0.1, -0.05, 1.0], [-0.2, 0.1, 1.0]])
     pixels = cv2.projectPoints(true, np.zeros(3), np.zeros(3), K, distortion)[0][:, 0]
     cols, rows = np.round(pixels).astype(int).T
     depth, mask = np.zeros((60, 80), np.float32), np.zeros((60, 80), bool)
     depth[rows, cols], mask[rows, cols] = 1.0, True
-    points = geometry.backproject(mask, depth, Intrinsics(K, distortion, 60, 80))
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, distortion, 60, 80))
     points = points[np.argsort(-points[:, 0])]
     assert np.abs(points - true).max() < 0.01  # half a pixel at fx = 90 is 0.006 m
-    straight = geometry.backproject(mask, depth, Intrinsics(K, None, 60, 80))
+    straight = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 60, 80))
     assert np.abs(straight[np.argsort(-straight[:, 0])] - true).max() > 0.0
 
 
-def test_backproject_thins_evenly():
+def test_points_of_a_mask_are_thinned_evenly():
     depth, mask = np.ones((40, 50), np.float32), np.ones((40, 50), bool)
-    points = geometry.backproject(mask, depth, Intrinsics(K, None, 40, 50), max_points=100)
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 40, 50), max_points=100)
     assert points.shape == (100, 3)
     assert np.ptp(points[:, 1]) == pytest.approx(39 / 95, rel=0.05)
 
@@ -78,16 +79,7 @@ def test_poses_there_and_back(seed):
     T = poses.pose_to_matrix(Vector3(x=t[0], y=t[1], z=t[2]), Quaternion(x=x, y=y, z=z, w=w))
     points = rng.normal(size=(5, 3)).astype(np.float32)
     want = [R @ p + t for p in points.astype(float)]
-    np.testing.assert_allclose(geometry.transform_points(T, points), want, atol=1e-5)
-
-
-def test_box_leaves_out_silhouette_pixels():
-    rng = np.random.default_rng(0)
-    cube = rng.uniform(-0.5, 0.5, (2000, 3)) + (1, 2, 3)
-    stray = np.tile([[1, 2, 9.0]], (20, 1))
-    box = geometry.box_of_points(np.vstack([cube, stray]))
-    np.testing.assert_allclose(box.center_m, (1, 2, 3), atol=0.05)
-    np.testing.assert_allclose(box.extent_m, 1, atol=0.08)
+    np.testing.assert_allclose(transform(T, points), want, atol=1e-5)
 
 
 def test_cloud_reads_back_field_by_field():
