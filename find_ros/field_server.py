@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError
-from find_ros.field_parameters import TABLE
+from find_ros.field_parameters import TABLE, FieldParameters
 from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m, image_to_rgb
@@ -47,7 +47,7 @@ from find_ros.support import qos
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
 from find_ros.support.log_throttle import ThrottledLogger
 from find_ros.support.node_main import GRACE_S, run_node
-from find_ros.support.parameters import ParameterTable
+from find_ros.support.parameters import declare_parameters
 
 
 class FieldServer(Node):
@@ -55,7 +55,7 @@ class FieldServer(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("field_server", **node_options)
-        self.parameters = p = ParameterTable(self, TABLE, is_configured=lambda: True)
+        self.parameters = p = declare_parameters(self, FieldParameters, is_configured=lambda: True)
         if not p.field and not p.lift_live:
             raise ValueError(
                 "field_server needs a field or a camera: -p field:=room.field or -p lift_live:=true"

@@ -16,6 +16,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.video.stream import StreamLocalizer
+from find_ros.localizer_parameters import LocalizerParameters
 from find_ros.messages.geometry import intrinsics_from_info
 from find_ros.messages.images import MessageError, depth_to_m
 from find_ros.messages.objects_3d import spatial_objects
@@ -42,7 +43,7 @@ class Worker:
         pipelines: dict[str, CameraPipeline],
         store: FrameStore,
         prompts: PromptCompiler,
-        parameters: Any,
+        parameters: LocalizerParameters,
         now_ns: Callable[[], int],
         throttled_log: ThrottledLogger,
     ) -> None:
