@@ -26,8 +26,8 @@ from std_msgs.msg import Header, String
 
 from find_core.errors import FindError
 from find_core.video.sources.base import thin
+from find_core.video.sources.image_encodings import MM_PER_M
 from find_ros.messages.images import (
-    MM_PER_M,
     array_to_image,
     ns_to_stamp,
     rgb_to_compressed,

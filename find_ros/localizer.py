@@ -21,7 +21,8 @@ from std_msgs.msg import String
 from find_core.errors import FindError
 from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
-from find_ros.messages.images import MessageError, image_to_rgb
+from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.messages.images import image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
 from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
@@ -205,7 +206,7 @@ class Localizer(LifecycleNode):
                     "malformed", "its header.frame_id, the name in prompts, is empty."
                 )
             image_rgb = image_to_rgb(msg).copy()
-        except MessageError as error:
+        except UNUSABLE as error:
             self.throttled_log.warn("reference", f"A reference was refused: {error}")
             return
         if self.prompts is not None:
