@@ -6,59 +6,10 @@ x right, y down, z forward), metres, matrices `T_a_b` with p_a = T_a_b @ p_b.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 
 from find_field.geometry.pinhole import backproject
-from find_ros.messages.images import MessageError
-
-
-@dataclass(frozen=True, eq=False)
-class Intrinsics:
-    """A camera's matrix and lens.
-
-    Attributes:
-        K: (3, 3) float64 pixels.
-        distortion: (N,) for plumb_bob and the like, or None when the image is rectified.
-        height, width: of the image it belongs to, pixels.
-    """
-
-    K: np.ndarray
-    distortion: np.ndarray | None
-    height: int
-    width: int
-
-
-def intrinsics_from_info(info: Any, *, rectified: bool = True) -> Intrinsics:
-    """Read sensor_msgs/CameraInfo.
-
-    Args:
-        rectified: the image is rectified (or has no distortion to speak of): use P where it is
-            set. False: use K and D of the raw image.
-
-    Raises:
-        MessageError: not calibrated, or numbers no camera has.
-    """
-    P = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
-    K = np.asarray(info.k, np.float64).reshape(3, 3)
-    if rectified and P[0, 0] > 0:
-        K = P
-    fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
-    if not (np.isfinite(K).all() and fx > 0 and fy > 0 and K[2, 2] == 1):
-        raise MessageError(
-            "bad_camera_info",
-            f"camera_info is not calibrated (fx {fx:g}, fy {fy:g}): calibrate the camera first.",
-        )
-    if not (0 <= cx <= info.width and 0 <= cy <= info.height):
-        raise MessageError(
-            "bad_camera_info",
-            f"camera_info has its principal point ({cx:g}, {cy:g}) outside the image of "
-            f"{info.width}x{info.height} pixels: was it made for another resolution?",
-        )
-    distortion = None if rectified or not any(info.d) else np.asarray(info.d, np.float64)
-    return Intrinsics(K, distortion, int(info.height), int(info.width))
+from find_ros.messages.camera_info import Intrinsics
 
 
 def points_of_mask(

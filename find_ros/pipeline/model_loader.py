@@ -50,7 +50,7 @@ def load_model(name: str, device: str, input_px: int = 0) -> Any:
             raise
     from find_core import load
 
-    return load(name, device=device, **({"input_px": input_px} if input_px else {}))
+    return load(name, device=device, input_px=input_px or None)
 
 
 def load_aside(name: str, device: str, keep_waiting: Callable[[], bool], input_px: int = 0) -> Any:

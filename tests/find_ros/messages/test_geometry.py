@@ -5,30 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 pytest.importorskip("sensor_msgs", reason="ROS messages are not installed (pip install .[ros])")
 
-from geometry_msgs.msg import Quaternion, Vector3
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from find_field.geometry.pinhole import transform
-from find_ros.messages import clouds, geometry, poses
-from find_ros.messages.geometry import Intrinsics
-from find_ros.messages.images import MessageError
+from find_ros.messages import clouds, geometry
+from find_ros.messages.camera_info import Intrinsics
 
 K = np.array([[90.0, 0, 30], [0, 95, 20], [0, 0, 1]])
-
-
-def info(**changes) -> CameraInfo:
-    msg = CameraInfo(width=64, height=48)
-    msg.k = K.ravel().tolist()
-    msg.p = np.hstack([K, np.zeros((3, 1))]).ravel().tolist()
-    msg.d = [0.1, -0.05, 0.001, 0.002, 0.0]
-    for name, value in changes.items():
-        setattr(msg, name, value)
-    return msg
 
 
 @given(seed=st.integers(0, 999))
@@ -69,19 +54,6 @@ def test_points_of_a_mask_are_thinned_evenly():
     assert np.ptp(points[:, 1]) == pytest.approx(39 / 95, rel=0.05)
 
 
-@given(seed=st.integers(0, 999))
-@settings(max_examples=30, deadline=None)
-def test_poses_there_and_back(seed):
-    rng = np.random.default_rng(seed)
-    R = Rotation.random(random_state=seed).as_matrix()
-    x, y, z, w = poses.matrix_to_quaternion(R)
-    t = rng.normal(size=3)
-    T = poses.pose_to_matrix(Vector3(x=t[0], y=t[1], z=t[2]), Quaternion(x=x, y=y, z=z, w=w))
-    points = rng.normal(size=(5, 3)).astype(np.float32)
-    want = [R @ p + t for p in points.astype(float)]
-    np.testing.assert_allclose(transform(T, points), want, atol=1e-5)
-
-
 def test_cloud_reads_back_field_by_field():
     points = np.concatenate(
         [clouds.label_points(np.full((2, 3), v, np.float32), n, v / 4) for n, v in ((1, 1), (3, 2))]
@@ -96,25 +68,3 @@ def test_cloud_reads_back_field_by_field():
             for n in range(4)
         ]
         assert values == points[field.name].tolist()
-
-
-def test_intrinsics_choose_the_matrix_of_the_image():
-    rectified = geometry.intrinsics_from_info(info(p=[50.0, 0, 31, 0, 0, 50, 21, 0, 0, 0, 1, 0]))
-    assert rectified.K[0, 0] == 50 and rectified.distortion is None
-    raw = geometry.intrinsics_from_info(info(), rectified=False)
-    assert raw.K[0, 0] == 90 and raw.distortion is not None
-    assert geometry.intrinsics_from_info(info(p=[0.0] * 12)).K[0, 0] == 90
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"k": [0.0] * 9, "p": [0.0] * 12}, "not calibrated"),
-        ({"p": [float("nan")] * 12, "k": [float("nan")] * 9}, "not calibrated"),
-        ({"width": 20, "height": 10}, "another resolution"),
-    ],
-)
-def test_exception_of_wrong_intrinsics(changes, sentence):
-    with pytest.raises(MessageError, match=sentence) as caught:
-        geometry.intrinsics_from_info(info(**changes))
-    assert caught.value.cause == "bad_camera_info"
