@@ -1,7 +1,7 @@
 """Frozen features without a store: views are made and encoded as batches ask for them.
 
 A full-size store of COCO at 640 px would take 9 MB a view; here every view is new, at the price of
-one pass of the frozen encoder per picture.
+one pass of the frozen encoder per image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.data.store import RowShape, StoredView
 from training.data.views import normalise, view_of
 
 VIEWS = 50
-"""Different random views of one picture (the paper has 50 epochs)."""
+"""Different random views of one image (the paper has 50 epochs)."""
 
 
 class LiveStore:

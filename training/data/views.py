@@ -25,7 +25,7 @@ def view_of(record: Record, variant: int, config: ViewConfig) -> View:
 
 
 def normalise(images: Sequence[np.ndarray], vision: VisionConfig) -> torch.Tensor:
-    """(H, W, 3) uint8 pictures of one size -> (B, 3, H, W) float32 as the encoder wants them."""
+    """(H, W, 3) uint8 images of one size -> (B, 3, H, W) float32 as the encoder wants them."""
     x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (vision.mean, vision.std))
     return (x - mean) / std
