@@ -92,8 +92,12 @@ def measure(root: Path, steps: int, first: int, extra: list[str]) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         config = recipe_for(root, Path(folder) / "store", steps, extra)
         sources = open_eight(config, first)
-        module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
-        batches = EightPictures(sources.records, sources.store, sources.knowledge, config.data.batch)
+        module = build_module(
+            config, sources.knowledge, sources.names, sources.store.shape.channels
+        )
+        batches = EightPictures(
+            sources.records, sources.store, sources.knowledge, config.data.batch
+        )
         start = time.monotonic()
         trainer = Trainer(config, Path(folder) / "run", module, batches, [])
         trainer.run()
