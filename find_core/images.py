@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,10 @@ def _decode(raw: np.ndarray, what: str) -> np.ndarray:
     if bgr is None:
         raise ImageError(f"Cannot decode {what}: give a whole PNG or JPEG picture.")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def image_key(image: np.ndarray) -> str:
+    """Content hash of an array with its shape: 32 hexadecimal digits."""
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()[:32]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, overload
@@ -18,19 +17,19 @@ from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
 from find_core.lazy import lazy_names
+from find_core.lru import Lru
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
-from find_core.prompts.prompt import Prompt, Reference, as_prompt
+from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_prompt
 from find_core.scene import Scene
 
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]  # noqa: F822
 
 CACHED_PROMPTS = 64
-CLASS_SENTENCE = "Describe the concept of {}."
 
 
 class Find:
@@ -73,8 +72,8 @@ class Find:
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
-        self._compiled: OrderedDict[str, CompiledPrompt] = OrderedDict()
-        self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
+        self._compiled: Lru[str, CompiledPrompt] = Lru(CACHED_PROMPTS)
+        self._class_rows: Lru[str, Tensor] = Lru(16 * CACHED_PROMPTS)
         self._fingerprint: str | None = None
         if compile:
             self.vision = torch.compile(self.vision)
@@ -143,15 +142,10 @@ class Find:
         """
         prompt = as_prompt(prompt)
         key = prompt_key(prompt)
-        with self._lock:
-            if key in self._compiled:
-                self._compiled.move_to_end(key)
-                return self._compiled[key]
-        compiled = self._compile(prompt)
-        with self._lock:
-            self._compiled[key] = compiled
-            while len(self._compiled) > CACHED_PROMPTS:
-                self._compiled.popitem(last=False)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compile(prompt)
+            self._compiled.put(key, compiled)
         return compiled
 
     def embed(self, prompt: Prompt | str) -> np.ndarray:
@@ -248,20 +242,18 @@ class Find:
 
     def _class_row(self, item: str | Prompt) -> Tensor:
         key = f"name:{item}" if isinstance(item, str) else prompt_key(item)
-        with self._lock:
-            if key in self._class_rows:
-                return self._class_rows[key]
-        if isinstance(item, str):
-            row = self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
-        elif (reference := item.entities[0].reference) is not None:
-            row = self.encode(reference.image).object_row_at(reference.mask)
-        else:
-            row = self._sentence_row(item.text, TokenGroup.CLASS)
-        with self._lock:
-            self._class_rows[key] = row
-            while len(self._class_rows) > 16 * CACHED_PROMPTS:
-                self._class_rows.popitem(last=False)
+        row = self._class_rows.get(key)
+        if row is None:
+            row = self._new_class_row(item)
+            self._class_rows.put(key, row)
         return row
+
+    def _new_class_row(self, item: str | Prompt) -> Tensor:
+        if isinstance(item, str):
+            return self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
+        if (reference := item.entities[0].reference) is not None:
+            return self.encode(reference.image).object_row_at(reference.mask)
+        return self._sentence_row(item.text, TokenGroup.CLASS)
 
     def autocast(self, encoding: bool = False) -> AbstractContextManager:
         """Mixed precision for the image encoder (`encoding`) or the interface."""

@@ -57,12 +57,6 @@ class ImageState:
     def batch(self) -> int:
         return self.mask_features.shape[0]
 
-    @property
-    def padded_size(self) -> tuple[int, int]:
-        """(H, W) in pixels of the padded network input."""
-        height, width = self.mask_features.shape[-2:]
-        return height * 4, width * 4
-
     def __getitem__(self, i: int) -> ImageState:
         """The state of image `i` alone, as a batch of one."""
         part = slice(i, i + 1)

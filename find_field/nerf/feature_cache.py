@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from find_core.images import image_key
 from find_field.field.basis import fit_basis
 from find_field.field.storage import write_atomically
 
@@ -107,13 +108,6 @@ def build_set(
         _save(path, _coefficient_maps(parts, basis))
     maps = np.load(path, mmap_mode="r")
     return FeatureSet(maps, np.load(basis_path), maps.mean(axis=(0, 1, 2), dtype=np.float32))
-
-
-def image_key(image: np.ndarray) -> str:
-    """Content hash of a picture, shape included."""
-    digest = hashlib.sha256(repr(image.shape).encode())
-    digest.update(np.ascontiguousarray(image).tobytes())
-    return digest.hexdigest()[:32]
 
 
 def _common_basis(parts: Sequence[tuple[np.ndarray, np.ndarray]], rank: int) -> np.ndarray:

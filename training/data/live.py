@@ -14,10 +14,11 @@ import torch
 from torch import nn
 
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.preprocess import normalise
 from training.data.augment import ViewConfig
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoredView
-from training.data.views import normalise, view_of
+from training.data.views import view_of
 
 VIEWS = 50
 """Different random views of one image (the paper has 50 epochs)."""
