@@ -30,7 +30,7 @@ import find_core as fc
 from benchmarks.report import publish
 from find_core.results import Entity, Instance, Localization, box_of_mask
 from find_core.video.search import find_moments
-from find_core.video.sources.base import open_source
+from find_core.video.sources import open_source
 from find_core.video.stream import StreamLocalizer
 
 TARGETS = {"overhead_share": 0.10, "memory_growth_mb": 8.0, "search_share": 0.20}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def replace_file(
-    path: Path, write_to: Callable[[Path], Any], error: type[FindError] = FindError
-) -> None:
-    """Have `write_to` write a temporary file beside `path`, then put it in place in one step.
+@contextlib.contextmanager
+def replacing(path: Path, error: type[FindError] = FindError) -> Iterator[Path]:
+    """A temporary file beside `path` to write into, which takes its place when the block ends.
 
-    The temporary file ends like `path`, since some writers go by that, and other users may read it
-    as the umask says. Missing folders are made.
+    It ends like `path`, since some writers go by that, and other users may read it as the umask
+    says. Missing folders are made.
 
     Raises:
         error: it cannot be written; what was at `path` is still there.
@@ -32,7 +31,7 @@ def replace_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
-        write_to(temporary)
+        yield temporary
         temporary.chmod(mode)  # some writers put a file of their own there, closed to others
         temporary.replace(path)
     except (OSError, SafetensorError) as problem:
@@ -41,6 +40,14 @@ def replace_file(
     except BaseException:
         _discard(temporary)
         raise
+
+
+def replace_file(
+    path: Path, write_to: Callable[[Path], Any], error: type[FindError] = FindError
+) -> None:
+    """Have `write_to` write a temporary file, then put it in place in one step; see `replacing`."""
+    with replacing(path, error) as temporary:
+        write_to(temporary)
 
 
 def write_text(path: Path, text: str, error: type[FindError] = FindError) -> None:

@@ -96,7 +96,7 @@ OLD_NAMES = {
     "find_core.video_records": "find_core.video.records",
     "find_core.video_search": "find_core.video.search",
     "find_core.video_shots": "find_core.video.shots",
-    "find_core.video_sources": "find_core.video.sources.base",
+    "find_core.video_sources": "find_core.video.sources",
     "find_core.video_writer": "find_core.video.writer",
     "find_core.model.tasks": "find_core.model.attention_table",
 }

@@ -111,7 +111,7 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
         AlbumError: a path does not exist, or nothing there is a picture.
     """
     from find_core.errors import AlbumError
-    from find_core.video.sources.base import PICTURES
+    from find_core.video.sources import PICTURES
 
     files: dict[Path, None] = {}
     for path in paths:

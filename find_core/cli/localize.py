@@ -73,7 +73,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from find_core.errors import FindError
-    from find_core.video.sources.base import PICTURES, open_source
+    from find_core.video.sources import PICTURES, open_source
 
     if args.out is None and not args.json:
         raise FindError("Say where the results go: --out DIR, or --json for stdout.")

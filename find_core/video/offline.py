@@ -29,7 +29,7 @@ from find_core.drawing.overlay import (
 from find_core.errors import FindError
 from find_core.files import write_text
 from find_core.video.records import by_frame, merged, read_records
-from find_core.video.sources.base import Source, SourceFrame, next_due_s, thin
+from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
@@ -297,8 +297,6 @@ def _pictures_at(run: _Run, times_s: list[float]) -> list[np.ndarray | None]:
         return out
     wanted = set(np.round(times_s, 6))
     if run.source.is_live:
-        from find_core.video.sources.base import open_source
-
         replay = open_source(run.video)
         return [next((f.image for f in replay.frames(t)), None) for t in times_s]
     groups = {

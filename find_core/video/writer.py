@@ -1,7 +1,8 @@
-"""Annotated videos: (H, W, 3) frames with their own times into an .mp4, atomically."""
+"""Annotated videos: (H, W, 3) frames with their own times into an .mp4, whole or not there."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -9,15 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from find_core.errors import FindError
+from find_core.files import replacing
+
 TICKS_PER_S = 90_000
 
 
 class VideoWriter:
-    """Encodes H.264 (MPEG-4 where FFmpeg lacks it); the file appears under its name on `close`."""
+    """Encodes H.264 (MPEG-4 where FFmpeg lacks it); the file appears under its name on `close`.
+
+    Left by an exception, a `with` block writes nothing.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name}.part")
+        self._file = ExitStack()  # the temporary file, which takes the name or goes
         self._container: Any = None
         self._stream: Any = None
         self._last_tick = -1
@@ -47,7 +54,8 @@ class VideoWriter:
 
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
-        self._container = av.open(str(self._part), "w", format="mp4")
+        part = self._file.enter_context(replacing(self.path))
+        self._container = av.open(str(part), "w", format="mp4")
         self._stream = self._container.add_stream(codec, rate=30, options=options)
         self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
         self._stream.height, self._stream.width = max(height // 2 * 2, 2), max(width // 2 * 2, 2)
@@ -55,12 +63,11 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the file and give it its name; without frames there is none."""
-        if self._container is None:
-            return
-        self._container.mux(self._stream.encode())
-        self._container.close()
-        self._container = None
-        self._part.replace(self.path)
+        with self._file.pop_all():
+            if self._container is not None:
+                self._container.mux(self._stream.encode())
+                self._container.close()
+                self._container = None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -76,4 +83,5 @@ class VideoWriter:
             return
         if self._container is not None:
             self._container.close()
-            self._part.unlink(missing_ok=True)
+        with suppress(FindError):  # the caller's own error says more
+            self._file.__exit__(kind, error, trace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from find_core.video.sources.base import open_source
+from find_core.video.sources import open_source
 from find_ros.sources.base import DEFAULT_FPS, PlayedFrame
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from find_core.video.sources.base import looks_like_bag
+from find_core.video.sources import looks_like_bag
 from find_ros.sources.base import PlayerSource
 from find_ros.sources.colour import ColourSource
 from find_ros.sources.posed_folder import PosedPictures

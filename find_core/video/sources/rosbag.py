@@ -67,6 +67,14 @@ def _why(error: Exception) -> str:
     return f"{said} (is it whole? ros2 bag info tells, ros2 bag reindex may mend it)"
 
 
+def looks_like_bag(path: Path) -> bool:
+    """A ROS bag by its names, whole or damaged: a file, or a folder with a recording in it."""
+    inside = ("metadata.yaml", "*.db3", "*.mcap")
+    return path.suffix in (".mcap", ".db3", ".bag") or any(
+        next(path.glob(pattern), None) for pattern in inside
+    )
+
+
 class BagSource:
     """One image topic of a bag; stamps are the headers', or the recorder's where they are zero."""
 

@@ -13,7 +13,7 @@ from find_core.errors import FindError
 from find_core.results import rle_to_mask
 from find_core.video.offline import localize_video
 from find_core.video.records import by_frame, localization_from_json, merged, read_records
-from find_core.video.sources.base import SourceFrame, open_source
+from find_core.video.sources import SourceFrame, open_source
 from tests.find_core.video.fakes import ColorFind, paint, write_video
 
 av = pytest.importorskip("av")

@@ -11,7 +11,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from find_core.errors import FindError
-from find_core.video.sources.base import SourceError, open_source
+from find_core.video.sources import SourceError, open_source
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
 HEIGHT, WIDTH, FRAMES = 48, 64, 40

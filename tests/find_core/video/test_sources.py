@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from find_core.video.sources.base import CameraSource, SourceError, open_source, thin
+from find_core.video.sources import CameraSource, SourceError, open_source, thin
 from tests.find_core.video.fakes import paint, write_video
 
 av = pytest.importorskip("av")
@@ -145,10 +145,10 @@ class FlakyCapture:
 
 
 def test_camera_survives_a_stall_and_gives_up_in_the_end(monkeypatch):
-    import find_core.video.sources.base as sources
+    import find_core.video.sources.camera as camera
 
-    monkeypatch.setattr(sources.cv2, "VideoCapture", FlakyCapture)
-    monkeypatch.setattr(sources.time, "sleep", lambda s: None)
+    monkeypatch.setattr(camera.cv2, "VideoCapture", FlakyCapture)
+    monkeypatch.setattr(camera.time, "sleep", lambda s: None)
     monkeypatch.setattr(FlakyCapture, "reads", 0)
     frames = CameraSource("0").frames()
     got = [next(frames) for _ in range(4)]

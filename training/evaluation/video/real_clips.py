@@ -18,7 +18,7 @@ from find_core.drawing.overlay import contact_sheet, write_image
 from find_core.files import write_text
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.video.offline import VideoReport, localize_video
-from find_core.video.sources.base import open_source
+from find_core.video.sources import open_source
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
