@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from find_ros.pipeline.model_loader import MODEL_MEANING
+from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.support.parameters import param, table_of
 
 
@@ -13,8 +13,8 @@ class FieldParameters:
     """Of the field server; see `table_of`."""
 
     field: str = param("", "A .field file to begin with (find-field lift, ns-train find-field).")
-    model: str = param("find-tabletop", MODEL_MEANING)
-    device: str = param("auto", "auto, cpu, cuda or cuda:N.")
+    model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
+    device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
     threshold: float = param(
         0.5, "Relevancy from which a voxel belongs to a hit.", 0.0, 1.0, live=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from find_ros.pipeline.model_loader import MODEL_MEANING
+from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.pipeline.prompt_compiler import read_prompt
 from find_ros.support.parameters import param, table_of
 
@@ -29,8 +29,8 @@ class LocalizerParameters:
     """Of the localizer; see `table_of`."""
 
     autostart: bool = param(True, "Configure and activate at start, without a lifecycle manager.")
-    model: str = param("find-tabletop", MODEL_MEANING)
-    device: str = param("auto", "auto, cpu, cuda or cuda:N.")
+    model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
+    device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
     input_px: int = param(
         0, "Shorter side that images are scaled to; smaller is faster. 0: the model's own.", 0, 4096
     )

@@ -37,7 +37,7 @@ class Param:
         choices: allowed strings; empty: any.
         live: a change takes effect at once; otherwise it is refused while the node is configured.
         check: raises ValueError or FindError with a sentence for values that cannot be.
-        check_change: the same, for values that come after the start: from the graph.
+        check_change: the same, for values other than the start's that come later, from the graph.
     """
 
     name: str
@@ -172,6 +172,7 @@ def declare_parameters(
         if problem := row.problem(value):
             raise ValueError(problem)
         setattr(values, row.name, value)
+    start = dataclasses.replace(values)  # type: ignore[type-var]
 
     def on_set(given: list[Parameter]) -> SetParametersResult:
         changed: dict[str, Any] = {}
@@ -186,7 +187,8 @@ def declare_parameters(
             if not row.live and is_configured() and value != getattr(values, row.name):
                 reason = f"{row.name} takes effect at configure: deactivate and clean up first."
                 return SetParametersResult(successful=False, reason=reason)
-            if problem := row.problem(value, changed=value != getattr(values, row.name)):
+            known = value in (getattr(values, row.name), getattr(start, row.name))
+            if problem := row.problem(value, changed=not known):
                 return SetParametersResult(successful=False, reason=problem)
             changed[row.name] = value
         for name, value in changed.items():
