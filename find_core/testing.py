@@ -34,11 +34,11 @@ def tiny_config(**changes: Any) -> FindConfig:
     return FindConfig(**{**sizes, **changes})
 
 
-def tiny_find(seed: int = 0, **changes: Any) -> Find:
+def tiny_find(seed: int = 0, runtime: str = "torch", **changes: Any) -> Find:
     """A `Find` with random weights: answers have the right shapes and no meaning."""
     config = tiny_config(**changes)
     vision, language = build_vision(config.vision), build_language(config.language)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = FindModel(config, vision.channels, language.width)
-    return Find(model, vision, language, device="cpu")
+    return Find(model, vision, language, device="cpu", runtime=runtime)
