@@ -1,6 +1,6 @@
 """Training, evaluation and the rendered world. Runs from the clone."""
 
-from find_core.moved import keep_old_names
+from find_core.support.moved import keep_old_names
 
 # Commands that the model card and older notes name.
 _VIDEO = ("evaluate_video", "metrics", "oracle", "real_clips", "render", "scripts", "staging")

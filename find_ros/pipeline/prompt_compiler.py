@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,33 +12,32 @@ import numpy as np
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.prompts.text_form import prompt_from_json_text
+from find_core.support.lru import Lru
 
 if TYPE_CHECKING:  # it brings torch, which nodes import when they load a model
     from find_core.prompts.compiled import CompiledPrompt
 
-# Pictures kept by name; the one not renewed for longest goes first.
+# Images kept by name; the one not renewed for longest goes first.
 MAX_REFERENCES = 32
 
 
 class ReferenceStore:
-    """Reference pictures by name, (H, W, 3) uint8 RGB; at most `MAX_REFERENCES`."""
+    """Reference images by name, (H, W, 3) uint8 RGB; at most `MAX_REFERENCES`."""
 
     def __init__(self) -> None:
-        self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._images: Lru[str, np.ndarray] = Lru(MAX_REFERENCES)
 
     def put(self, name: str, image_rgb: np.ndarray) -> bool:
-        """False when the very same picture is there already: latched topics repeat themselves."""
-        known = self._pictures.get(name)
+        """False when the very same image is there already: latched topics repeat themselves."""
+        known = self._images.peek(name)
         if known is not None and np.array_equal(known, image_rgb):
             return False
-        self._pictures[name] = image_rgb
-        self._pictures.move_to_end(name)
-        while len(self._pictures) > MAX_REFERENCES:
-            self._pictures.popitem(last=False)
+        self._images.put(name, image_rgb)
         return True
 
     def all(self) -> dict[str, np.ndarray]:
-        return dict(self._pictures)
+        """The images that are kept now, by name."""
+        return dict(self._images.items())
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,4 +99,6 @@ OLD_NAMES = {
     "find_core.video_sources": "find_core.video.sources",
     "find_core.video_writer": "find_core.video.writer",
     "find_core.model.tasks": "find_core.model.attention_table",
+    "find_core.lazy": "find_core.support.lazy",
+    "find_core.moved": "find_core.support.moved",
 }
