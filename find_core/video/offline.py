@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,20 +28,18 @@ from find_core.drawing.overlay import (
 )
 from find_core.errors import FindError
 from find_core.files import write_text
+from find_core.protocols import FindLike, LocalizedImage
 from find_core.video.records import by_frame, merged, read_records
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
-from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
+from find_core.video.stream import AnyPrompt, StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
     TimelineConfig,
     best_moments,
-    cut_intervals,
+    segment_intervals,
     smooth_both_ways,
 )
 from find_core.video.writer import VideoWriter
-
-if TYPE_CHECKING:
-    from find_core.predictor import Find
 
 JSON_VERSION = 1
 CHECKPOINT_FRAMES = 100
@@ -70,8 +68,8 @@ class VideoReport:
 
 def localize_video(
     source: Source,
-    find: Find,
-    prompts: Sequence[Any],
+    find: FindLike[LocalizedImage],
+    prompts: Sequence[AnyPrompt],
     out_dir: str | Path,
     *,
     threshold: float | None = None,
@@ -90,7 +88,7 @@ def localize_video(
 
     Args:
         prompts: str, `Prompt` or `CompiledPrompt`, each answered on its own.
-        threshold: score at which a thing is found; None: the model's own.
+        threshold: score at which an object is found; None: the model's own.
         fps: at most so many frames a second are looked at; None: all.
         top: how many best moments a prompt stand in `moments.png`; 0: none.
         annotate: write `annotated.mp4`.
@@ -134,7 +132,7 @@ class _Run:
         """Identifies the run: source, prompts, model and settings."""
         stream = self.stream
         asked = [p.prompt.to_json() for p in stream.prompts]
-        model = [str(getattr(stream.find, "fingerprint", "")), stream.fast, stream.threshold]
+        model = [stream.find.fingerprint, stream.fast, stream.threshold]
         settings = [asdict(stream.config), self.period_s]
         text = json.dumps([self.source.identity, asked, model, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -220,20 +218,20 @@ def _summarize(run: _Run, top: int) -> VideoReport:
     prompts = len(run.stream.prompts)
     times: list[float] = []
     events: list[dict[str, Any]] = []
-    cuts: list[int] = []
+    scene_changes: list[int] = []
     curves: list[list[float]] = [[] for _ in range(prompts)]
     for group in by_frame(read_records(run.records)):
         if group[0]["cut"]:
-            cuts.append(len(times))
+            scene_changes.append(len(times))
         times.append(group[0]["time_s"])
         events += list(chain.from_iterable(r.get("events", []) for r in group))
         for curve, record in zip(curves, group, strict=True):
             curve.append(record["relevance"])
     timeline = run.stream.timeline
     raw = np.array(curves, np.float64).reshape(prompts, len(times))
-    rows = [smooth_both_ways(times, row, timeline.smooth_s, cuts) for row in raw]
+    rows = [smooth_both_ways(times, row, timeline.smooth_s, scene_changes) for row in raw]
     smoothed = np.stack(rows)
-    intervals = tuple(tuple(cut_intervals(times, row, timeline)) for row in smoothed)
+    intervals = tuple(tuple(segment_intervals(times, row, timeline)) for row in smoothed)
     moments = tuple(tuple(best_moments(times, row, timeline, top)) for row in smoothed)
     times_s = np.array(times)
     report = VideoReport(
