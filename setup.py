@@ -41,6 +41,9 @@ FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
     "accelerate>=1.0",
+    "motmetrics>=1.4",
+    "scikit-learn>=1.4",
+    "torchmetrics>=1.4",
     "tensorboard>=2.16",
     "mujoco>=3.2,<3.4",
     "networkx>=3",

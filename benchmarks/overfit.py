@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.report import publish
-from find_core.encoders.base import build_vision
+from find_core.encoders import build_vision
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig, override
 from training.data.batches import Batches
@@ -92,8 +92,12 @@ def measure(root: Path, steps: int, first: int, extra: list[str]) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         config = recipe_for(root, Path(folder) / "store", steps, extra)
         sources = open_eight(config, first)
-        module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
-        batches = EightPictures(sources.records, sources.store, sources.facts, config.data.batch)
+        module = build_module(
+            config, sources.knowledge, sources.names, sources.store.shape.channels
+        )
+        batches = EightPictures(
+            sources.records, sources.store, sources.knowledge, config.data.batch
+        )
         start = time.monotonic()
         trainer = Trainer(config, Path(folder) / "run", module, batches, [])
         trainer.run()

@@ -63,16 +63,15 @@ class SleepFind:
         return [Localization(0.9, (entity,), *self.size) for _ in prompts]
 
 
-def sleep_50ms(device: str) -> SleepFind:
-    return SleepFind(0.05)
+# Inference times measured with, milliseconds: models "sleep-50" and so on.
+SLEEPS_MS = (50, 100, 300)
 
 
-def sleep_100ms(device: str) -> SleepFind:
-    return SleepFind(0.1)
+def _register_models() -> None:
+    from find_ros.pipeline.model_loader import register_model
 
-
-def sleep_300ms(device: str) -> SleepFind:
-    return SleepFind(0.3)
+    for ms in SLEEPS_MS:
+        register_model(f"sleep-{ms}", lambda device, s=ms / 1000: SleepFind(s))
 
 
 def main() -> int:
@@ -86,6 +85,7 @@ def main() -> int:
     import rclpy
 
     rclpy.init(args=[])
+    _register_models()
     results: dict[str, Any] = {"machine": _machine(), "model": options.model}
     load_before = os.getloadavg()[0]
     results["overhead"] = {
@@ -193,7 +193,7 @@ def _overhead(model: str, size: tuple[int, int], frames: int) -> dict[str, float
 
 def _age(inference_ms: int, seconds: float) -> dict[str, float]:
     """60 Hz of 640x480 into a slow model: from the image's stamp to the last publish."""
-    model = f"benchmarks.ros_latency:sleep_{inference_ms}ms"
+    model = f"sleep-{inference_ms}"
     with (
         _localizer({"model": model, "prompt": "<x>", "max_age_s": 0.0}) as node,
         _cameras(size=SIZES["640x480"], hz=60.0, topics=["image"]),
@@ -212,7 +212,7 @@ def _age(inference_ms: int, seconds: float) -> dict[str, float]:
 def _fairness(seconds: float) -> dict[str, Any]:
     """Four cameras at 30, 30, 15 and 60 Hz; the model could serve 20 frames a second in all."""
     names = ["front", "back", "left", "right"]
-    parameters = {"model": "benchmarks.ros_latency:sleep_50ms", "prompt": "<x>", "cameras": names}
+    parameters = {"model": "sleep-50", "prompt": "<x>", "cameras": names}
     topics = [f"{name}/image" for name in names]
     with _localizer(parameters | {"max_age_s": 0.0}) as node, _cameras(
         size=SIZES["640x480"], hz=30.0, topics=topics, factors=[1, 1, 0.5, 2]
@@ -270,7 +270,7 @@ def _first_sentence() -> float:
     """Seconds from 'Active' to the first sentence about what is missing."""
     from diagnostic_msgs.msg import DiagnosticArray
 
-    with _localizer({"model": "benchmarks.ros_latency:sleep_50ms", "prompt": "<x>"}) as node:
+    with _localizer({"model": "sleep-50", "prompt": "<x>"}) as node:
         began_s, said = time.monotonic(), []
         node.create_subscription(
             DiagnosticArray,

@@ -28,15 +28,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import find_core as fc
 from benchmarks.report import publish
 from find_core.images import read_image
+from find_core.masks import mask_iou
 from find_core.predictor import Find
 from training.data.formats.tabletop import read_split
-from training.evaluation.metrics import Answers, Separation, mask_iou
+from training.evaluation.metrics import DetectionAuc, ScoreSeries
 from training.evaluation.tabletop_suite import (
     MIN_TARGET_PX,
-    Board,
-    Labelled,
-    ask_absent,
-    ask_phrases,
+    EvaluationReport,
+    LabelledScene,
+    measure_absent,
+    measure_phrases,
     upsampled_objects,
 )
 from training.teach import TeachConfig
@@ -54,7 +55,7 @@ def write_lesson(scenes: list[dict[str, Any]], folder: Path) -> None:
     names = {str(k + 1): kind for k, kind in enumerate(KINDS)}
     (folder / "names.json").write_text(json.dumps(names))
     for data in scenes:
-        labelled, name = Labelled.read(data), f"{data['index']:06d}"
+        labelled, name = LabelledScene.read(data), f"{data['index']:06d}"
         labels = np.zeros(labelled.ids.shape, np.uint8)
         for instance in data["instances"]:
             if instance["kind"] in KINDS:
@@ -67,32 +68,32 @@ def write_lesson(scenes: list[dict[str, Any]], folder: Path) -> None:
 
 def ask_taught(find: Find, scenes: list[dict[str, Any]]) -> dict[str, Any]:
     """mIoU of each taught name where one such thing is, and AUC against scenes without."""
-    overlaps, separation = Answers(), Separation()
+    ious, detection = ScoreSeries(), DetectionAuc()
     for data in scenes:
-        labelled = Labelled.read(data)
+        labelled = LabelledScene.read(data)
         scene = find.encode(labelled.image)
         answers = scene.localize_many([f"the <{kind}>" for kind in KINDS])
         for kind, answer in zip(KINDS, answers, strict=True):
             there = [i for i in data["instances"] if i["kind"] == kind]
             entity, group = answer.entities[0], str(data["index"])
             if not there:
-                separation.absent.add(entity.score, group)
+                detection.absent.add(entity.score, group)
             elif len(there) == 1 and there[0]["visible_px"] >= MIN_TARGET_PX:
-                overlaps.add(mask_iou(entity.mask, labelled.mask([there[0]["id"]])), group)
-                separation.present.add(entity.score, group)
-    return {"miou": overlaps.figure(), "presence": separation.figures()}
+                ious.add(mask_iou(entity.mask, labelled.mask([there[0]["id"]])), group)
+                detection.present.add(entity.score, group)
+    return {"miou": ious.summary(), "presence": detection.metrics()}
 
 
 def ask_known(find: Find, scenes: list[dict[str, Any]]) -> dict[str, Any]:
     """Names, attributes and absence of what the model knew before."""
-    board = Board()
+    report = EvaluationReport()
     for n, data in enumerate(scenes):
-        labelled = Labelled.read(data)
+        labelled = LabelledScene.read(data)
         scene = find.encode(labelled.image)
-        ask_phrases(board, "val", labelled, scene, upsampled_objects(scene))
-        ask_absent(board, "val", labelled, scene, scenes, np.random.default_rng(n))
-    names = board.overlaps["text_name", "known"].chosen
-    return {"miou": names.figure(), "presence": board.presence["known", "things"].figures()}
+        measure_phrases(report, "val", labelled, scene, upsampled_objects(scene))
+        measure_absent(report, "val", labelled, scene, scenes, np.random.default_rng(n))
+    names = report.ious["text_name", "known"].chosen
+    return {"miou": names.summary(), "presence": report.presence["known", "things"].metrics()}
 
 
 def teach(lesson: Path, out: Path, steps: int, keep: float) -> float:

@@ -96,7 +96,7 @@ def draw(field: ff.FeatureField, hit: ff.FieldHit, grasp: Grasp, path: Path) -> 
     """A picture from above with the thing's box, the fingers and the closing direction."""
     import cv2
 
-    from find_field.frames import transform
+    from find_field.geometry.pinhole import transform
     from find_field.io.render import top_view, top_view_camera
 
     picture = top_view(field, hits=[hit])

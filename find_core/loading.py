@@ -24,7 +24,7 @@ def load(
         device: "auto", "cpu", "cuda", ...
         language_cache: file of ready texts (`python -m find_core.encoders.precompute`); the
             language model is then not needed.
-        options: of `Find` (dtype, compile, input_px).
+        options: of `Find` (dtype, compile, input_px, runtime).
 
     Raises:
         CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, overload
@@ -18,19 +17,21 @@ from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
 from find_core.lazy import lazy_names
+from find_core.lru import Lru
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
-from find_core.prompts.prompt import Prompt, Reference, as_prompt
+from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_prompt
+from find_core.runtime.protocol import ImageRuntime
+from find_core.runtime.select import open_runtime
 from find_core.scene import Scene
 
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]  # noqa: F822
 
 CACHED_PROMPTS = 64
-CLASS_SENTENCE = "Describe the concept of {}."
 
 
 class Find:
@@ -47,6 +48,8 @@ class Find:
         compile: `torch.compile` the vision encoder and the pixel decoder.
         input_px: shorter side that images are scaled to, instead of the model's own: smaller is
             faster, larger finds smaller things. Time grows with its square.
+        runtime: what computes the image path, one of `find_core.runtime.protocol.RUNTIMES`
+            (docs/speed.md). One that cannot serve here is replaced by torch, with a log line.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Find:
         dtype: torch.dtype | Literal["auto"] | None = "auto",
         compile: bool = False,
         input_px: int | None = None,
+        runtime: str = "auto",
     ) -> None:
         self.config: FindConfig = at_input_size(model.config, input_px)
         self.device = pick_device(device)
@@ -73,16 +77,21 @@ class Find:
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
-        self._compiled: OrderedDict[str, CompiledPrompt] = OrderedDict()
-        self._class_rows: OrderedDict[str, Tensor] = OrderedDict()
+        self._compiled: Lru[str, CompiledPrompt] = Lru(CACHED_PROMPTS)
+        self._class_rows: Lru[str, Tensor] = Lru(16 * CACHED_PROMPTS)
         self._fingerprint: str | None = None
-        if compile:
-            self.vision = torch.compile(self.vision)
-            self.model.pixel_decoder.compile()  # in place: the names of its weights stay
+        self.runtime: ImageRuntime = open_runtime(
+            runtime, vision, self.model, plain=self._dtype is None, compile=compile
+        )
 
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def runtime_name(self) -> str:
+        """What computes the image path: "torch", "onnxruntime", "openvino" or "openvino-bf16"."""
+        return self.runtime.name
 
     @property
     def embedding_dim(self) -> int:
@@ -125,8 +134,8 @@ class Find:
     def encode(self, image: np.ndarray | Sequence[np.ndarray]) -> Scene | list[Scene]:
         """Encode (H, W, 3) uint8 RGB once, to be prompted many times; a list gives a list.
 
-        Images of one input size share a batch. Others do not, because padding an image further
-        would change its answer.
+        On GPUs images of one input size share a batch. Others do not, because padding an image
+        further would change its answer.
 
         Raises:
             ImageError: not (H, W, 3) uint8, or a side of zero pixels.
@@ -143,15 +152,10 @@ class Find:
         """
         prompt = as_prompt(prompt)
         key = prompt_key(prompt)
-        with self._lock:
-            if key in self._compiled:
-                self._compiled.move_to_end(key)
-                return self._compiled[key]
-        compiled = self._compile(prompt)
-        with self._lock:
-            self._compiled[key] = compiled
-            while len(self._compiled) > CACHED_PROMPTS:
-                self._compiled.popitem(last=False)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compile(prompt)
+            self._compiled.put(key, compiled)
         return compiled
 
     def embed(self, prompt: Prompt | str) -> np.ndarray:
@@ -174,15 +178,19 @@ class Find:
     def _encode_many(self, images: list[np.ndarray]) -> list[Scene]:
         plans = [plan(i.shape[0], i.shape[1], self.config.vision) for i in images]
         scenes: list[Scene | None] = [None] * len(images)
-        for padded in dict.fromkeys(p.padded for p in plans):
-            members = [i for i, p in enumerate(plans) if p.padded == padded]
+        for members in self._batches([p.padded for p in plans]):
             batch = torch.stack([prepare(images[i], plans[i], self.config.vision) for i in members])
             with self.autocast(encoding=True):
-                features = self.vision(self._upload(batch))
-                state = self.model.image_state(features)
+                state = self.runtime(self._upload(batch))
             for row, i in enumerate(members):
                 scenes[i] = Scene(self, state[row] if len(members) > 1 else state, plans[i])
         return [scene for scene in scenes if scene is not None]
+
+    def _batches(self, sizes: list[tuple[int, int]]) -> list[list[int]]:
+        """Which images go together: on CPUs none, where a batch only falls out of the caches."""
+        if self.device.type == "cpu":
+            return [[i] for i in range(len(sizes))]
+        return [[i for i, s in enumerate(sizes) if s == size] for size in dict.fromkeys(sizes)]
 
     def _upload(self, batch: Tensor) -> Tensor:
         if self.device.type != "cuda":
@@ -248,20 +256,18 @@ class Find:
 
     def _class_row(self, item: str | Prompt) -> Tensor:
         key = f"name:{item}" if isinstance(item, str) else prompt_key(item)
-        with self._lock:
-            if key in self._class_rows:
-                return self._class_rows[key]
-        if isinstance(item, str):
-            row = self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
-        elif (reference := item.entities[0].reference) is not None:
-            row = self.encode(reference.image).object_row_at(reference.mask)
-        else:
-            row = self._sentence_row(item.text, TokenGroup.CLASS)
-        with self._lock:
-            self._class_rows[key] = row
-            while len(self._class_rows) > 16 * CACHED_PROMPTS:
-                self._class_rows.popitem(last=False)
+        row = self._class_rows.get(key)
+        if row is None:
+            row = self._new_class_row(item)
+            self._class_rows.put(key, row)
         return row
+
+    def _new_class_row(self, item: str | Prompt) -> Tensor:
+        if isinstance(item, str):
+            return self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
+        if (reference := item.entities[0].reference) is not None:
+            return self.encode(reference.image).object_row_at(reference.mask)
+        return self._sentence_row(item.text, TokenGroup.CLASS)
 
     def autocast(self, encoding: bool = False) -> AbstractContextManager:
         """Mixed precision for the image encoder (`encoding`) or the interface."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -50,11 +51,16 @@ def prepare(image: np.ndarray, geometry: Geometry, config: VisionConfig) -> Tens
         smaller = height < image.shape[0]
         mode = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         image = cv2.resize(image, (width, height), interpolation=mode)
-    pixels = torch.from_numpy(image).permute(2, 0, 1).float()
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
     padded = torch.zeros(3, *geometry.padded)
-    padded[:, :height, :width] = (pixels - mean) / std
+    padded[:, :height, :width] = normalise([image], config)[0]
     return padded
+
+
+def normalise(images: Sequence[np.ndarray], config: VisionConfig) -> Tensor:
+    """(H, W, 3) uint8 RGB images of one size -> (B, 3, H, W) float32 as the encoder wants them."""
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (config.mean, config.std))
+    return (pixels - mean) / std
 
 
 def mask_to_input(mask: np.ndarray, geometry: Geometry) -> Tensor:

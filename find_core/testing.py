@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from find_core.encoders.base import LanguageConfig, VisionConfig, build_language, build_vision
+from find_core.encoders.base import LanguageConfig, VisionConfig
+from find_core.encoders.registry import build_language, build_vision
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.predictor import Find
@@ -33,11 +34,11 @@ def tiny_config(**changes: Any) -> FindConfig:
     return FindConfig(**{**sizes, **changes})
 
 
-def tiny_find(seed: int = 0, **changes: Any) -> Find:
+def tiny_find(seed: int = 0, runtime: str = "torch", **changes: Any) -> Find:
     """A `Find` with random weights: answers have the right shapes and no meaning."""
     config = tiny_config(**changes)
     vision, language = build_vision(config.vision), build_language(config.language)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = FindModel(config, vision.channels, language.width)
-    return Find(model, vision, language, device="cpu")
+    return Find(model, vision, language, device="cpu", runtime=runtime)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from find_core.moved import keep_old_names
 from find_field.field.basis import fit_basis
-from find_field.field.feature_field import Channel, FeatureField
+from find_field.field.data import Channel
+from find_field.field.feature_field import FeatureField, load
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.merge import merge
 from find_field.field.query import QueryConfig
-from find_field.field.storage import load
-from find_field.frames import PosedFrame, register_depth
+from find_field.frames import PosedFrame
+from find_field.geometry.pinhole import register_depth
 from find_field.lift import LiftConfig, Lifter, lift
 from find_field.moved import OLD_NAMES
 

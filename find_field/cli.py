@@ -182,7 +182,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 
 def _load(path: Path) -> Any:
-    from find_field.field.storage import load
+    from find_field.field.feature_field import load
 
     return load(path)
 
@@ -267,13 +267,13 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     import cv2
 
     from find_core.errors import FieldError
-    from find_field.field.storage import write_atomically
+    from find_core.files import replace_file
     from find_field.io.export import heat_colors
     from find_field.io.render import top_view
 
-    picture = top_view(field, heat_colors(relevancy, field.colors), hits, margin_m=0.5)
+    image = top_view(field, heat_colors(relevancy, field.colors), hits, margin_m=0.5)
     try:
-        write_atomically(path, lambda temporary: cv2.imwrite(str(temporary), picture[..., ::-1]))
+        replace_file(path, lambda file: cv2.imwrite(str(file), image[..., ::-1]), FieldError)
     except cv2.error:
         raise FieldError(
             f"{path.name!r} names no picture format: end it in .png or .jpg."

@@ -1,31 +1,33 @@
 """Posed RGB-D -> FeatureField, no training: weighted fusion of the views' embeddings in voxels.
 
 Dimension letters: N voxels, n points of one frame, Q object queries, D width, k coefficients,
-h/w the scene's maps, Hs/Ws the sampled grid of a picture.
+h/w the scene's maps, Hs/Ws the sampled grid of an image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from find_core.errors import FieldError
+from find_core.prompts.prompt import Prompt
+from find_core.protocols import CompiledLike, EmbeddedImage, FindLike
+from find_field.field import query
 from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
-from find_field.field.feature_field import PIXEL, SEMANTIC, Channel, FeatureField, to_half
-from find_field.field.voxels import (
-    GrowingArray,
-    VoxelIndex,
-    group,
-    group_sum,
-    pack,
-    unpack,
-    voxel_coordinates,
-)
-from find_field.frames import PosedFrame, backproject, pixel_grid, transform, viewing_cosine
+from find_field.field.data import PIXEL, SEMANTIC, FieldData
+from find_field.field.feature_field import FeatureField
+from find_field.field.fusion import Fusion, SurfaceSample
+from find_field.field.hits import FieldHits
+from find_field.frames import PosedFrame
+from find_field.geometry.pinhole import backproject, pixel_grid, transform, viewing_cosine
+
+# By channel: probabilities (Q, h, w) of each pixel, and what each of the Q stands for, (Q, D) or
+# (Q, k). A pixel's embedding is the mean of the rows by its probabilities.
+Maps = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class LiftConfig:
     reference_depth_m: float = 1.0
     """Views from nearer than this weigh 1, farther ones fall off with the squared distance."""
     max_points_per_frame: int = 80_000
-    """Pictures are sampled sparsely enough to stay below this."""
+    """Images are sampled sparsely enough to stay below this."""
     frame: str = "world"
     """Name of the world frame that the poses are in."""
     source: str = "lift"
@@ -56,51 +58,29 @@ class LiftConfig:
     """Direction that is up in it; None when unknown (boxes then follow the principal axes)."""
 
 
-@dataclass(frozen=True, eq=False)
-class SurfaceSample:
-    """What one frame says of the surface.
-
-    Attributes:
-        points_world_m: (n, 3) float64. weights: (n,) float32. colors: (n, 3) uint8.
-        values: by channel, (n, k) float32 coefficients.
-    """
-
-    points_world_m: np.ndarray
-    weights: np.ndarray
-    colors: np.ndarray
-    values: dict[str, np.ndarray]
-
-
-@dataclass
-class _Sums:
-    """Running sums of one channel: of weight * coefficients, and of weight * squared length."""
-
-    basis: np.ndarray
-    values: GrowingArray = field(init=False)
-    squares: GrowingArray = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.values = GrowingArray((self.basis.shape[1],), np.float32)
-        self.squares = GrowingArray((), np.float32)
-
-
 class Lifter:
-    """Builds a field frame by frame; ask `field()` for what there is at any time.
+    """Builds a field frame by frame, and answers at any time.
 
         lifter = Lifter(find)
         for frame in camera:
             lifter.add(frame)
-            hits = lifter.field().query("the <mug>", find)
+            hits = lifter.query("the <mug>")
+        lifter.field().save("room.field")
 
     Args:
-        find: a `find_core.Find` (anything with encode, fingerprint and name).
+        find: the model (anything with encode, compile, fingerprint and name).
         config: `LiftConfig`; or its fields as keyword arguments.
         basis: (D, k) to use instead of fitting one to the first frames. Lifters with the same basis
             agree to rounding, however the frames are grouped.
+        start: a field to go on from: its voxels, their size, world frame, channels and bases.
+
+    Raises:
+        FieldError: an unknown option, not a basis, or a field of another model.
     """
 
-    def __init__(self, find: Any, config: LiftConfig | None = None, *,
-                 basis: np.ndarray | None = None, **options: Any) -> None:  # fmt: skip
+    def __init__(self, find: FindLike[EmbeddedImage], config: LiftConfig | None = None, *,
+                 basis: np.ndarray | None = None, start: FieldData | None = None,
+                 **options: Any) -> None:  # fmt: skip
         try:
             self.config = replace(config or LiftConfig(), **options)
         except TypeError as error:
@@ -108,15 +88,23 @@ class Lifter:
         self.find = find
         self.frames_fused = 0
         self.lowest_kept_energy = 1.0
-        self._index = VoxelIndex()
-        self._geometry = GrowingArray((7,), np.float32)  # sums of weight, w*offset (3), w*rgb (3)
-        self._count = GrowingArray((), np.int32)
-        self._sums: dict[str, _Sums] = {}
-        self._waiting: list[tuple[PosedFrame, dict[str, tuple[np.ndarray, np.ndarray]]]] = []
-        if basis is not None:
-            self._sums[SEMANTIC] = _Sums(check_basis(basis, len(basis)))
+        self._start = start
+        self._waiting: list[tuple[PosedFrame, Maps]] = []
+        if start is not None:
+            start.check_model(find)
+            self.config = replace(self.config, voxel_size_m=start.voxel_size_m, frame=start.frame,
+                                  pixel=PIXEL in start.channels)  # fmt: skip
+        self._fusion = Fusion(self.config.voxel_size_m)
+        if start is not None:
+            self._fusion.start_from(start)
+        elif basis is not None:
+            self._fusion.add_channel(SEMANTIC, check_basis(basis, len(basis)))
 
-    def add(self, frame: PosedFrame, scene: Any = None) -> None:
+    def __len__(self) -> int:
+        """Voxels so far; frames that wait for a basis are not among them."""
+        return len(self._fusion)
+
+    def add(self, frame: PosedFrame, scene: EmbeddedImage | None = None) -> None:
         """Fuse one frame; `scene` is its `find.encode(frame.rgb)` when that is already there.
 
         Raises:
@@ -133,96 +121,94 @@ class Lifter:
         if self._ready() or len(self._waiting) >= self.config.basis_frames:
             self._flush()
 
+    def add_sample(self, sample: SurfaceSample) -> None:
+        """Fuse surface points whose coefficients are already in this lifter's basis."""
+        self.frames_fused += 1
+        self._fusion.add(sample)
+
+    def query(self, prompt: Prompt | str | CompiledLike, config: query.QueryConfig | None = None,
+              **overrides: Any) -> FieldHits:  # fmt: skip
+        """What `field().query(prompt, find)` answers, without copying the field first.
+
+        Raises:
+            FieldError: no frame was added, or an unknown option. PromptError: not a prompt.
+        """
+        return query.query(self._live(), prompt, self.find, config, **overrides)
+
     def field(self) -> FeatureField:
         """The field of all frames so far (a copy: adding frames does not change it).
 
         Raises:
             FieldError: no frame was added.
         """
-        self._flush()
-        if not self.frames_fused:
-            raise FieldError("No frame was lifted: add at least one PosedFrame with depth.")
-        sums = self._geometry.view
-        weight = np.maximum(sums[:, :1], 1e-12)
-        ijk = unpack(self._index.keys())
-        centre = (ijk + 0.5) * self.config.voxel_size_m
-        return FeatureField(
-            voxel_size_m=self.config.voxel_size_m,
-            ijk=ijk,
-            points_world_m=(centre + sums[:, 1:4] / weight).astype(np.float32),
-            colors=np.clip(np.rint(sums[:, 4:] / weight), 0, 255).astype(np.uint8),
-            weight=sums[:, 0].copy(),
-            count=self._count.view.copy(),
-            channels={name: _channel(s, weight) for name, s in self._sums.items()},
-            provenance=self._provenance(),
-        )
+        live = self._live(searchable=False)
+        parts = {f.name: getattr(live, f.name) for f in fields(live)}
+        view = FeatureField(**parts)
+        return view.crop(np.arange(len(view)))
 
     def coefficients(self, kind: str = SEMANTIC) -> np.ndarray:
         """(N, k) float32 mean coefficients, before the field's rounding to float16."""
         self._flush()
-        return self._sums[kind].values.view / np.maximum(self._geometry.view[:, :1], 1e-12)
+        return self._fusion.coefficients(kind)
 
     @property
     def basis(self) -> np.ndarray | None:
         """(D, k) of the semantic channel, once fixed."""
-        return self._sums[SEMANTIC].basis if SEMANTIC in self._sums else None
+        return self._fusion.bases.get(SEMANTIC)
+
+    def _live(self, searchable: bool = True) -> FieldData:
+        """The field so far, as views that hold until the next frame."""
+        self._flush()
+        if not self.frames_fused and self._start is None:
+            raise FieldError(
+                "The field is empty: no frame was lifted, add a PosedFrame with depth."
+            )
+        return self._fusion.live(self._provenance(), searchable)
 
     def _ready(self) -> bool:
-        return SEMANTIC in self._sums and (not self.config.pixel or PIXEL in self._sums)
+        wanted = {SEMANTIC, PIXEL} if self.config.pixel else {SEMANTIC}
+        return wanted <= set(self._fusion.bases)
 
     def _flush(self) -> None:
         if not self._waiting:
             return
         for kind in self._waiting[0][1]:
-            if kind not in self._sums:
+            if kind not in self._fusion.bases:
                 seen = [_basis_rows(kind, *maps[kind]) for _, maps in self._waiting]
-                self._sums[kind] = _Sums(fit_basis(np.concatenate(seen), self.config.rank))
+                basis = fit_basis(np.concatenate(seen), self.config.rank)
+                self._fusion.add_channel(kind, basis)
         waiting, self._waiting = self._waiting, []
         for frame, maps in waiting:
             self._fuse(frame, maps)
 
-    def _fuse(self, frame: PosedFrame, maps: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        kept = kept_energy(maps[SEMANTIC][1], self._sums[SEMANTIC].basis)
+    def _fuse(self, frame: PosedFrame, maps: Maps) -> None:
+        bases = self._fusion.bases
+        projected = {kind: (p, vectors @ bases[kind]) for kind, (p, vectors) in maps.items()}
+        kept = kept_energy(maps[SEMANTIC][1], projected[SEMANTIC][1])
         self.lowest_kept_energy = min(self.lowest_kept_energy, kept)
-        bases = {kind: sums.basis for kind, sums in self._sums.items()}
-        self.add_sample(sample_frame(frame, maps, bases, self.config))
-
-    def add_sample(self, sample: SurfaceSample) -> None:
-        """Fuse surface points whose coefficients are already in this lifter's basis."""
-        self.frames_fused += 1
-        size = self.config.voxel_size_m
-        ijk = voxel_coordinates(sample.points_world_m, size)
-        keys, inverse = group(pack(ijk))
-        rows = self._index.find_or_add(keys)
-        total = len(self._index)
-        per_voxel = group_sum(inverse, sample.weights, len(keys))
-        offset = (sample.points_world_m - (ijk + 0.5) * size).astype(np.float32)
-        ones = np.ones((len(offset), 1), np.float32)
-        geometry = np.concatenate([ones, offset, sample.colors.astype(np.float32)], axis=1)
-        # Rows are distinct, so += through an index adds each of them once.
-        self._geometry.resize(total)[rows] += per_voxel @ geometry
-        self._count.resize(total)[rows] += np.bincount(inverse, minlength=len(keys)).astype(
-            np.int32
-        )
-        for kind, values in sample.values.items():
-            sums = self._sums[kind]
-            sums.values.resize(total)[rows] += per_voxel @ values
-            sums.squares.resize(total)[rows] += per_voxel @ np.einsum("nk,nk->n", values, values)
+        self.add_sample(sample_frame(frame, projected, self.config))
 
     def _provenance(self) -> dict[str, Any]:
-        return {
+        up, lowest = self.config.up_world, self.lowest_kept_energy
+        own = {
             "model": getattr(self.find, "name", "unknown"),
             "fingerprint": self.find.fingerprint,
             "frame": self.config.frame,
-            "up_world": None if self.config.up_world is None else list(self.config.up_world),
+            "up_world": None if up is None else list(up),
             "frames": self.frames_fused,
             "source": self.config.source,
-            "lowest_kept_energy": round(self.lowest_kept_energy, 6),
+            "lowest_kept_energy": round(lowest, 6),
         }
+        if self._start is None:
+            return own
+        before = self._start.provenance
+        lowest = min(lowest, before.get("lowest_kept_energy", 1.0))
+        both = {"frames": before.get("frames", 0) + self.frames_fused, "source": "merge"}
+        return {**own, **before, **both, "lowest_kept_energy": round(lowest, 6)}
 
 
-def lift(frames: Iterable[PosedFrame], find: Any, config: LiftConfig | None = None,
-         **options: Any) -> FeatureField:  # fmt: skip
+def lift(frames: Iterable[PosedFrame], find: FindLike[EmbeddedImage],
+         config: LiftConfig | None = None, **options: Any) -> FeatureField:  # fmt: skip
     """A field of posed RGB-D frames: `Lifter` over all of them.
 
     Raises:
@@ -234,17 +220,15 @@ def lift(frames: Iterable[PosedFrame], find: Any, config: LiftConfig | None = No
     return lifter.field()
 
 
-def sample_frame(
-    frame: PosedFrame,
-    maps: dict[str, tuple[np.ndarray, np.ndarray]],
-    bases: dict[str, np.ndarray],
-    config: LiftConfig,
-) -> SurfaceSample:
+def sample_frame(frame: PosedFrame, maps: Maps, config: LiftConfig) -> SurfaceSample:
     """The surface points of a frame with their weights and coefficients.
 
+    A point weighs the model's confidence times the viewing angle's cosine, and less with the square
+    of its depth beyond `reference_depth_m`.
+
     Args:
-        maps: by channel, (probabilities (Q, h, w), embeddings (Q, D)) as `Scene.semantic_map`.
-        bases: by channel, (D, k).
+        frame: with depth.
+        maps: by channel, probabilities (Q, h, w) and coefficients (Q, k).
     """
     depth_m, stride = _sampled_depth(frame, config)
     cosine = viewing_cosine(depth_m, frame.K, stride)
@@ -259,8 +243,8 @@ def sample_frame(
         points_world_m=points,
         weights=(confidence * cosine[valid] * near).astype(np.float32),
         colors=frame.rgb[stride // 2 :: stride, stride // 2 :: stride][valid],
-        values={kind: _resized(_coefficients(*maps[kind], basis), depth_m.shape)[valid]
-                for kind, basis in bases.items()},
+        values={kind: _resized(_mixed(*maps[kind]), depth_m.shape)[valid]
+                for kind in maps},
     )  # fmt: skip
 
 
@@ -277,14 +261,14 @@ def _sampled_depth(frame: PosedFrame, config: LiftConfig) -> tuple[np.ndarray, i
     return frame.depth_m[stride // 2 :: stride, stride // 2 :: stride], stride
 
 
-def _coefficients(maps_Qhw: np.ndarray, embeddings_QD: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(h, w, k): the per-pixel embedding in the basis; s_q is projected before the pixels are."""
+def _mixed(maps_Qhw: np.ndarray, coefficients_Qk: np.ndarray) -> np.ndarray:
+    """(h, w, k): each pixel's mean of the rows, by its probabilities."""
     q, h, w = maps_Qhw.shape
-    return (maps_Qhw.reshape(q, h * w).T @ (embeddings_QD @ basis)).reshape(h, w, -1)
+    return (maps_Qhw.reshape(q, h * w).T @ coefficients_Qk).reshape(h, w, -1)
 
 
 def _resized(map_hwc: np.ndarray, size_hw: tuple[int, ...]) -> np.ndarray:
-    """(Hs, Ws, c) bilinear; both grids cover the whole picture."""
+    """(Hs, Ws, c) bilinear; both grids cover the whole image."""
     out = cv2.resize(map_hwc, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_LINEAR)
     return out.reshape(*size_hw, -1)
 
@@ -295,9 +279,3 @@ def _basis_rows(kind: str, maps_Qhw: np.ndarray, embeddings_QD: np.ndarray) -> n
     if kind == PIXEL:  # plain features: some of the pixels themselves
         return area[:, :: max(1, area.shape[1] // 512)].T
     return embeddings_QD * np.sqrt(area.mean(axis=1, keepdims=True) + 1e-4)
-
-
-def _channel(sums: _Sums, weight: np.ndarray) -> Channel:
-    mean = sums.values.view / weight
-    spread = sums.squares.view / weight[:, 0] - np.einsum("nk,nk->n", mean, mean)
-    return Channel(sums.basis, to_half(mean), to_half(np.maximum(spread, 0)))

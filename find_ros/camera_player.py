@@ -26,19 +26,20 @@ from std_msgs.msg import Header, String
 
 from find_core.errors import FindError
 from find_core.video.sources.base import thin
+from find_core.video.sources.image_encodings import MM_PER_M
 from find_ros.messages.images import (
-    MM_PER_M,
     array_to_image,
     ns_to_stamp,
     rgb_to_compressed,
     stamp_to_ns,
 )
 from find_ros.messages.poses import matrix_to_quaternion
+from find_ros.player_parameters import TABLE, PlayerParameters
 from find_ros.sources.base import PlayedFrame, PlayerSource
 from find_ros.sources.open import open_player_source
 from find_ros.support import qos
 from find_ros.support.node_main import GRACE_S, run_node
-from find_ros.support.parameters import Param, ParameterTable
+from find_ros.support.parameters import declare_parameters
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -47,40 +48,13 @@ except ImportError:
 
 SETTLE_S = 0.5
 
-TABLE = (
-    Param("source", "", "Video file or URL, folder, RGB-D folder, bag, or V4L device (0, /dev/video0)."),
-    Param("rate_hz", 0.0, "Frames a second; 0: as recorded.", 0.0, 1000.0, live=True),
-    Param("max_fps", 0.0, "Thin the recording to so many frames a second; 0: all.", 0.0, 1000.0),
-    Param("loop", False, "Begin again at the end.", live=True),
-    Param("exit_at_end", False, "End the process at the end of the recording."),
-    Param("frame_id", "camera_optical_frame", "The images' frame (REP-103 optical)."),
-    Param("world_frame", "world", "Frame of the recorded poses."),
-    Param("encoding", "rgb8", "Of the published image.", choices=("rgb8", "bgr8", "mono8")),
-    Param("depth_encoding", "16UC1", "Of the published depth.", choices=("16UC1", "32FC1")),
-    Param("compressed", False, "Publish image/compressed (JPEG) too."),
-    Param("reliability", "best_effort", "Of the image topics.", choices=("best_effort", "reliable")),
-    Param(
-        "horizontal_fov_deg", 60.0, "For camera_info where the recording has no intrinsics.", 1.0, 179.0
-    ),
-    Param(
-        "wait_for_subscriber_s", 0.0, "Hold the first frame until someone listens, at most so long.",
-        0.0, 600.0,
-    ),
-    Param(
-        "lockstep_topic", "",
-        "A localization topic: each frame waits for the last one's answer, and stamps go on as "
-        "recorded, however long that takes (set the localizer's max_age_s to 0).",
-    ),
-    Param("lockstep_timeout_s", 10.0, "How long to wait for an answer.", 0.01, 600.0, live=True),
-)  # fmt: skip
-
 
 class CameraPlayer(Node):
     """See the package page for topics and parameters."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("camera_player", **node_options)
-        self.parameters = p = ParameterTable(self, TABLE, is_configured=lambda: True)
+        self.parameters = p = declare_parameters(self, PlayerParameters, is_configured=lambda: True)
         if not p.source:
             self.destroy_node()
             raise ValueError("camera_player needs something to play: -p source:=video.mp4")

@@ -34,6 +34,8 @@ DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" /
 DEFAULT_PROMPT = "the <red bowl> in front of the <white mug>"
 # How long the nodes may take to come up (a first load of weights), and to answer one frame.
 START_S, SILENCE_S = 180.0, 120.0
+# Starts a node of the name that follows.
+START_MODULE = "find_ros.start"
 ANSWER, OVERLAY = "/localizer/localization", "/localizer/overlay/compressed"
 
 
@@ -69,7 +71,7 @@ class Processes:
 
     def start(self, module: str, parameters: dict[str, Any]) -> subprocess.Popen[bytes]:
         arguments = [f"{name}:={json.dumps(value)}" for name, value in parameters.items()]
-        command = [sys.executable, "-m", f"find_ros.{module}", "--ros-args"]
+        command = [sys.executable, "-m", START_MODULE, module, "--ros-args"]
         for argument in arguments:
             command += ["-p", argument]
         with (self.out / f"{module}.log").open("wb") as log:

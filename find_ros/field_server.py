@@ -26,15 +26,15 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError
-from find_ros.field_parameters import TABLE
+from find_ros.field_parameters import TABLE, FieldParameters
+from find_ros.messages.camera_info import intrinsics_from_info
+from find_ros.messages.errors import UNUSABLE, MessageError
 from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
-from find_ros.messages.geometry import intrinsics_from_info
-from find_ros.messages.images import MessageError, depth_to_m, image_to_rgb
+from find_ros.messages.images import depth_to_m, image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
 from find_ros.pipeline.camera_poses import (
     TF_AVAILABLE,
     TF_MISSING,
-    PoseError,
     PoseSource,
     TfPoses,
     TopicPoses,
@@ -47,7 +47,7 @@ from find_ros.support import qos
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
 from find_ros.support.log_throttle import ThrottledLogger
 from find_ros.support.node_main import GRACE_S, run_node
-from find_ros.support.parameters import ParameterTable
+from find_ros.support.parameters import declare_parameters
 
 
 class FieldServer(Node):
@@ -55,7 +55,7 @@ class FieldServer(Node):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("field_server", **node_options)
-        self.parameters = p = ParameterTable(self, TABLE, is_configured=lambda: True)
+        self.parameters = p = declare_parameters(self, FieldParameters, is_configured=lambda: True)
         if not p.field and not p.lift_live:
             raise ValueError(
                 "field_server needs a field or a camera: -p field:=room.field or -p lift_live:=true"
@@ -117,7 +117,7 @@ class FieldServer(Node):
     def _on_reference(self, msg: Image) -> None:
         try:
             self._references.put(msg.header.frame_id, image_to_rgb(msg).copy())
-        except MessageError as error:
+        except UNUSABLE as error:
             self.throttled_log.warn("reference", f"A reference was refused: {error}")
 
     def _on_save(self, request: Any, response: Any) -> Any:
@@ -197,7 +197,7 @@ class FieldServer(Node):
         try:
             self._lift(live, frame)
             counters.publish()
-        except (MessageError, PoseError) as error:
+        except UNUSABLE as error:
             counters.drop(error.cause)
             self.throttled_log.warn(error.cause, f"Not lifted: {error}")
         except Exception as error:
@@ -207,12 +207,12 @@ class FieldServer(Node):
     def _lift(self, live: LiveField, frame: Frame) -> None:
         assert self.camera is not None and self._poses is not None
         if frame.depth is None or self.camera.info is None:
-            raise PoseError("no_depth", "depth or camera_info is missing.")
+            raise MessageError("no_depth", "depth or camera_info is missing.")
         image_rgb, depth_m = self.camera.decode(frame.image), depth_to_m(frame.depth)
         intrinsics = intrinsics_from_info(self.camera.info)
         sizes = {image_rgb.shape[:2], depth_m.shape, (intrinsics.height, intrinsics.width)}
         if len(sizes) > 1:
-            raise PoseError("size_mismatch", "image, depth and camera_info differ in size.")
+            raise MessageError("size_mismatch", "image, depth and camera_info differ in size.")
         T = self._poses.lookup(live.frame, frame.image.header.frame_id, frame.stamp_ns)
         live.add(image_rgb, depth_m, intrinsics.K, np.asarray(T))
 

@@ -19,9 +19,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.errors import FindError
-from find_ros.localizer_parameters import TABLE
+from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
-from find_ros.messages.images import MessageError, image_to_rgb
+from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.messages.images import image_to_rgb
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
 from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
@@ -34,7 +35,7 @@ from find_ros.support import qos
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
 from find_ros.support.log_throttle import ThrottledLogger
 from find_ros.support.node_main import GRACE_S, run_node
-from find_ros.support.parameters import ParameterTable
+from find_ros.support.parameters import declare_parameters
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # A deactivation waits this long for the frame in work.
@@ -53,9 +54,9 @@ class Localizer(LifecycleNode):
         self.store: FrameStore | None = None
         self.worker: Worker | None = None
         self.pipelines: dict[str, CameraPipeline] = {}
-        self.parameters = ParameterTable(
+        self.parameters = declare_parameters(
             self,
-            TABLE,
+            LocalizerParameters,
             is_configured=lambda: self._state != "unconfigured",
             on_change=self._on_live_change,
         )
@@ -205,7 +206,7 @@ class Localizer(LifecycleNode):
                     "malformed", "its header.frame_id, the name in prompts, is empty."
                 )
             image_rgb = image_to_rgb(msg).copy()
-        except MessageError as error:
+        except UNUSABLE as error:
             self.throttled_log.warn("reference", f"A reference was refused: {error}")
             return
         if self.prompts is not None:

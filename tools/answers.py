@@ -124,6 +124,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, nargs="?", help=".npz file to write")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
     parser.add_argument("--frames", type=int, default=24, help="of the 48 (default: %(default)s)")
+    parser.add_argument("--runtime", help="of the image path, e.g. torch (default: the model's)")
     options = parser.parse_args()
     if options.compare:
         return compare(*options.compare)
@@ -132,7 +133,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)  # sums are added in one order
-    find = fc.load("find-tabletop", device="cpu")
+    given = {"runtime": options.runtime} if options.runtime else {}
+    find = fc.load("find-tabletop", device="cpu", **given)
     frames = list(sample_frames(options.frames))
     arrays = picture_answers(find, frames) | stream_answers(find, frames)
     arrays |= field_answers(find, frames)

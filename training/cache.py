@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 
-from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
+from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.preprocess import normalise
 from training.data.augment import ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoreWriter
-from training.data.views import PLAIN, normalise, view_of
+from training.data.views import PLAIN, view_of
 
 
 @dataclass(frozen=True)

@@ -66,27 +66,27 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
             print(f"\r{args.suite} {done}/{total}", end="", file=sys.stderr, flush=True)
 
     if args.suite == "tabletop":
-        from training.evaluation.pictures import draw_thresholds, write_sheets
+        from training.evaluation.sheets import draw_thresholds, write_sheets
         from training.evaluation.tabletop_suite import run_suite
 
         if args.pictures:
             write_sheets(find, args.tabletop, args.pictures)
-        figures = run_suite(find, args.tabletop, args.limit, progress)
+        metrics = run_suite(find, args.tabletop, args.limit, progress)
         if args.pictures:
-            draw_thresholds(figures, args.pictures / "thresholds.png", find.config.threshold)
+            draw_thresholds(metrics, args.pictures / "thresholds.png", find.config.threshold)
     elif args.suite == "video":
         from training.evaluation.video.evaluate import run_suite as run_video
 
-        figures = run_video(find, args.clips, args.strips, limit=args.limit, progress=progress)
+        metrics = run_video(find, args.clips, args.strips, limit=args.limit, progress=progress)
     else:
         from training.evaluation.real_suite import run_real
 
-        figures = run_real(find, args.data, args.limit, progress)
+        metrics = run_real(find, args.data, args.limit, progress)
     vision = find.config.vision
     return {
         "suite": args.suite, "model": find.name, "fingerprint": find.fingerprint,
         "input_px": [vision.short_side_px, vision.max_side_px], "limit": args.limit,
-        "seconds": round(time.monotonic() - started, 1), "figures": figures,
+        "seconds": round(time.monotonic() - started, 1), "figures": metrics,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from find_core import checkpoint
-from find_core.encoders.base import build_language, build_vision
+from find_core.encoders import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from find_core.predictor import Find
@@ -27,7 +27,7 @@ from find_core.prompts.prompt import Prompt
 from training.config import override
 from training.data.formats.tabletop import read_split
 from training.engine.checkpoints import load_config, load_weights
-from training.evaluation.tabletop_suite import Labelled
+from training.evaluation.tabletop_suite import LabelledScene
 
 FORMS = ("the <{}>", "{}", "find the <{}>")
 """What people type. The same words score less within a sentence than alone, so that a fit on words
@@ -67,7 +67,7 @@ def cosines(find: Find, root: Path, limit: int) -> tuple[np.ndarray, np.ndarray]
     config = find.config
     there, absent = [], []
     for data in read_split(root, "train", limit):
-        scene = find.encode(Labelled.read(data).image)
+        scene = find.encode(LabelledScene.read(data).image)
         yes = [p["text"] for p in data["phrases"] if p["type"] not in ("relation", "instruction")][
             :8
         ]

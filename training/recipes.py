@@ -18,7 +18,7 @@ from training.config import (
 )
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
-from training.data.queries.config import AskConfig
+from training.data.queries.config import QueryConfig
 from training.losses.mask_criterion import MaskLossConfig
 from training.losses.matcher import MatchCosts
 
@@ -131,7 +131,7 @@ def find_tabletop_placed() -> TrainConfig:
     """
     base = find_tabletop_further()
     vision = dataclasses.replace(base.model.vision, short_side_px=352, max_side_px=480)
-    asks = AskConfig(alike=0.8, untrue=0.3)
+    asks = QueryConfig(alike=0.8, untrue=0.3)
     return dataclasses.replace(
         base,
         model=dataclasses.replace(

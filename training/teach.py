@@ -23,15 +23,15 @@ from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
-from find_core.encoders.base import build_language, build_vision
+from find_core.encoders import build_language, build_vision
 from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
 from training.data.batches import BatchConfig, Batches
 from training.data.formats.records import Record
-from training.data.formats.user import read_names, user_facts, user_records
-from training.data.queries.label_knowledge import Facts
+from training.data.formats.user import read_names, user_knowledge, user_records
+from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.store import FeatureStore
 from training.engine.build import build_module
 from training.engine.trainer import Trainer
@@ -52,7 +52,12 @@ class TeachConfig:
 
 
 def teach(
-    model: str, records: list[Record], facts: Facts, out: Path, config: TeachConfig, report=print
+    model: str,
+    records: list[Record],
+    facts: LabelKnowledge,
+    out: Path,
+    config: TeachConfig,
+    report=print,
 ) -> Path:
     """Adapt `model` to the records and write the new checkpoint; returns its folder."""
     source = Path(resolve(model))
@@ -133,7 +138,7 @@ def main() -> None:
         names = read_names(args.names)
         records = user_records(args.images, args.masks, names)
         config = TeachConfig(steps=args.steps, keep=args.keep)
-        folder = teach(args.model, records, user_facts(names), args.out, config)
+        folder = teach(args.model, records, user_knowledge(names), args.out, config)
     except FindError as error:
         sys.exit(f"{type(error).__name__}: {error}")
     print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")

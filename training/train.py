@@ -47,9 +47,11 @@ def main() -> None:
     try:
         config = override(recipe(args.recipe), args.set)
         sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
-        module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
+        module = build_module(
+            config, sources.knowledge, sources.names, sources.store.shape.channels
+        )
         batches = Batches(
-            sources.records, sources.store, sources.facts, config.data.batch, config.seed,
+            sources.records, sources.store, sources.knowledge, config.data.batch, config.seed,
             reload=sources.reload,
         )  # fmt: skip
         val = fixed_batches(config, sources, args.val_store) if args.val_store else []
@@ -70,7 +72,7 @@ def fixed_batches(
     """The same few batches of other pictures, whenever they are asked for."""
     other = sources.validation(store)
     plain = dataclasses.replace(config.data.batch, photo_dropout=0.0, photo_mix=0.0)
-    stream = Batches(other.records, other.store, other.facts, plain, seed=12345)
+    stream = Batches(other.records, other.store, other.knowledge, plain, seed=12345)
     return [stream.batch(n) for n in range(count)]
 
 

@@ -19,7 +19,7 @@ import torch
 from find_core import checkpoint
 from find_core.checkpoint.key_mapping import to_ours
 from find_core.checkpoint.published import load_state, sha256_of
-from find_core.encoders.base import build_vision
+from find_core.encoders import build_vision
 from find_core.errors import FindError
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel

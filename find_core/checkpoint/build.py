@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from find_core.checkpoint.store import Checkpoint
-from find_core.encoders.base import build_language, build_vision, freeze, weights_in_checkpoint
+from find_core.encoders.base import freeze
+from find_core.encoders.registry import build_language, build_vision, weights_in_checkpoint
 from find_core.encoders.token_cache import CachedText
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.config import FindConfig

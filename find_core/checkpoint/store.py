@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from find_core.encoders.base import weights_in_checkpoint
+from find_core.encoders.registry import weights_in_checkpoint
 from find_core.errors import CheckpointError
 from find_core.files import read_tensors, replace_file, write_tensors
 from find_core.model.config import FindConfig

@@ -30,6 +30,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="scale images to this shorter side instead of the model's own: smaller is faster",
     )
     parser.add_argument(
+        "--runtime",
+        metavar="NAME",
+        help="what computes the image path: auto (default), torch, onnxruntime, openvino or "
+        "openvino-bf16 (docs/speed.md)",
+    )
+    parser.add_argument(
         "--language-cache",
         metavar="FILE",
         help="answer prompts from this file of ready texts, without the language model "
@@ -70,7 +76,11 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
 def load_model(args: argparse.Namespace) -> Find:
     import find_core
 
-    given = {"language_cache": args.language_cache, "input_px": args.input_px}
+    given = {
+        "language_cache": args.language_cache,
+        "input_px": args.input_px,
+        "runtime": args.runtime,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     return find_core.load(args.model, device=args.device, **options)
 

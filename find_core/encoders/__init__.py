@@ -1,25 +1,37 @@
-"""Frozen models behind two small protocols; importing this registers the built-in ones.
+"""Frozen models behind two small protocols, known by name.
 
-A module here imports its heavy packages (transformers, ...) only when an encoder is built.
+An encoder's module is imported when it is built, and its heavy packages (transformers, ...) too.
 """
 
-from find_core.encoders import tiny
-from find_core.encoders import token_cache as cache
+from importlib import import_module
+from types import ModuleType
+
 from find_core.encoders.base import (
     LanguageConfig,
     LanguageEncoder,
     TextTokens,
     VisionConfig,
     VisionEncoder,
+)
+from find_core.encoders.registry import (
     build_language,
     build_vision,
     register_language,
     register_vision,
 )
-from find_core.encoders.language import causal_lm, minilm, unicl
-from find_core.encoders.language import huggingface as hf_language
-from find_core.encoders.vision import davit, efficientnet, focalnet
-from find_core.encoders.vision import huggingface as hf_vision
+
+_MODULES = {
+    "cache": "find_core.encoders.token_cache",
+    "causal_lm": "find_core.encoders.language.causal_lm",
+    "davit": "find_core.encoders.vision.davit",
+    "efficientnet": "find_core.encoders.vision.efficientnet",
+    "focalnet": "find_core.encoders.vision.focalnet",
+    "hf_language": "find_core.encoders.language.huggingface",
+    "hf_vision": "find_core.encoders.vision.huggingface",
+    "minilm": "find_core.encoders.language.minilm",
+    "tiny": "find_core.encoders.tiny",
+    "unicl": "find_core.encoders.language.unicl",
+}
 
 __all__ = [
     "LanguageConfig",
@@ -29,16 +41,12 @@ __all__ = [
     "VisionEncoder",
     "build_language",
     "build_vision",
-    "cache",
-    "causal_lm",
-    "davit",
-    "efficientnet",
-    "focalnet",
-    "hf_language",
-    "hf_vision",
-    "minilm",
     "register_language",
     "register_vision",
-    "tiny",
-    "unicl",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(_MODULES[name])

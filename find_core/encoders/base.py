@@ -1,14 +1,13 @@
-"""Two small protocols for frozen models, and the registry they are named in.
+"""Two small protocols for frozen models, and the configurations that name them.
 
 Dimension letters: B batch, C channels, H/W pixels, T tokens, W language width.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -94,56 +93,6 @@ class FrozenModule(nn.Module):
         return super().train(False)
 
 
-_VISION: dict[str, Callable[..., VisionEncoder]] = {}
-_LANGUAGE: dict[str, Callable[..., LanguageEncoder]] = {}
-_WEIGHTS_IN_CHECKPOINT: set[str] = set()
-_Factory = TypeVar("_Factory", bound=Callable[..., Any])
-
-
-def register_vision(
-    name: str, weights_in_checkpoint: bool = False
-) -> Callable[[_Factory], _Factory]:
-    """Decorator: make a factory (options as keyword arguments) known by `name`.
-
-    Args:
-        weights_in_checkpoint: it is built without weights; FIND's checkpoint brings them.
-    """
-    return _register(_VISION, name, weights_in_checkpoint)
-
-
-def register_language(
-    name: str, weights_in_checkpoint: bool = False
-) -> Callable[[_Factory], _Factory]:
-    """Decorator: make a factory (max_tokens and options as keyword arguments) known by `name`."""
-    return _register(_LANGUAGE, name, weights_in_checkpoint)
-
-
-def weights_in_checkpoint(config: VisionConfig | LanguageConfig) -> bool:
-    """Whether FIND's checkpoint is the only source of this encoder's weights."""
-    import find_core.encoders  # noqa: F401  (registers the built-in ones)
-
-    return config.name in _WEIGHTS_IN_CHECKPOINT
-
-
-def build_vision(config: VisionConfig) -> VisionEncoder:
-    """The frozen vision encoder of a config, in eval mode, without gradients.
-
-    Raises:
-        EncoderError: unknown name or option, missing package or missing weights.
-    """
-    return _build(_VISION, "vision", config.name, config.options)
-
-
-def build_language(config: LanguageConfig) -> LanguageEncoder:
-    """The frozen language encoder of a config.
-
-    Raises:
-        EncoderError: unknown name or option, missing package or missing weights.
-    """
-    options = {"max_tokens": config.max_tokens, **config.options}
-    return _build(_LANGUAGE, "language", config.name, options)
-
-
 def freeze(encoder: Any) -> Any:
     """Eval mode, and no parameter ever gets a gradient."""
     if isinstance(encoder, nn.Module):
@@ -161,28 +110,3 @@ def missing_package(name: str, pip_names: str) -> EncoderError:
 def device_of(module: nn.Module) -> torch.device:
     """Where a module's tensors are."""
     return next(tensor.device for tensor in (*module.parameters(), *module.buffers()))
-
-
-def _register(
-    table: dict[str, Callable[..., Any]], name: str, in_checkpoint: bool
-) -> Callable[[_Factory], _Factory]:
-    def remember(factory: _Factory) -> _Factory:
-        table[name] = factory
-        if in_checkpoint:
-            _WEIGHTS_IN_CHECKPOINT.add(name)
-        return factory
-
-    return remember
-
-
-def _build(table: dict[str, Callable[..., Any]], kind: str, name: str, options: dict) -> Any:
-    import find_core.encoders  # noqa: F401  (registers the built-in ones)
-
-    if name not in table:
-        known = ", ".join(sorted(table)) or "none"
-        raise EncoderError(f"Unknown {kind} encoder {name!r}: choose one of {known}.")
-    try:
-        inspect.signature(table[name]).bind(**options)
-    except TypeError as error:
-        raise EncoderError(f"Options of {kind} encoder {name!r}: {error}.") from None
-    return freeze(table[name](**options))

@@ -22,7 +22,7 @@ from find_core.checkpoint.open import read, resolve
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
 from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
 from find_core.errors import EncoderError, FindError
-from find_core.prompts.prompt import Prompt, Reference
+from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference
 
 _BATCH = 64
 
@@ -37,8 +37,6 @@ def texts_of(
         classes: names for `Scene.segment`, as the sentence they are read in.
         texts: anything else, e.g. captions, as it is.
     """
-    from find_core.predictor import CLASS_SENTENCE
-
     wanted = set(texts) | {CLASS_SENTENCE.format(name) for name in classes} | set(classes)
     for prompt in prompts:
         words = [entity.label for entity in prompt.entities if not entity.is_visual]

@@ -17,8 +17,6 @@ from find_core.encoders.base import (
     FrozenModule,
     TextTokens,
     device_of,
-    register_language,
-    register_vision,
 )
 from find_core.errors import PromptError
 
@@ -26,7 +24,6 @@ _STRIDES = (4, 2, 2, 2)
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-@register_vision("tiny_conv")
 class TinyConv(FrozenModule):
     """A random convolution pyramid: res2..res5 at strides 4, 8, 16, 32.
 
@@ -65,7 +62,6 @@ def _random_conv(c_in: int, c_out: int, stride: int, generator: torch.Generator)
     return conv
 
 
-@register_language("tiny_text")
 class TinyText(FrozenModule):
     """Words as random vectors: the same word has the same state everywhere, plus a little position.
 

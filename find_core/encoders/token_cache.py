@@ -1,14 +1,13 @@
-"""Token states kept on disk: so that no text is encoded twice, and a robot needs no language model.
+"""Token states kept on disk, so that a robot needs no language model.
 
-`LanguageCache` wraps an encoder with a folder. `write_vocabulary` puts the states of chosen texts
-into one file; `CachedText` answers from such a file alone.
+`write_vocabulary` puts the states of chosen texts into one file; `CachedText` answers from such a
+file alone. `find_core.encoders.precompute` is the command for it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,83 +18,13 @@ from torch import Tensor
 from find_core.encoders.base import (
     FrozenModule,
     LanguageConfig,
-    LanguageEncoder,
     TextTokens,
-    register_language,
 )
 from find_core.errors import EncoderError, PromptError
 from find_core.files import read_tensors, write_tensors
 
 FORMAT, VERSION = "find_core language cache", "1"
 ADD_COMMAND = "python -m find_core.encoders.precompute MODEL --out {path} --text {text}"
-
-
-class LanguageCache:
-    """A language encoder that looks in a folder first.
-
-    Args:
-        encoder: the encoder, or a function that builds it: with every text in the folder it is
-            never called.
-        folder: made if missing; one small file a text. May be shared by processes.
-        fingerprint: of the encoder, if it is not to be built to ask it.
-    """
-
-    def __init__(
-        self,
-        encoder: LanguageEncoder | Callable[[], LanguageEncoder],
-        folder: str | Path,
-        fingerprint: str | None = None,
-    ) -> None:
-        self._encoder = encoder
-        self._fingerprint = fingerprint
-        self.folder = Path(folder)
-
-    @property
-    def encoder(self) -> LanguageEncoder:
-        if not isinstance(self._encoder, LanguageEncoder):
-            self._encoder = self._encoder()
-        return self._encoder
-
-    @property
-    def width(self) -> int:
-        return self.encoder.width
-
-    @property
-    def fingerprint(self) -> str:
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self.encoder)
-        return self._fingerprint
-
-    def encode(self, texts: Sequence[str]) -> list[TextTokens]:
-        """(T, W) states per text; only those not in the folder reach the encoder."""
-        found = {text: self._load(text) for text in dict.fromkeys(texts)}
-        missing = [text for text, tokens in found.items() if tokens is None]
-        if missing:
-            for text, tokens in zip(missing, self.encoder.encode(missing), strict=True):
-                self._store(text, tokens)
-                found[text] = tokens
-        return [found[text] for text in texts]  # type: ignore[misc]
-
-    def _path(self, text: str) -> Path:
-        name = hashlib.sha256(f"{self.fingerprint}\0{text}".encode("utf-8", "surrogatepass"))
-        return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()[2:40]}.safetensors"
-
-    def _load(self, text: str) -> TextTokens | None:
-        path = self._path(text)
-        if not path.is_file():
-            return None
-        try:
-            tensors, metadata = read_tensors(path, EncoderError)
-            if json.loads(metadata["text"]) != text:
-                return None
-            return TextTokens(tensors["states"], tensors["offsets"].numpy())
-        except (EncoderError, KeyError, ValueError):
-            return None  # a damaged entry is written anew
-
-    def _store(self, text: str, tokens: TextTokens) -> None:
-        offsets = torch.from_numpy(np.ascontiguousarray(tokens.offsets))
-        tensors = {"states": tokens.states.detach().cpu().contiguous(), "offsets": offsets}
-        write_tensors(self._path(text), tensors, {"text": json.dumps(text)}, EncoderError)
 
 
 def fingerprint_of(encoder: Any) -> str:
@@ -182,13 +111,12 @@ def _unpack(tensors: Mapping[str, Tensor], texts: list[str]) -> dict[str, TextTo
     }
 
 
-@register_language("cached")
 class CachedText(FrozenModule):
     """Answers from a vocabulary file alone; no language model is needed.
 
     Args:
         path: written by `write_vocabulary` (`python -m find_core.encoders.precompute`).
-        max_tokens: of no use here: what is in the file was short enough.
+        max_tokens: accepted as every language encoder does; texts in the file were short enough.
         expected: the encoder that the states must come from.
 
     Raises:

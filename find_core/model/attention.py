@@ -60,7 +60,9 @@ def attend(q_BhNd: Tensor, k_BhMd: Tensor, v_BhMd: Tensor, allowed: Tensor | Non
     on_cpu = q_BhNd.device.type == "cpu"
     dtype = torch.float32 if on_cpu else q_BhNd.dtype
     batch = q_BhNd.shape[0]
-    q, k, v = (t.to(dtype).expand(batch, -1, -1, -1) for t in (q_BhNd, k_BhMd, v_BhMd))
+    q, k, v = (t.to(dtype) for t in (q_BhNd, k_BhMd, v_BhMd))
+    if k.shape[0] != batch:  # not `expand` always: an exported graph would hold the batch it saw
+        k, v = (t.expand(batch, -1, -1, -1) for t in (k, v))
     with torch.autocast(q.device.type, enabled=torch.is_autocast_enabled() and not on_cpu):
         if allowed is None:
             return F.scaled_dot_product_attention(q, k, v)

@@ -17,7 +17,7 @@ from find_core.model.config import FindConfig
 from find_core.model.heads import Heads, Outputs
 from find_core.model.image_state import ImageState, mask_logits
 from find_core.model.interface import Interface, LayerStates
-from find_core.model.pixel_decoder import PixelDecoder
+from find_core.model.pixel_decoder import PixelDecoder, Places
 from find_core.model.sampler import Sampler
 
 
@@ -54,12 +54,17 @@ class FindModel(nn.Module):
         self.interface = Interface(dim, config.num_heads, config.ffn_dim, config.num_layers)
         self.heads = Heads(dim, config.mask_dim)
 
-    def image_state(self, features: Sequence[Tensor]) -> ImageState:
-        """[res2, res3, res4, res5] (strides 4 to 32) -> what prompts work on."""
-        mask_features, levels = self.pixel_decoder(features)
+    def image_state(self, features: Sequence[Tensor], places: Places | None = None) -> ImageState:
+        """[res2, res3, res4, res5] (strides 4 to 32) -> what prompts work on.
+
+        Args:
+            places: the pixel decoder's for these sizes, where they were made before.
+        """
+        mask_features, levels = self.pixel_decoder(features, places)
         if mask_features.device.type == "cpu":  # autocast helps the convolutions only
             mask_features, levels = mask_features.float(), [level.float() for level in levels]
-        return ImageState.build(mask_features, levels, self.level_embed.weight)
+        positions = None if places is None else places.positions
+        return ImageState.build(mask_features, levels, self.level_embed.weight, positions)
 
     def forward(
         self,

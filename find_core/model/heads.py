@@ -56,14 +56,9 @@ class Heads(nn.Module):
         """(..., H) -> (..., P), comparable with mask features by dot product."""
         return self.mask_embed(d)
 
-    def scale(self, clamp: bool = True) -> Tensor:
-        """exp(logit_scale), at most 100 in losses and grounding."""
-        scale = self.logit_scale.exp()
-        return scale.clamp(max=100.0) if clamp else scale
-
     def class_logits(self, d: Tensor, bank_CH: Tensor) -> Tensor:
-        """(B, N, H) x class bank (C, H) -> (B, N, C), unclamped scale."""
-        return self.scale(clamp=False) * unit(self.semantic(d)) @ unit(bank_CH).T
+        """(B, N, H) x class bank (C, H) -> (B, N, C), by exp(logit_scale) unclamped."""
+        return self.logit_scale.exp() * unit(self.semantic(d)) @ unit(bank_CH).T
 
 
 def unit(x: Tensor) -> Tensor:

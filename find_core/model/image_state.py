@@ -5,6 +5,7 @@ Letters: B images, H hidden width, P mask width, M = h*w pixels of a level.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -38,30 +39,31 @@ class ImageState:
     keys_values: dict[int, KeysValues] = field(default_factory=dict)
 
     @staticmethod
-    def build(mask_features: Tensor, levels: list[Tensor], level_embed: Tensor) -> ImageState:
-        """From the pixel decoder's output; `level_embed` is (3, H)."""
+    def build(
+        mask_features: Tensor,
+        levels: list[Tensor],
+        level_embed: Tensor,
+        positions_1Hhw: Sequence[Tensor] | None = None,
+    ) -> ImageState:
+        """From the pixel decoder's output; `level_embed` is (3, H).
+
+        Args:
+            positions_1Hhw: sine encodings of the levels, where they were made before.
+        """
         sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
         sources = [
             level.flatten(2).transpose(1, 2) + level_embed[i] for i, level in enumerate(levels)
         ]
         dim, device = levels[0].shape[1], levels[0].device
-        positions = [
-            sine_position(h, w, dim, device).to(levels[0].dtype).flatten(2).transpose(1, 2)
-            for h, w in sizes
-        ]
-        detached = mask_features.detach()  # attention masks carry no gradient (docs/spec.md 2.7)
-        level_masks = [resize(detached, size).flatten(2) for size in sizes]
-        return ImageState(mask_features, sources, positions, sizes, level_masks)
+        if positions_1Hhw is None:
+            positions_1Hhw = [sine_position(h, w, dim, device) for h, w in sizes]
+        positions = [p.to(levels[0].dtype).flatten(2).transpose(1, 2) for p in positions_1Hhw]
+        masks = masks_of_levels(mask_features, sizes)
+        return ImageState(mask_features, sources, positions, sizes, masks)
 
     @property
     def batch(self) -> int:
         return self.mask_features.shape[0]
-
-    @property
-    def padded_size(self) -> tuple[int, int]:
-        """(H, W) in pixels of the padded network input."""
-        height, width = self.mask_features.shape[-2:]
-        return height * 4, width * 4
 
     def __getitem__(self, i: int) -> ImageState:
         """The state of image `i` alone, as a batch of one."""
@@ -99,6 +101,12 @@ class ImageState:
         top = a * (1 - fx) + b * fx
         bottom = c * (1 - fx) + d * fx
         return top * (1 - fy) + bottom * fy
+
+
+def masks_of_levels(mask_features: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """`ImageState.level_masks`; attention masks carry no gradient (docs/spec.md 2.7)."""
+    detached = mask_features.detach()
+    return [resize(detached, size).flatten(2) for size in sizes]
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -38,6 +39,23 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
     y_emb = waves(y)[:, None].expand(height, width, half)
     x_emb = waves(x)[None].expand(height, width, half)
     return torch.cat((y_emb, x_emb), dim=2).permute(2, 0, 1)[None]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """All that the decoder says about where pixels are: a matter of sizes, not of images.
+
+    Attributes:
+        positions: sine encodings (1, H, h, w) of the 1/32, 1/16 and 1/8 maps, float32.
+        mask_term: (1, stride4_dim, H/4, W/4), added before the mask features; None where the model
+            has no `mask_coordinates`.
+        level_terms: (1, H, h, w) each, added to the three levels; empty where the model has no
+            `level_coordinates`.
+    """
+
+    positions: tuple[Tensor, Tensor, Tensor]
+    mask_term: Tensor | None
+    level_terms: tuple[Tensor, ...]
 
 
 class EncoderLayer(nn.Module):
@@ -122,33 +140,53 @@ class PixelDecoder(nn.Module):
         for conv in self.level_coordinates:
             nn.init.zeros_(cast(nn.Conv2d, conv).weight)
 
-    def encode(self, res5_BChw: Tensor) -> Tensor:
+    def places(self, sizes: Sequence[Sequence[int]], device: torch.device | None = None) -> Places:
+        """What the decoder adds to maps of these (h, w) sizes: 1/4, 1/8, 1/16, 1/32."""
+        quarter, levels = sizes[0], [sizes[3], sizes[2], sizes[1]]
+        a, b, c = (sine_position(h, w, self.hidden_dim, device) for h, w in levels)
+        mask_term = None
+        if self.coordinates is not None:
+            width = self.coordinates.in_channels
+            mask_term = self.coordinates(sine_position(quarter[0], quarter[1], width, device))
+        terms = (
+            conv(PLACE_GAIN * position)
+            for conv, position in zip(self.level_coordinates, (a, b, c), strict=False)
+        )
+        return Places((a, b, c), mask_term, tuple(terms))
+
+    def encode(self, res5_BChw: Tensor, position_1Hhw: Tensor | None = None) -> Tensor:
         """The transformer over the coarsest map: (B, C, h, w) -> (B, H, h, w)."""
         x = self.input_proj(res5_BChw)
         height, width = x.shape[-2:]
-        position = sine_position(height, width, self.hidden_dim, x.device)
-        position = position.to(x.dtype).flatten(2).transpose(1, 2)
+        if position_1Hhw is None:
+            position_1Hhw = sine_position(height, width, self.hidden_dim, x.device)
+        position = position_1Hhw.to(x.dtype).flatten(2).transpose(1, 2)
         tokens = x.flatten(2).transpose(1, 2)
         for layer in self.encoder:
             tokens = layer(tokens, position)
         return tokens.transpose(1, 2).unflatten(2, (height, width))
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """[res2, res3, res4, res5] -> mask features (B, P, H/4, W/4), [1/32, 1/16, 1/8] (B, H, ...)."""
-        x = self.layers["4"](self.encode(features[3]))
+    def forward(
+        self, features: Sequence[Tensor], places: Places | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """[res2, res3, res4, res5] -> mask features (B, P, H/4, W/4), [1/32, 1/16, 1/8] (B, H, ...).
+
+        Args:
+            places: of these sizes, where they were made before (`places`).
+        """
+        if places is None:
+            places = self.places([f.shape[-2:] for f in features], features[0].device)
+        x = self.layers["4"](self.encode(features[3], places.positions[0]))
         levels = [x]
         for i in (3, 2, 1):
             lateral = self.adapters[str(i)](features[i - 1])
             top = self.bridge(x) if i == 1 else x
             x = lateral + F.interpolate(top, lateral.shape[-2:], mode="nearest")
-            if i == 1 and self.coordinates is not None:
-                height, width = x.shape[-2:]
-                x = x + self.coordinates(sine_position(height, width, x.shape[1], x.device))
+            if i == 1 and places.mask_term is not None:
+                x = x + places.mask_term
             x = self.layers[str(i)](x)
             levels.append(x)
         levels = levels[:3]
-        for n, conv in enumerate(self.level_coordinates):
-            height, width = levels[n].shape[-2:]
-            position = sine_position(height, width, self.hidden_dim, x.device)
-            levels[n] = levels[n] + conv(PLACE_GAIN * position)
+        for n, term in enumerate(places.level_terms):
+            levels[n] = levels[n] + term
         return self.mask_features(x), levels

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from find_core.encoders.base import TextTokens
+from find_core.images import image_key
 from find_core.model.attention_table import Tokens
 from find_core.model.heads import unit
 from find_core.model.interface import LayerStates
@@ -102,14 +103,13 @@ def stack_states(states: Sequence[LayerStates]) -> LayerStates:
 
 
 def prompt_key(prompt: Prompt) -> str:
-    """Content hash of a prompt with its reference pictures, for caches."""
+    """Content hash of a prompt with its reference images, for caches."""
     digest = hashlib.sha256(prompt.markup.encode())
     for entity in prompt.entities:
         if entity.reference is not None:
             image, mask = entity.reference.image, entity.reference.mask
-            digest.update(repr((entity.label, image.shape)).encode())
-            digest.update(image.tobytes())
-            digest.update(np.packbits(mask).tobytes())
+            parts = entity.label, image_key(image), image_key(np.packbits(mask))
+            digest.update(repr(parts).encode())
     return digest.hexdigest()
 
 

@@ -25,6 +25,8 @@ from find_core.prompts.region import KINDS, Region
 MAX_CHARS = 2000
 # What stands in the sentence for a visual entity (docs/spec.md 2.5).
 PLACEHOLDER = "[INTERACTIVE]"
+# How a class name is read, in use and in training.
+CLASS_SENTENCE = "Describe the concept of {}."
 JSON_VERSION = 1
 
 

@@ -1,4 +1,4 @@
-"""Grounded segmentation (find-spec 2.9): one object for each of several phrases."""
+"""Grounded segmentation (docs/spec.md 2.9): one object for each of several phrases."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def _run(options: argparse.Namespace) -> list[Outcome]:
         find = truth.oracle() if options.model == "oracle" else load_model(options.model)
         field = None
         if options.field is not None:
-            from find_field.field.storage import load
+            from find_field.field.feature_field import load
 
             field = load(options.field)
         found = evaluate_sequence(truth, find, field, voxel_size_m=options.voxel)

@@ -17,8 +17,9 @@ from find_core.errors import FieldError
 from find_field.evaluation.oracle import OracleFind
 from find_field.evaluation.toy_world import World
 from find_field.field.voxels import group, group_sum, pack, voxel_coordinates
-from find_field.frames import PosedFrame, backproject, transform
+from find_field.frames import PosedFrame
 from find_field.geometry.boxes import inside_box
+from find_field.geometry.pinhole import backproject, transform
 from find_field.io.datasets import open_folder, read_scenes
 
 # Points this far outside of a box still belong to it: depth noise and half a voxel.

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_core.images import check_image
+from find_core.images import check_image, image_key
 from find_core.model.config import FindConfig
 from find_core.prompts.prompt import Prompt, PromptEntity, as_prompt
 
@@ -88,13 +88,13 @@ class OracleFind:
         if labels.shape != image.shape[:2]:
             raise FieldError(f"Labels {labels.shape} do not fit their picture {image.shape[:2]}.")
         plain = {int(i): _plain(name) for i, name in names.items()}
-        self._scenes[_key(image)] = OracleScene(self, np.asarray(labels), plain)
+        self._scenes[image_key(image)] = OracleScene(self, np.asarray(labels), plain)
 
     def encode(self, image: np.ndarray | list[np.ndarray]) -> OracleScene | list[OracleScene]:
         """The registered truth of a picture; a list gives a list."""
         if isinstance(image, list | tuple):
             return [self.encode(one) for one in image]  # type: ignore[misc]
-        if (key := _key(check_image(image))) not in self._scenes:
+        if (key := image_key(check_image(image))) not in self._scenes:
             raise FieldError("The oracle was never told about this picture: call register() first.")
         return self._scenes[key]
 
@@ -138,7 +138,3 @@ class OracleFind:
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", re.sub(r"^(the|a|an)\s+", "", name.strip().lower()))
-
-
-def _key(image: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()

@@ -43,7 +43,7 @@ def check_basis(basis: np.ndarray, dim: int) -> np.ndarray:
     return basis
 
 
-def kept_energy(embeddings: np.ndarray, basis: np.ndarray) -> float:
-    """Share of the embeddings' squared length inside the basis, in [0, 1]."""
+def kept_energy(embeddings: np.ndarray, coefficients: np.ndarray) -> float:
+    """Share of the embeddings' (M, D) squared length that their coefficients (M, k) hold, in [0, 1]."""
     total = float(np.square(embeddings, dtype=np.float64).sum())
-    return float(np.square(embeddings @ basis, dtype=np.float64).sum()) / total if total else 1.0
+    return float(np.square(coefficients, dtype=np.float64).sum()) / total if total else 1.0

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from find_core.embedding_space import same_space
 from find_core.errors import FieldError
 from find_field.field.basis import fit_basis
-from find_field.field.feature_field import Channel, FeatureField, to_half
+from find_field.field.data import Channel, FieldData, to_half
 from find_field.field.voxels import group, group_sum, pack, unpack
+
+FieldT = TypeVar("FieldT", bound=FieldData)
 
 
 def rebase(channel: Channel, basis: np.ndarray) -> Channel:
@@ -20,7 +24,7 @@ def rebase(channel: Channel, basis: np.ndarray) -> Channel:
     return replace(channel, basis=basis, coefficients=coefficients)
 
 
-def merge(a: FeatureField, b: FeatureField) -> FeatureField:
+def merge(a: FieldT, b: FieldData) -> FieldT:
     """All voxels of both; where both saw one, the mean by weight.
 
     With the same basis this equals lifting all frames at once (to float16). With different bases
@@ -41,8 +45,8 @@ def merge(a: FeatureField, b: FeatureField) -> FeatureField:
 
     provenance = {**a.provenance, "source": "merge"}
     provenance["frames"] = a.provenance.get("frames", 0) + b.provenance.get("frames", 0)
-    return FeatureField(
-        voxel_size_m=a.voxel_size_m,
+    return replace(
+        a,
         ijk=unpack(keys),
         points_world_m=fused(a.points_world_m, b.points_world_m),
         colors=np.clip(np.rint(fused(a.colors, b.colors)), 0, 255).astype(np.uint8),
@@ -53,7 +57,7 @@ def merge(a: FeatureField, b: FeatureField) -> FeatureField:
     )
 
 
-def _check_alike(a: FeatureField, b: FeatureField) -> None:
+def _check_alike(a: FieldData, b: FieldData) -> None:
     models = a.provenance.get("fingerprint"), b.provenance.get("fingerprint")
     pairs = {
         "models": (None, None) if same_space(*models) else models,
@@ -66,7 +70,7 @@ def _check_alike(a: FeatureField, b: FeatureField) -> None:
             raise FieldError(f"The fields have different {what} ({x} and {y}): lift both alike.")
 
 
-def _joint(a: FeatureField, b: FeatureField, name: str) -> tuple[Channel, Channel]:
+def _joint(a: FieldData, b: FieldData, name: str) -> tuple[Channel, Channel]:
     x, y = a.channels[name], b.channels[name]
     if x.basis.shape == y.basis.shape and np.array_equal(x.basis, y.basis):
         return x, y
@@ -84,7 +88,9 @@ def _principal_rows(channel: Channel, weight: np.ndarray) -> np.ndarray:
     return (np.sqrt(np.maximum(values, 0)) * vectors).T @ channel.basis.T
 
 
-def _fuse_channel(x: Channel, y: Channel, fused) -> Channel:
+def _fuse_channel(
+    x: Channel, y: Channel, fused: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Channel:
     mean = fused(x.coefficients, y.coefficients)
     square = fused(_second_moment(x)[:, None], _second_moment(y)[:, None])[:, 0]
     variance = np.maximum(square - np.einsum("nk,nk->n", mean, mean), 0)

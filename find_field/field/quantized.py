@@ -1,4 +1,4 @@
-"""Unit directions of many vectors in a quarter of float32's memory, for cosines at speed.
+"""Many unit vectors in a quarter of float32's memory, for cosines at speed.
 
 Converting (N, k) float16 to float32 for a product costs several times the product itself; int8
 rows convert quickly. Each row's largest entry is scaled to 127, so a cosine is off by about 1e-3.
@@ -8,34 +8,49 @@ from __future__ import annotations
 
 import numpy as np
 
+from find_field.field.voxels import GrowingArray
+
 _CHUNK = 4096  # rows whose float32 copy stays in the processor's cache
 
 
-class Directions:
-    """(N, k) vectors, kept as int8 rows and one float16 factor each that makes them unit."""
+class QuantizedVectors:
+    """(N, k) vectors, kept as int8 rows and one float32 factor each that makes them unit.
+
+    Args:
+        vectors: (N, k) floats.
+    """
 
     def __init__(self, vectors: np.ndarray) -> None:
-        n, k = vectors.shape
-        self._rows = np.empty((n, k), np.int8)
-        self._factor = np.zeros(n, np.float32)
-        for at in range(0, n, _CHUNK):
-            chunk = vectors[at : at + _CHUNK].astype(np.float32)
+        self._rows = GrowingArray((vectors.shape[1],), np.int8)
+        self._factor = GrowingArray((), np.float32)
+        self.update(slice(None), vectors, len(vectors))
+
+    def __len__(self) -> int:
+        return len(self._rows.view)
+
+    def update(self, rows: np.ndarray | slice, vectors: np.ndarray, length: int) -> None:
+        """Make it `length` vectors long, those at `rows` anew from `vectors` (n, k)."""
+        table, factor = self._rows.resize(length), self._factor.resize(length)
+        at = np.arange(length)[rows]
+        for start in range(0, len(at), _CHUNK):
+            chunk = vectors[start : start + _CHUNK].astype(np.float32)
             peak = np.abs(chunk).max(axis=1, keepdims=True)
             scaled = np.rint(chunk * (127 / np.maximum(peak, 1e-12)))
-            self._rows[at : at + _CHUNK] = scaled
-            length = np.linalg.norm(scaled, axis=1)
-            self._factor[at : at + _CHUNK] = np.where(length > 0, 1 / np.maximum(length, 1e-12), 0)
+            norm = np.linalg.norm(scaled, axis=1)
+            table[at[start : start + _CHUNK]] = scaled
+            factor[at[start : start + _CHUNK]] = np.where(norm > 0, 1 / np.maximum(norm, 1e-12), 0)
 
     @property
     def nbytes(self) -> int:
-        return self._rows.nbytes + self._factor.nbytes
+        """Memory of the vectors."""
+        return self._rows.view.nbytes + self._factor.view.nbytes
 
     def cosines(self, queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """(m, N) float32 products of the unit rows with queries (m, k); of `rows` only if given.
+        """(m, N) float32 products of the unit vectors with queries (m, k); of `rows` only if given.
 
         Zero vectors give 0.
         """
-        table, factor = self._rows, self._factor
+        table, factor = self._rows.view, self._factor.view
         if rows is not None:
             table, factor = table[rows], factor[rows]
         out = np.empty((len(table), len(queries)), np.float32)

@@ -6,25 +6,26 @@ Dimension letters: N voxels, k coefficients, E entities, M negatives.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from find_core.errors import FieldError
+from find_core.prompts.prompt import Prompt
+from find_core.protocols import CompiledLike, FindLike
+from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.voxels import connected_components
 from find_field.geometry.boxes import oriented_box
-
-if TYPE_CHECKING:
-    from find_field.field.feature_field import FeatureField
 
 
 @dataclass(frozen=True)
 class QueryConfig:
     """How strict a query is."""
 
-    threshold: float = 0.5
-    """Relevancy from which a voxel belongs to a hit, and score from which a hit is one."""
+    threshold: float | None = None
+    """Relevancy from which a voxel belongs to a hit, and score from which a hit is one, in [0, 1].
+    None: the model's own (`find.config.threshold`), as in `find_core`."""
     negatives: tuple[str, ...] = ()
     """Words that what is meant must beat, besides the other entities of the prompt."""
     refine_cosine: float = 0.85
@@ -37,34 +38,44 @@ class QueryConfig:
     max_hits: int = 10
     """Per entity, best first."""
     link_voxels: int = 2
-    """Voxels up to this far apart are one thing: sparse views leave holes."""
+    """Voxels up to this far apart are one object: sparse views leave holes."""
     temperature: float | None = None
     bias: float | None = None
-    """Relevancy = sigmoid(temperature * (cosine - max(bias, negatives' cosines))); the model's own
-    calibration by default."""
+    """Relevancy = sigmoid(temperature * (cosine - max(bias, negatives' cosines))). None: the model's
+    own calibration (`find.config.relevance_scale` and `relevance_bias`)."""
 
 
-def resolve_config(find: Any, config: QueryConfig | None, overrides: dict[str, Any]) -> QueryConfig:
-    """`config` with overrides, and the model's calibration where neither says otherwise."""
+def configured(config: QueryConfig | None, overrides: dict[str, Any]) -> QueryConfig:
+    """`config` (the defaults when None) with some of its fields changed.
+
+    Raises:
+        FieldError: an override that is no option.
+    """
     try:
-        config = replace(config or QueryConfig(), **overrides)
+        return replace(config or QueryConfig(), **overrides)
     except TypeError as error:
         raise FieldError(f"Unknown query option: {error}; see find_field.QueryConfig.") from None
-    model = getattr(find, "config", None)
-    temperature = config.temperature or getattr(model, "relevance_scale", 10.0)
-    bias = config.bias if config.bias is not None else getattr(model, "relevance_bias", 0.5)
-    return replace(config, temperature=temperature, bias=bias)
 
 
 class EntityScorer:
-    """Cosine of directions with each entity of a prompt, against what it must beat."""
+    """Cosines of voxels with each entity of a prompt, against what it must beat.
 
-    def __init__(self, field: FeatureField, prompt: Any, find: Any, config: QueryConfig) -> None:
+    Attributes:
+        labels: of the prompt's E entities. config: as asked for.
+        threshold, temperature, bias: the config's, or the model's own where it says nothing.
+    """
+
+    def __init__(self, field: FieldData, prompt: Prompt | str | CompiledLike, find: FindLike,
+                 config: QueryConfig) -> None:  # fmt: skip
         field.check_model(find)
-        compiled = prompt if hasattr(prompt, "entity_embeddings") else find.compile(prompt)
+        compiled = find.compile(prompt) if isinstance(prompt, Prompt | str) else prompt
         self.labels = [entity.label for entity in compiled.prompt.entities]
         self.config = config
-        basis = field.channels["semantic"].basis
+        own = find.config
+        self.threshold = own.threshold if config.threshold is None else config.threshold
+        self.temperature = config.temperature or own.relevance_scale
+        self.bias = own.relevance_bias if config.bias is None else config.bias
+        basis = field.channels[SEMANTIC].basis
         self._entities_Ek = compiled.entity_embeddings @ basis
         words = [find.compile(word).entity_embeddings[0] for word in config.negatives]
         self._words_Mk = np.stack(words) @ basis if words else np.zeros((0, basis.shape[1]))
@@ -79,7 +90,7 @@ class EntityScorer:
 
     def margin(self, cosines: np.ndarray, entity: int) -> np.ndarray:
         """(n,) float32: how far one entity's cosines (E + M, n) are above what they must beat."""
-        bar: Any = np.float32(self.config.bias)
+        bar: Any = np.float32(self.bias)
         rivals = [*np.flatnonzero(self._rival_EE[entity])]
         rivals += range(len(self._rival_EE), len(cosines))
         for rival in rivals:
@@ -88,34 +99,34 @@ class EntityScorer:
 
     def relevancy(self, margin: Any) -> Any:
         """In [0, 1], float32, of margins."""
-        scaled = np.float32(self.config.temperature) * np.asarray(margin, np.float32)
+        scaled = np.float32(self.temperature) * np.asarray(margin, np.float32)
         return 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
 
     def least_margin(self, relevancy: float) -> float:
         """The margin from which the relevancy is at least this."""
         share = min(max(relevancy, 1e-9), 1 - 1e-9)
-        return float(np.log(share / (1 - share)) / self.config.temperature)
+        return float(np.log(share / (1 - share)) / self.temperature)
 
 
-def relevancy(field: FeatureField, prompt: Any, find: Any, config: Any = None,
-              **overrides: Any) -> np.ndarray:  # fmt: skip
+def relevancy(field: FieldData, prompt: Prompt | str | CompiledLike, find: FindLike,
+              config: QueryConfig | None = None, **overrides: Any) -> np.ndarray:  # fmt: skip
     """(E, N) float32 in [0, 1]: each voxel's relevancy for each entity of the prompt.
 
     Raises:
         FieldError: `find` has another embedding space than the field.
     """
-    scorer = EntityScorer(field, prompt, find, resolve_config(find, config, overrides))
-    cosines = field.directions.cosines(scorer.queries)
+    scorer = EntityScorer(field, prompt, find, configured(config, overrides))
+    cosines = field.search_index.cosines(scorer.queries)
     margins = [scorer.margin(cosines, e) for e in range(len(scorer.labels))]
     return scorer.relevancy(np.stack(margins))
 
 
-def query(field: FeatureField, prompt: Any, find: Any, config: QueryConfig | None = None,
-          **overrides: Any) -> FieldHits:  # fmt: skip
-    """Where the things that the prompt speaks of are, best first.
+def query(field: FieldData, prompt: Prompt | str | CompiledLike, find: FindLike,
+          config: QueryConfig | None = None, **overrides: Any) -> FieldHits:  # fmt: skip
+    """Where the objects that the prompt speaks of are, best first.
 
     Args:
-        prompt: `Prompt`, its text, or a `CompiledPrompt`. find: the model the field was made with.
+        prompt: `Prompt`, its text, or a compiled prompt. find: the model the field was made with.
         config: `QueryConfig`; or its fields as keyword arguments.
 
     Returns:
@@ -124,27 +135,26 @@ def query(field: FeatureField, prompt: Any, find: Any, config: QueryConfig | Non
     Raises:
         FieldError: `find` has another embedding space than the field. PromptError: as `compile`.
     """
-    config = resolve_config(find, config, overrides)
-    scorer = EntityScorer(field, prompt, find, config)
-    cosines = field.directions.cosines(scorer.queries)
+    scorer = EntityScorer(field, prompt, find, configured(config, overrides))
+    cosines = field.search_index.cosines(scorer.queries)
     entities = [_entity_hits(field, scorer, cosines, e) for e in range(len(scorer.labels))]
     return FieldHits(entities, field.frame)
 
 
-def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
+def _entity_hits(field: FieldData, scorer: EntityScorer, cosines: np.ndarray,
                  entity: int) -> FieldEntity:  # fmt: skip
-    config, label = scorer.config, scorer.labels[entity]
+    config, label, threshold = scorer.config, scorer.labels[entity], scorer.threshold
     margin = scorer.margin(cosines, entity)
     # Compared as margins: a sigmoid over all voxels costs more than their cosines.
-    seeds = np.flatnonzero(margin >= scorer.least_margin(config.threshold))
+    seeds = np.flatnonzero(margin >= scorer.least_margin(threshold))
     clusters = _clusters(field, seeds, config)
     scored = sorted(((_score(field, scorer, rows, entity), rows) for rows in clusters),
                     key=lambda item: -item[0])  # fmt: skip
     hits: list[FieldHit] = []
     taken = np.zeros(len(field), bool)
-    free = margin >= scorer.least_margin(min(config.refine_relevancy, config.threshold))
+    free = margin >= scorer.least_margin(min(config.refine_relevancy, threshold))
     for score, rows in scored:
-        if score < config.threshold or len(hits) == config.max_hits or taken[rows].any():
+        if score < threshold or len(hits) == config.max_hits or taken[rows].any():
             continue
         rows = _grown(field, rows, free, config)
         taken[rows] = True
@@ -154,7 +164,7 @@ def _entity_hits(field: FeatureField, scorer: EntityScorer, cosines: np.ndarray,
     return FieldEntity(label, entity, float(best), tuple(hits))
 
 
-def _clusters(field: FeatureField, rows: np.ndarray, config: QueryConfig) -> list[np.ndarray]:
+def _clusters(field: FieldData, rows: np.ndarray, config: QueryConfig) -> list[np.ndarray]:
     """Connected voxel rows among `rows`, those of at least `min_points`."""
     if not len(rows):
         return []
@@ -164,29 +174,29 @@ def _clusters(field: FeatureField, rows: np.ndarray, config: QueryConfig) -> lis
     return [part for part in parts if len(part) >= config.min_points]
 
 
-def mean_direction(field: FeatureField, rows: np.ndarray) -> np.ndarray:
+def mean_vector(field: FieldData, rows: np.ndarray) -> np.ndarray:
     """(k,) float32 unit: mean of the rows' coefficients by the weight of what was seen."""
-    mean = field.weight[rows] @ field.channels["semantic"].coefficients[rows].astype(np.float32)
+    mean = field.weight[rows] @ field.channels[SEMANTIC].coefficients[rows].astype(np.float32)
     return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
 
-def _score(field: FeatureField, scorer: EntityScorer, rows: np.ndarray, entity: int) -> float:
+def _score(field: FieldData, scorer: EntityScorer, rows: np.ndarray, entity: int) -> float:
     """Relevancy of a cluster's mean embedding: one stray voxel cannot make a hit."""
-    cosines = scorer.queries @ mean_direction(field, rows)
+    cosines = scorer.queries @ mean_vector(field, rows)
     return float(scorer.relevancy(scorer.margin(cosines[:, None], entity))[0])
 
 
-def _near_miss(field: FeatureField, scorer: EntityScorer, margin: np.ndarray,
+def _near_miss(field: FieldData, scorer: EntityScorer, margin: np.ndarray,
                entity: int) -> float:  # fmt: skip
     """Score of the `min_points` most relevant voxels, kept below the threshold: it is no hit."""
     few = min(scorer.config.min_points, len(margin))
     if not few:
         return 0.0
     rows = np.argpartition(margin, -few)[-few:]
-    return min(_score(field, scorer, rows, entity), np.nextafter(scorer.config.threshold, 0))
+    return min(_score(field, scorer, rows, entity), float(np.nextafter(scorer.threshold, 0)))
 
 
-def _grown(field: FeatureField, seeds: np.ndarray, free: np.ndarray,
+def _grown(field: FieldData, seeds: np.ndarray, free: np.ndarray,
            config: QueryConfig) -> np.ndarray:  # fmt: skip
     """The free voxels that touch `seeds` and look like them, within twice their extent."""
     if config.refine_cosine >= 1:
@@ -195,7 +205,7 @@ def _grown(field: FeatureField, seeds: np.ndarray, free: np.ndarray,
     margin = (high - low) // 2 + 2 * config.link_voxels
     rows = _within(field.ijk, low - margin, high + margin)
     rows = rows[free[rows]]
-    alike = field.directions.cosines(mean_direction(field, seeds)[None], rows)[0]
+    alike = field.search_index.cosines(mean_vector(field, seeds)[None], rows)[0]
     rows = rows[alike >= config.refine_cosine]
     clusters = _clusters(field, rows, config)
     touching = [np.isin(part, seeds, assume_unique=True).sum() for part in clusters]
@@ -213,11 +223,11 @@ def _within(ijk: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _hit(field: FeatureField, label: str, entity: int, score: float, rows: np.ndarray,
+def _hit(field: FieldData, label: str, entity: int, score: float, rows: np.ndarray,
          relevancy_of_rows: np.ndarray) -> FieldHit:  # fmt: skip
     points = field.points_world_m[rows]
     T_world_object, extent_m = oriented_box(points, field.up_world)
-    embedding = field.channels["semantic"].basis @ mean_direction(field, rows)
+    embedding = field.channels[SEMANTIC].basis @ mean_vector(field, rows)
     return FieldHit(
         label=label,
         entity_index=entity,

@@ -9,64 +9,55 @@ provenance}. Tensors: ijk, points_world_m, colors, weight, count, and per channe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from find_core.errors import FieldError
 from find_core.files import replace_file
+from find_field.field.data import SEMANTIC, Channel, FieldData
 
-if TYPE_CHECKING:
-    from find_field.field.feature_field import FeatureField
+FieldT = TypeVar("FieldT", bound=FieldData)
 
 FORMAT, VERSION = "find-field", 1
-_ARRAYS = {"ijk": np.int32, "points_world_m": np.float32, "colors": np.uint8,
-           "weight": np.float32, "count": np.int32}  # fmt: skip
+ARRAYS = {"ijk": np.int32, "points_world_m": np.float32, "colors": np.uint8,
+          "weight": np.float32, "count": np.int32}  # fmt: skip
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], Any]) -> Path:
-    """`path`, once `write(temporary)` is done and moved there: readers see all or nothing.
-
-    Raises:
-        FieldError: it cannot be written; what was at `path` is still there.
-    """
-    replace_file(Path(path), write, FieldError)
-    return Path(path)
-
-
-def field_arrays(field: FeatureField) -> dict[str, np.ndarray]:
+def field_arrays(field: FieldData) -> dict[str, np.ndarray]:
     """All arrays of a field by their names in the file."""
-    arrays = {name: getattr(field, name) for name in _ARRAYS}
+    arrays = {name: getattr(field, name) for name in ARRAYS}
     for name, channel in field.channels.items():
         for part in ("basis", "coefficients", "variance"):
             arrays[f"{name}.{part}"] = getattr(channel, part)
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def field_info(field: FeatureField) -> dict[str, Any]:
+def field_info(field: FieldData) -> dict[str, Any]:
+    """What a field holds besides arrays, as JSON."""
     return {"voxel_size_m": field.voxel_size_m, "provenance": field.provenance}
 
 
-def save(field: FeatureField, path: str | Path) -> Path:
+def save(field: FieldData, path: str | Path) -> Path:
     """Write `field` to `path` (any name; `.field` is customary). An old file stays until then."""
     from safetensors.numpy import save_file
 
     metadata = {"format": FORMAT, "version": str(VERSION), "info": json.dumps(field_info(field))}
     arrays = field_arrays(field)
-    return write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata))
+    replace_file(Path(path), lambda file: save_file(arrays, file, metadata), FieldError)
+    return Path(path)
 
 
-def load(path: str | Path) -> FeatureField:
-    """Read a field that `save` wrote.
+def load(path: str | Path, kind: type[FieldT]) -> FieldT:
+    """Read a field that `save` wrote, as `kind`: `FeatureField`, or plain `FieldData`.
 
     Raises:
         FieldError: no such file, truncated, not a field, or written by a newer version.
     """
     metadata, arrays = _read(Path(path))
     info = _info(metadata, path)
-    return _assemble(info, arrays, path)
+    return _assemble(info, arrays, path, kind)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -101,10 +92,8 @@ def _info(metadata: dict[str, str], path: str | Path) -> dict[str, Any]:
 
 
 def _assemble(
-    info: dict[str, Any], arrays: dict[str, np.ndarray], path: str | Path
-) -> FeatureField:
-    from find_field.field.feature_field import SEMANTIC, Channel, FeatureField
-
+    info: dict[str, Any], arrays: dict[str, np.ndarray], path: str | Path, kind: type[FieldT]
+) -> FieldT:
     names = {name.split(".")[0] for name in arrays if "." in name}
     try:
         channels = {
@@ -112,15 +101,15 @@ def _assemble(
                             ("basis", "coefficients", "variance")))
             for name in sorted(names, key=lambda n: (n != SEMANTIC, n))
         }  # fmt: skip
-        field = FeatureField(
+        field = kind(
             voxel_size_m=float(info["voxel_size_m"]),
             channels=channels,
             provenance=dict(info["provenance"]),
-            **{name: arrays[name] for name in _ARRAYS},
+            **{name: arrays[name] for name in ARRAYS},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FieldError(f"{path} is no whole field (missing {error}): lift again.") from None
-    rows = {len(getattr(field, name)) for name in _ARRAYS}
+    rows = {len(getattr(field, name)) for name in ARRAYS}
     rows |= {len(c.coefficients) for c in channels.values()}
     if SEMANTIC not in channels or len(rows) != 1:
         raise FieldError(f"{path} is no whole field (rows {sorted(rows)}): lift again.")

@@ -143,3 +143,12 @@ def connected_components(ijk: np.ndarray, reach: int = 2) -> tuple[int, np.ndarr
     graph = sparse.coo_matrix((np.ones(len(pairs[0]), bool), pairs), shape=(len(cells),) * 2)
     count, labels = label(graph, directed=False)
     return count, labels[inverse]
+
+
+def largest_part(points_m: np.ndarray, cell_m: float) -> np.ndarray:
+    """(N,) bool: the points (N >= 1, 3) of the largest part that hangs together.
+
+    Points in the same cell of `cell_m` a side, or in neighbouring ones, do.
+    """
+    _, labels = connected_components(voxel_coordinates(points_m, cell_m), reach=1)
+    return labels == np.bincount(labels).argmax()

@@ -30,7 +30,8 @@ import numpy as np
 
 from find_core.errors import FieldError, FindError, ImageError
 from find_core.images import read_image
-from find_field.frames import PosedFrame, check_rigid, register_depth
+from find_field.frames import PosedFrame
+from find_field.geometry.pinhole import OPENCV_FROM_OPENGL, check_rigid, register_depth
 
 # The Kinect of 7-Scenes: depth pixels do not lie on colour pixels, and poses are the depth
 # camera's. The published intrinsics are the depth camera's too; the colour camera's focal length,
@@ -40,8 +41,6 @@ SEVEN_SCENES_K = np.array([[585.0, 0, 320], [0, 585, 240], [0, 0, 1]])
 SEVEN_SCENES_RGB_FOCAL_PX = 529.0
 SEVEN_SCENES_RGB_ROTATION = (0.002, 0.002, 0.0)
 SEVEN_SCENES_RGB_OFFSET_M = (-0.025, 0.0, 0.0)
-# OpenGL cameras look along -z with y up; OpenCV cameras along +z with y down.
-OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)

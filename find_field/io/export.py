@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_field.field.storage import VERSION, field_arrays, field_info, write_atomically
+from find_core.files import replace_file
+from find_field.field.data import SEMANTIC, FieldData
+from find_field.field.storage import VERSION, field_arrays, field_info
 
-if TYPE_CHECKING:
-    from find_field.field.feature_field import FeatureField
 
-
-def pca_colors(field: FeatureField) -> np.ndarray:
+def pca_colors(field: FieldData) -> np.ndarray:
     """(N, 3) uint8: the three strongest directions of the unit embeddings, 2nd to 98th percentile."""
-    vectors = field.channels["semantic"].coefficients.astype(np.float32)
+    vectors = field.channels[SEMANTIC].coefficients.astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return pca_rgb(vectors)
 
@@ -52,7 +50,7 @@ def heat_colors(values: np.ndarray, base: np.ndarray | None = None) -> np.ndarra
 
 
 def to_ply(
-    field: FeatureField, path: str | Path, colors: str | np.ndarray = "rgb",
+    field: FieldData, path: str | Path, colors: str | np.ndarray = "rgb",
     relevancy: np.ndarray | None = None,
 ) -> Path:  # fmt: skip
     """Write a binary PLY of the voxels' points in world metres.
@@ -77,7 +75,8 @@ def to_ply(
         table[names[3 + axis]] = shown[:, axis]
     if relevancy is not None:
         table["relevancy"] = relevancy
-    return write_atomically(path, lambda temporary: _write_ply(temporary, table))
+    replace_file(Path(path), lambda file: _write_ply(file, table), FieldError)
+    return Path(path)
 
 
 def _write_ply(path: Path, table: np.ndarray) -> None:
@@ -89,7 +88,7 @@ def _write_ply(path: Path, table: np.ndarray) -> None:
     path.write_bytes(header.encode("ascii") + table.tobytes())
 
 
-def to_npz(field: FeatureField, path: str | Path) -> Path:
+def to_npz(field: FieldData, path: str | Path) -> Path:
     """Write the arrays (names as in `find_field.field.storage`) and "info", a JSON string, as NPZ.
 
     Ten lines of numpy query it:
@@ -102,7 +101,8 @@ def to_npz(field: FeatureField, path: str | Path) -> Path:
     """
     arrays = field_arrays(field)
     info = json.dumps({"version": VERSION, **field_info(field)})
-    return write_atomically(path, lambda temporary: _write_npz(temporary, arrays, info))
+    replace_file(Path(path), lambda file: _write_npz(file, arrays, info), FieldError)
+    return Path(path)
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray], info: str) -> None:

@@ -6,18 +6,15 @@ World frames have an 'up'; a top view shows the other two axes in metres per pix
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from find_field.field.feature_field import FeatureField
 from find_field.field.hits import FieldHit
-from find_field.frames import project, transform
 from find_field.geometry.boxes import box_corners
+from find_field.geometry.pinhole import project, transform
 from find_field.io.export import heat_colors
-
-if TYPE_CHECKING:
-    from find_field.field.feature_field import FeatureField
 
 _LINE = (255, 40, 160)
 # Corner i's bits are its ends of x, y, z: edges join corners that differ in one bit.

@@ -20,7 +20,8 @@ from nerfstudio.data.dataparsers.base_dataparser import (
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 
-from find_field.io.datasets import OPENCV_FROM_OPENGL, FrameFiles, open_folder
+from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
+from find_field.io.datasets import FrameFiles, open_folder
 
 
 @dataclass

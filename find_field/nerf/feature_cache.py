@@ -14,13 +14,15 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
+from find_core.errors import FieldError
+from find_core.files import replace_file
+from find_core.images import image_key
+from find_core.protocols import EmbeddedImage, FindLike
 from find_field.field.basis import fit_basis
-from find_field.field.storage import write_atomically
 
 
 class FeatureCache:
@@ -30,7 +32,7 @@ class FeatureCache:
         root: folder of the cache, made if missing. find: the model.
     """
 
-    def __init__(self, root: str | Path, find: Any) -> None:
+    def __init__(self, root: str | Path, find: FindLike[EmbeddedImage]) -> None:
         self.find = find
         self.folder = Path(root).expanduser() / str(find.fingerprint)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -109,13 +111,6 @@ def build_set(
     return FeatureSet(maps, np.load(basis_path), maps.mean(axis=(0, 1, 2), dtype=np.float32))
 
 
-def image_key(image: np.ndarray) -> str:
-    """Content hash of a picture, shape included."""
-    digest = hashlib.sha256(repr(image.shape).encode())
-    digest.update(np.ascontiguousarray(image).tobytes())
-    return digest.hexdigest()[:32]
-
-
 def _common_basis(parts: Sequence[tuple[np.ndarray, np.ndarray]], rank: int) -> np.ndarray:
     rows = []
     for maps, vectors in parts:
@@ -141,7 +136,7 @@ def _coefficient_maps(
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    write_atomically(path, lambda temporary: _write(temporary, array))
+    replace_file(path, lambda file: _write(file, array), FieldError)
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from find_core.results import Instance, Localization
 from find_ros.messages.objects_3d import SpatialObject
+from find_ros.messages.poses import matrix_to_pose
 
 try:
     from vision_msgs.msg import (
@@ -46,13 +47,11 @@ def to_2d(localization: Localization, header: Any) -> Any:
 
 
 def to_3d(objects: list[SpatialObject], header: Any) -> Any:
-    """Every instance that has a place as a Detection3D, boxes along the frame's axes."""
+    """Every instance that has a place as a Detection3D with its oriented box."""
     out = Detection3DArray(header=header)
     for o in objects:
-        box = BoundingBox3D()
-        position, size = box.center.position, box.size
-        position.x, position.y, position.z = map(float, o.box.center_m)
-        size.x, size.y, size.z = map(float, o.box.extent_m)
+        box = BoundingBox3D(center=matrix_to_pose(o.T_out_object))
+        box.size.x, box.size.y, box.size.z = map(float, o.extent_m)
         hypothesis = _hypothesis(o.entity_index + 1, o.instance)
         hypothesis.pose.pose = box.center
         detection = Detection3D(header=header, bbox=box, id=_track(o.instance))

@@ -8,7 +8,6 @@ machines without it, and robots whose visual odometry publishes poses rather tha
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections import deque
 from typing import Any, Protocol
 
@@ -17,10 +16,10 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
-from scipy.spatial.transform import Rotation, Slerp
 
+from find_ros.messages.errors import PoseError
 from find_ros.messages.images import stamp_to_ns
-from find_ros.messages.poses import pose_to_matrix
+from find_ros.messages.poses import interpolate, pose_to_matrix
 from find_ros.support.qos import COMMAND
 
 try:
@@ -35,16 +34,6 @@ TF_MISSING = (
     "(geometry_msgs/PoseStamped) and set pose_source to topic, or install tf2_ros"
 )
 MAX_POSES = 400
-# Between two poses further apart than this nothing is interpolated.
-MAX_GAP_NS = 200_000_000
-
-
-class PoseError(Exception):
-    """No transform. Attributes: cause: the name under which it is counted."""
-
-    def __init__(self, cause: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.cause = cause
 
 
 class PoseSource(Protocol):
@@ -109,31 +98,6 @@ class TopicPoses:
 
     def destroy(self) -> None:
         self._node.destroy_subscription(self._subscription)
-
-
-def interpolate(poses: list[tuple[int, np.ndarray]], stamp_ns: int) -> np.ndarray:
-    """(4, 4) pose at `stamp_ns` between the neighbours of a list sorted by time.
-
-    Raises:
-        PoseError: outside the list, or in a gap longer than `MAX_GAP_NS`.
-    """
-    after = bisect_left(poses, stamp_ns, key=lambda pose: pose[0])
-    if after < len(poses) and poses[after][0] == stamp_ns:
-        return poses[after][1]
-    if after in (0, len(poses)):
-        nearest = poses[0 if after == 0 else -1][0]
-        away_s = (stamp_ns - nearest) * 1e-9
-        raise PoseError(
-            "no_transform", f"The image is {away_s:+.3f} s from the nearest pose known."
-        )
-    (start_ns, A), (end_ns, B) = poses[after - 1], poses[after]
-    if end_ns - start_ns > MAX_GAP_NS:
-        raise PoseError("no_transform", "The image falls into a gap of the camera's poses.")
-    share = (stamp_ns - start_ns) / (end_ns - start_ns)
-    T = np.eye(4)
-    T[:3, 3] = (1 - share) * A[:3, 3] + share * B[:3, 3]
-    T[:3, :3] = Slerp([0, 1], Rotation.from_matrix([A[:3, :3], B[:3, :3]]))(share).as_matrix()
-    return T
 
 
 def rclpy_ros_time() -> Any:

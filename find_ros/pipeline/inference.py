@@ -16,11 +16,12 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.video.stream import StreamLocalizer
-from find_ros.messages.geometry import intrinsics_from_info
-from find_ros.messages.images import MessageError, depth_to_m
-from find_ros.messages.objects_3d import spatial_objects
+from find_ros.localizer_parameters import LocalizerParameters
+from find_ros.messages.camera_info import intrinsics_from_info
+from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.messages.images import depth_to_m
+from find_ros.messages.objects_3d import UP, UP_OPTICAL, spatial_objects
 from find_ros.pipeline.camera_pipeline import CameraPipeline
-from find_ros.pipeline.camera_poses import PoseError
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler
 from find_ros.pipeline.publishers import FrameResult
@@ -42,7 +43,7 @@ class Worker:
         pipelines: dict[str, CameraPipeline],
         store: FrameStore,
         prompts: PromptCompiler,
-        parameters: Any,
+        parameters: LocalizerParameters,
         now_ns: Callable[[], int],
         throttled_log: ThrottledLogger,
     ) -> None:
@@ -67,7 +68,7 @@ class Worker:
             counters = self.store.counters[frame.camera]
             try:
                 cause = self._handle(frame, self.pipelines[frame.camera])
-            except MessageError as error:
+            except UNUSABLE as error:
                 cause = error.cause
                 self.throttled_log.warn(
                     f"{frame.camera}:{cause}", _named(frame, f"Dropped: {error}")
@@ -143,9 +144,9 @@ class Worker:
         """The result with places, or as it is where something is missing, which is counted."""
         try:
             return self._located(result, frame, pipeline)
-        except (MessageError, PoseError) as error:
+        except UNUSABLE as error:
             # A depth image can be malformed too, which is another matter than a malformed image.
-            own = isinstance(error, PoseError) or error.cause == "bad_camera_info"
+            own = isinstance(error, MessageError)
             cause = error.cause if own else f"{error.cause}_depth"
             self.store.counters[frame.camera].skip_3d(cause)
             self.throttled_log.warn(
@@ -155,16 +156,16 @@ class Worker:
 
     def _located(self, result: FrameResult, frame: Frame, pipeline: CameraPipeline) -> FrameResult:
         if frame.depth is None:
-            raise PoseError(
+            raise MessageError(
                 "no_depth", "no depth image has this image's stamp (depth_tolerance_s)."
             )
         if pipeline.camera.info is None:
-            raise PoseError("no_camera_info", "camera_info has not come in.")
+            raise MessageError("no_camera_info", "camera_info has not come in.")
         depth_m = depth_to_m(frame.depth)
         intrinsics = intrinsics_from_info(pipeline.camera.info, rectified=self.parameters.rectified)
         size = result.image_rgb.shape[:2]
         if depth_m.shape != size or (intrinsics.height, intrinsics.width) != size:
-            raise PoseError(
+            raise MessageError(
                 "size_mismatch",
                 f"image {size[1]}x{size[0]}, depth {depth_m.shape[1]}x{depth_m.shape[0]} and "
                 f"camera_info {intrinsics.width}x{intrinsics.height} differ: give depth that is "
@@ -181,6 +182,7 @@ class Worker:
             intrinsics,
             T_target_camera,
             self.parameters.max_points,
+            UP_OPTICAL if target == camera_frame else UP,
         )
         return replace(result, objects=objects, frame_3d=target)
 

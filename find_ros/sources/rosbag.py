@@ -12,10 +12,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from find_core.video.sources.base import SourceError
+from find_core.video.sources.image_encodings import DEPTH_ENCODINGS
 from find_core.video.sources.rosbag import decode_message, open_bag
-from find_ros.messages.images import DEPTH_ENCODINGS, MessageError, depth_to_m
-from find_ros.messages.poses import pose_to_matrix
-from find_ros.pipeline.camera_poses import PoseError, interpolate
+from find_ros.messages.errors import UNUSABLE, PoseError
+from find_ros.messages.images import depth_to_m
+from find_ros.messages.poses import interpolate, pose_to_matrix
 from find_ros.sources.base import PlayedFrame
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -78,7 +79,7 @@ class BagCamera:
         paired = near is not None and abs(near[0] - stamp_ns) <= PAIR_NS
         try:
             depth_m = depth_to_m(near[1]) if paired and near is not None else None
-        except MessageError:
+        except UNUSABLE:
             depth_m = None  # a broken depth image costs the depth, not the picture
         K = np.array(info.k, np.float64).reshape(3, 3) if info is not None else None
         pose = self._tree.lookup(self.world_frame, msg.header.frame_id, stamp_ns)
@@ -124,7 +125,10 @@ class _TfTree:
         connections = [c for c in reader.connections if c.msgtype == TF]
         for connection, _, raw in reader.messages(connections=connections) if connections else ():
             for t in reader.deserialize(raw, TF).transforms:
-                T = pose_to_matrix(t.transform.translation, t.transform.rotation)
+                try:
+                    T = pose_to_matrix(t.transform.translation, t.transform.rotation)
+                except PoseError:
+                    continue  # it costs itself alone
                 stamp_ns = t.header.stamp.sec * 10**9 + t.header.stamp.nanosec
                 if connection.topic.endswith("static"):
                     self._static[t.child_frame_id] = (t.header.frame_id, T)

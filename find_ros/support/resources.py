@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
@@ -32,15 +34,17 @@ def use_fastdds_profile() -> None:
     Fast DDS' default shared-memory segment is smaller than one 1280x720 image. Must run before
     `rclpy.init`; a profile that the user chose stays.
     """
-    if os.environ.get(PROFILE_VARIABLE) or os.environ.get(OLD_PROFILE_VARIABLE):
-        return
-    try:
-        path = str(share_file("config/fastdds.xml"))
-    except FileNotFoundError:
-        return
-    os.environ[PROFILE_VARIABLE] = path
-    if os.environ.get("ROS_DISTRO") in OLD_DISTRIBUTIONS:
-        os.environ[OLD_PROFILE_VARIABLE] = path
+    with contextlib.suppress(FileNotFoundError):
+        os.environ.update(fastdds_variables(share_file("config/fastdds.xml"), os.environ))
+
+
+def fastdds_variables(profile: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that choose `profile`; none where the user chose a profile already."""
+    if environment.get(PROFILE_VARIABLE) or environment.get(OLD_PROFILE_VARIABLE):
+        return {}
+    old = environment.get("ROS_DISTRO") in OLD_DISTRIBUTIONS
+    names = (PROFILE_VARIABLE, OLD_PROFILE_VARIABLE) if old else (PROFILE_VARIABLE,)
+    return dict.fromkeys(names, str(profile))
 
 
 def _ament_share() -> list[Path]:

@@ -92,7 +92,8 @@ def test_video_lines():
 ROS_LINE = {
     "frame_id": "camera", "stamp_ns": 7, "prompt": "the <red>", "relevance_smoothed": 0.5, "events": [],
     "objects_3d": [{"entity_index": 0, "track_id": 1, "frame_id": "map", "position_m": [0, 0, 1],
-                    "center_m": [0, 0, 1], "extent_m": [0.1, 0.1, 0.1]}],
+                    "center_m": [0, 0, 1], "extent_m": [0.1, 0.1, 0.1],
+                    "T_frame_object": np.eye(4).tolist(), "object_extent_m": [0.1, 0.1, 0.1]}],
 }  # fmt: skip
 BAD_LINES = {
     "found without instances": lambda d: d["entities"][0].update(instances=[]),
@@ -102,6 +103,7 @@ BAD_LINES = {
     "unknown field of an instance": lambda d: d["entities"][0]["instances"][0].update(label="red"),
     "unknown field of a place": lambda d: d["objects_3d"][0].update(yaw=0.0),
     "place in two dimensions": lambda d: d["objects_3d"][0].update(center_m=[0, 0]),
+    "pose of a box without its last row": lambda d: d["objects_3d"][0]["T_frame_object"].pop(),
     "place without frame": lambda d: d["objects_3d"][0].pop("frame_id"),
     "stamp without frame": lambda d: d.pop("frame_id"),
     "frame without prompt": lambda d: d.pop("prompt"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from find_field.io.datasets import OPENCV_FROM_OPENGL
+from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
 
 
 def _write(path: Path, frame) -> None:

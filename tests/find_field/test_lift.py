@@ -14,8 +14,8 @@ def slow_fusion(frames, find, basis, config):
     """Slow twin of the voxel sums: a dict of lists, one point at a time, float64."""
     voxels: dict[tuple[int, int, int], list] = {}
     for frame in frames:
-        maps = {"semantic": find.encode(frame.rgb).semantic_map()}
-        sample = sample_frame(frame, maps, {"semantic": basis}, config)
+        probabilities, vectors = find.encode(frame.rgb).semantic_map()
+        sample = sample_frame(frame, {"semantic": (probabilities, vectors @ basis)}, config)
         rows = zip(sample.points_world_m, sample.weights, sample.values["semantic"], strict=True)
         for point, weight, value in rows:
             key = tuple(int(np.floor(c / config.voxel_size_m)) for c in point)
@@ -121,7 +121,7 @@ def test_exception_unknown_option(oracle, options):
 
 
 def test_exception_no_frames_and_no_depth(frames, oracle):
-    with pytest.raises(FieldError, match="No frame"):
+    with pytest.raises(FieldError, match="no frame was lifted"):
         ff.lift([], oracle)
     bare = ff.PosedFrame(frames[0].rgb, None, frames[0].K, frames[0].T_world_camera, "bare")
     with pytest.raises(FieldError, match="bare has no depth"):
@@ -134,10 +134,10 @@ def test_basis_keeps_what_spans_few_directions():
     basis = fit_basis(rows, 8)
     assert basis.shape == (40, 8)
     np.testing.assert_allclose(basis.T @ basis, np.eye(8), atol=1e-5)
-    assert kept_energy(rows, basis) == pytest.approx(1, abs=1e-6)
+    assert kept_energy(rows, rows @ basis) == pytest.approx(1, abs=1e-6)
     query = rng.standard_normal(40)
     np.testing.assert_allclose((rows @ basis) @ (basis.T @ query), rows @ query, rtol=1e-4)
-    assert kept_energy(rows, fit_basis(rows, 3)) < 0.99
+    assert kept_energy(rows, rows @ fit_basis(rows, 3)) < 0.99
     assert fit_basis(rows[:1], 60).shape == (40, 40)
 
 

@@ -1,4 +1,4 @@
-"""Models for the nodes under test, loaded by `model:=tests.find_ros.fakes:...`: no weights, real masks."""
+"""Models for the nodes under test, registered by `tests.find_ros.node`: no weights, real masks."""
 
 from __future__ import annotations
 
@@ -36,3 +36,6 @@ def oracle_world():
 
 def oracle_find(device: str):
     return oracle_world()[2]
+
+
+MODELS = {"color": color_find, "slow": slow_find, "oracle": oracle_find}

@@ -23,6 +23,15 @@ from tests.find_ros.harness import BEST_EFFORT, PATIENCE_S, ROOT, Process, scene
 
 K = [[80.0, 0.0, 48.0], [0.0, 80.0, 36.0], [0.0, 0.0, 1.0]]
 
+# `make demo` on a model of the tests.
+RUN_DEMO = """
+import sys
+from find_ros import demo
+demo.START_MODULE = "tests.find_ros.node"
+sys.exit(demo.main())
+"""
+DEMO = [sys.executable, "-c", RUN_DEMO]
+
 
 def poses(count: int) -> list[np.ndarray]:
     out = [np.eye(4) for _ in range(count)]
@@ -119,12 +128,12 @@ def test_exception_of_nothing_to_play(_ros, tmp_path):
 def test_demo(_ros, tabletop, tmp_path):
     """Both nodes as processes, played in lockstep: no frame is lost, all three results are there."""
     out = tmp_path / "demo"
-    command = [sys.executable, "-m", "find_ros.demo", "--out", str(out), "--video", str(tabletop)]
+    command = [*DEMO, "--out", str(out), "--video", str(tabletop)]
     command += [
         "--prompt",
         "the <red>",
         "--model",
-        "tests.find_ros.fakes:color_find",
+        "color",
         "--fps",
         "20",
     ]
@@ -140,14 +149,12 @@ def test_demo(_ros, tabletop, tmp_path):
 
 def test_demo_exception(_ros, tmp_path):
     command = [
-        sys.executable,
-        "-m",
-        "find_ros.demo",
+        *DEMO,
         "--out",
         str(tmp_path),
         "--video",
         "/none.mp4",
     ]
-    command += ["--model", "tests.find_ros.fakes:color_find", "--prompt", "<red>"]
+    command += ["--model", "color", "--prompt", "<red>"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3 * PATIENCE_S)
     assert done.returncode == 1 and "Nothing at" in done.stdout and "Traceback" not in done.stderr

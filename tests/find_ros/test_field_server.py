@@ -31,7 +31,7 @@ from tests.find_ros.harness import (
     diagnostics,
 )
 
-FIND = "tests.find_ros.fakes:oracle_find"
+FIND = "oracle"
 LIVE = {"model": FIND, "lift_live": True, "pose_source": "topic", "lift_rate_hz": 30.0}
 
 

@@ -70,7 +70,7 @@ def assert_found_by_ros(prefix: Path, clone: Path) -> None:
     executables = [p for p in prefix.rglob("*") if p.name in NODES and os.access(p, os.X_OK)]
     assert sorted(executables) == [prefix / "lib/find_ros" / name for name in sorted(NODES)]
     launched = "".join(p.read_text() for p in clone.glob("launch/*.py"))
-    names = set(re.findall(r'executable="(\w+)"', launched))
+    names = set(re.findall(r'\bnode\(\s*"(\w+)"', launched))
     assert names and names <= NODES
 
 

@@ -14,7 +14,7 @@ from std_msgs.msg import String
 
 from tests.find_ros.harness import PATIENCE_S, Process, answers, diagnostics
 
-FIND = "tests.find_ros.fakes:color_find"
+FIND = "color"
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
 
@@ -44,7 +44,7 @@ def test_through_all_states_and_back(robot):
 
 @pytest.mark.parametrize("state", ["unconfigured", "inactive", "busy"])
 def test_sigint_ends_it_in_any_state(robot, state):
-    find = "tests.find_ros.fakes:slow_find" if state == "busy" else FIND
+    find = "slow" if state == "busy" else FIND
     with Process("localizer", {"model": find, "prompt": "<red>", "autostart": False}) as process:
         robot.state()
         if state != "unconfigured":

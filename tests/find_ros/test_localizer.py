@@ -19,7 +19,7 @@ from std_msgs.msg import Float32, String
 from find_ros.messages.images import array_to_image, compressed_to_rgb, image_to_rgb, stamp_to_ns
 from tests.find_ros.harness import BEST_EFFORT, LATCHED, ROOT, Process, answers, diagnostics, scene
 
-FIND = "tests.find_ros.fakes:color_find"
+FIND = "color"
 RED_XYXY = [20.0, 16.0, 50.0, 36.0]
 
 

@@ -16,7 +16,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from find_ros.messages.clouds import POINT_DTYPE
 from tests.find_ros.harness import HEIGHT, WIDTH, Process, answers, camera_info, diagnostics
 
-FIND = "tests.find_ros.fakes:color_find"
+FIND = "color"
 DEPTH_M = 2.0
 # The red rectangle covers columns 20..49 and rows 16..35; fx = fy = 100, cx = 48, cy = 36.
 CENTER_M = np.array([(34.5 - 48) / 100, (25.5 - 36) / 100, 1.0]) * DEPTH_M

@@ -70,7 +70,7 @@ def running(robot, tmp_path_factory):
     frames = [{"file": "000000", "T_world_camera": np.eye(4).tolist()}]
     meta = {"K": [[80, 0, 48], [0, 80, 36], [0, 0, 1]], "frames": frames}
     (folder / "meta.json").write_text(json.dumps(meta))
-    localizer = {"model": "tests.find_ros.fakes:color_find", "prompt": "the <red>"}
+    localizer = {"model": "color", "prompt": "the <red>"}
     localizer |= {
         "use_depth": True,
         "target_frame": "world",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from find_core.encoders.base import build_vision
+from find_core.encoders import build_vision
 from tests.training.worlds import write_world
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig, override

@@ -21,8 +21,10 @@ def test_a_trainer_with_validation_pictures_draws_samples(
 ) -> None:
     config = override(config, ["optim.steps=1", "save_every=1"])
     sources = open_sources(config.data)
-    module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
-    batches = Batches(sources.records, sources.store, sources.facts, config.data.batch, config.seed)
+    module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
+    batches = Batches(
+        sources.records, sources.store, sources.knowledge, config.data.batch, config.seed
+    )
     before = dict(module.bank.memory)
     sheet = sample_sheet(module, [batches.batch(0)], config.data.view, count=4)
     assert module.training and sheet is not None
@@ -34,9 +36,9 @@ def test_a_trainer_with_validation_pictures_draws_samples(
 
 def test_views_that_were_cached_with_other_settings_are_not_drawn(config: TrainConfig) -> None:
     sources = open_sources(config.data)
-    module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
-    batch = Batches(sources.records, sources.store, sources.facts, config.data.batch).batch(0)
-    for picture in batch.pictures:
+    module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
+    batch = Batches(sources.records, sources.store, sources.knowledge, config.data.batch).batch(0)
+    for picture in batch.images:
         picture.numbers = np.flip(picture.numbers, 1) + 1
     other = dataclasses.replace(config.data.view)
     assert sample_sheet(module, [batch], other) is None

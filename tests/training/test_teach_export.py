@@ -11,15 +11,15 @@ import pytest
 
 import find_core as fc
 from find_core import checkpoint
-from find_core.encoders.base import VisionConfig, build_vision
+from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import ImageError
 from find_core.testing import tiny_find
 from tests.training.worlds import draw_scene
 from training.config import TrainConfig, override
-from training.data.formats.user import read_names, user_facts, user_records
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
+from training.data.formats.user import read_names, user_knowledge, user_records
 from training.export import export, fit_relevance
 from training.teach import TeachConfig, mix, teach
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_user_records_and_facts(labelled: Path) -> None:
     records = user_records(labelled / "images", labelled / "masks", names)
     assert len(records) == 4 and not records[0].exhaustive
     assert {p.text for p in records[0].phrases} == {"my thing", "that thing"}
-    facts = user_facts({**names, 2: ("my tin",)})
+    facts = user_knowledge({**names, 2: ("my tin",)})
     mine = records[0].instances[0]
     assert facts.truth("that thing", mine) == TRUE
     assert facts.truth("my tin", mine) == FALSE and facts.truth("mug", mine) == UNKNOWN
@@ -63,7 +63,9 @@ def test_taught_model_loads_and_answers(labelled: Path, longest_px: int) -> None
     names = read_names(labelled / "names.json")
     records = user_records(labelled / "images", labelled / "masks", names)
     config = TeachConfig(steps=3, batch=3)
-    out = teach(str(labelled / "old"), records, user_facts(names), labelled / "new", config, print)
+    out = teach(
+        str(labelled / "old"), records, user_knowledge(names), labelled / "new", config, print
+    )
     taught = fc.load(str(out), device="cpu")
     assert taught.fingerprint != find.fingerprint
     before, after = find.model.state_dict(), taught.model.state_dict()

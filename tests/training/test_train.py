@@ -28,8 +28,10 @@ from training.recipes import RECIPES, recipe
 
 def trainer(config: TrainConfig, folder: Path) -> Trainer:
     sources = open_sources(config.data)
-    module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
-    batches = Batches(sources.records, sources.store, sources.facts, config.data.batch, config.seed)
+    module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
+    batches = Batches(
+        sources.records, sources.store, sources.knowledge, config.data.batch, config.seed
+    )
     return Trainer(config, folder, module, batches, [], report=lambda line: None)
 
 

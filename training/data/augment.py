@@ -1,4 +1,4 @@
-"""One seeded view of a labelled picture: crop, mirror, light, noise, blur.
+"""One seeded view of a labelled image: crop, mirror, light, noise, blur.
 
 Views have one fixed size, so that their frozen features fit one table.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ViewConfig:
-    """How pictures become views; sizes in pixels."""
+    """How images become views; sizes in pixels."""
 
     height: int = 288
     width: int = 384
@@ -41,15 +41,15 @@ def make_view(
     crop = slice(y, y + height), slice(x, x + width)
     size = (config.width, config.height)
     shrink = cv2.INTER_AREA if width >= config.width else cv2.INTER_LINEAR
-    picture = cv2.resize(image[crop], size, interpolation=shrink)
+    resized = cv2.resize(image[crop], size, interpolation=shrink)
     labels = cv2.resize(numbers[crop], size, interpolation=cv2.INTER_NEAREST_EXACT)
     mirrored = rng is not None and rng.random() < config.mirror
     if mirrored:
-        picture, labels = picture[:, ::-1], labels[:, ::-1]
+        resized, labels = resized[:, ::-1], labels[:, ::-1]
     if rng is not None and rng.random() < config.photometric:
-        picture = photometric(picture, rng)
+        resized = photometric(resized, rng)
     cropped = height < 0.97 * image.shape[0] or width < 0.97 * image.shape[1]
-    return View(np.ascontiguousarray(picture), np.ascontiguousarray(labels), mirrored, cropped)
+    return View(np.ascontiguousarray(resized), np.ascontiguousarray(labels), mirrored, cropped)
 
 
 def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -12,10 +12,10 @@ from torch import Tensor
 from training.data.cutmix import may_mix, mix
 from training.data.formats.records import InstanceLabel, Record
 from training.data.live import LiveStore
-from training.data.queries.config import AskConfig
-from training.data.queries.label_knowledge import Facts
-from training.data.queries.sampling import ask_everything, only_places_tell
-from training.data.sample import Batch, Picture, collate, picture_of
+from training.data.queries.config import QueryConfig
+from training.data.queries.label_knowledge import LabelKnowledge
+from training.data.queries.sampling import is_ambiguous, sample_queries
+from training.data.sample import Batch, LabelledImage, collate, labelled_image
 from training.data.store import FeatureStore, StoredView
 
 
@@ -25,9 +25,9 @@ class BatchConfig:
 
     size: int = 8
     partners: int = 4
-    """How many of the rendered pictures are chosen for sharing an object with another one."""
+    """How many of the rendered images are chosen for sharing an object with another one."""
     lookalikes: int = 0
-    """How many of the other rendered pictures hold things that only their places tell apart."""
+    """How many of the other rendered images hold things that only their places tell apart."""
     real: int = 2
     """How many are real photographs (0 where there are none)."""
     photo_dropout: float = 0.0
@@ -38,7 +38,7 @@ class BatchConfig:
     (training/data/cutmix.py)."""
     min_view_px: int = 40
     """Instances smaller than this in the view are left out."""
-    asks: AskConfig = field(default_factory=AskConfig)
+    asks: QueryConfig = field(default_factory=QueryConfig)
 
 
 def load_view(
@@ -64,21 +64,21 @@ class Batches:
     """
 
     def __init__(
-        self, records: Mapping[str, Record], store: FeatureStore | LiveStore, facts: Facts,
+        self, records: Mapping[str, Record], store: FeatureStore | LiveStore, knowledge: LabelKnowledge,
         config: BatchConfig, seed: int = 0,
-        reload: Callable[[], tuple[Mapping[str, Record], Facts]] | None = None,
+        reload: Callable[[], tuple[Mapping[str, Record], LabelKnowledge]] | None = None,
     ) -> None:  # fmt: skip
-        self.records, self.store, self.facts = records, store, facts
+        self.records, self.store, self.knowledge = records, store, knowledge
         self.config, self.seed, self.reload = config, seed, reload
         self._index()
 
     def refresh(self) -> int:
-        """Take in views that were added to the store; returns how many pictures there are."""
+        """Take in views that were added to the store; returns how many images there are."""
         before = sum(map(len, self.store.views.values()))
         if self.store.refresh() == before:
             return len(self._rendered) + len(self._real)
         if self.reload is not None:
-            self.records, self.facts = self.reload()
+            self.records, self.knowledge = self.reload()
         return self._index()
 
     def _index(self) -> int:
@@ -86,7 +86,7 @@ class Batches:
         self._rendered = [k for k in keys if self.records[k].source != "coco"]
         self._real = [k for k in keys if self.records[k].source == "coco"]
         self._mixable = [k for k in self._real if may_mix(self.records[k])]
-        self._alike = [k for k in self._rendered if places_tell(self.records[k])]
+        self._ambiguous = [k for k in self._rendered if has_ambiguous_phrases(self.records[k])]
         self._holders: dict[str, list[str]] = {}
         for key in keys:
             for instance in self.records[key].instances:
@@ -97,10 +97,10 @@ class Batches:
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
         items = [self._item(key, rng) for key in self._choose(rng)]
-        asks = ask_everything([p for p, _ in items], self.facts, self.config.asks, rng)
-        return collate(items, asks)
+        queries = sample_queries([p for p, _ in items], self.knowledge, self.config.asks, rng)
+        return collate(items, queries)
 
-    def _item(self, key: str, rng: np.random.Generator) -> tuple[Picture, list[Tensor]]:
+    def _item(self, key: str, rng: np.random.Generator) -> tuple[LabelledImage, list[Tensor]]:
         record, config = self.records[key], self.config
         numbers, maps, view = self._view(key, rng)
         if config.photo_mix and may_mix(record) and rng.random() < config.photo_mix:
@@ -109,7 +109,7 @@ class Batches:
             record, numbers, maps = mix((record, numbers, maps), guest, rng)
         if config.photo_dropout and record.source == "coco":
             maps = blank_channels(maps, rng.uniform(0.0, config.photo_dropout), rng)
-        return picture_of(record, view, numbers, config.min_view_px), maps
+        return labelled_image(record, view, numbers, config.min_view_px), maps
 
     def _view(
         self, key: str, rng: np.random.Generator
@@ -127,15 +127,15 @@ class Batches:
         real = min(self.config.real, len(self._real)) if self._rendered else self.config.size
         rendered = self.config.size - real if self._rendered else 0
         partners = min(self.config.partners, rendered // 2)
-        alike = min(self.config.lookalikes, rendered - partners) if self._alike else 0
-        chosen = [str(k) for k in rng.choice(self._alike, alike)] if alike else []
+        ambiguous = min(self.config.lookalikes, rendered - partners) if self._ambiguous else 0
+        chosen = [str(k) for k in rng.choice(self._ambiguous, ambiguous)] if ambiguous else []
         if rendered:
-            chosen += [str(k) for k in rng.choice(self._rendered, rendered - partners - alike)]
+            chosen += [str(k) for k in rng.choice(self._rendered, rendered - partners - ambiguous)]
         chosen += [self._partner(key, rng) for key in chosen[:partners]]
         return chosen + [str(k) for k in rng.choice(self._real, real)] if real else chosen
 
     def _partner(self, key: str, rng: np.random.Generator) -> str:
-        """Another picture with one of this one's objects (itself when there is none)."""
+        """Another image with one of this one's objects (itself when there is none)."""
         names = [shared_name(i) for i in self.records[key].instances if not i.stuff]
         rng.shuffle(names)
         for name in names:
@@ -145,9 +145,9 @@ class Batches:
         return key
 
 
-def places_tell(record: Record) -> bool:
+def has_ambiguous_phrases(record: Record) -> bool:
     """Does a phrase of the record pick among things of one kind by where they are?"""
-    return any(only_places_tell(p.kind, record.instances, p.instances) for p in record.phrases)
+    return any(is_ambiguous(p.kind, record.instances, p.instances) for p in record.phrases)
 
 
 def shared_name(instance: InstanceLabel) -> str:

@@ -52,9 +52,9 @@ def may_mix(record: Record) -> bool:
 
 
 def mix_records(host: Record, guest: Record) -> Record:
-    """Labels of the mixed picture: both records' instances, names of either, no caption.
+    """Labels of the mixed image: both records' instances, names of either, no caption.
 
-    Places and captions speak of whole pictures and are left out.
+    Places and captions speak of whole images and are left out.
     """
     shift = len(host.instances)
     named: dict[str, tuple[int, ...]] = {}
@@ -71,7 +71,7 @@ def mix_records(host: Record, guest: Record) -> Record:
         sentences=(),
         captions=(),
         absent=tuple(sorted(set(host.absent) & set(guest.absent))),
-        untrue=(),
+        false_relations=(),
         source_ids=host.source_ids + guest.source_ids,
     )
 

@@ -1,7 +1,7 @@
 """Frozen features without a store: views are made and encoded as batches ask for them.
 
 A full-size store of COCO at 640 px would take 9 MB a view; here every view is new, at the price of
-one pass of the frozen encoder per picture.
+one pass of the frozen encoder per image.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from find_core.encoders.base import VisionConfig, VisionEncoder, build_vision
+from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.preprocess import normalise
 from training.data.augment import ViewConfig
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoredView
-from training.data.views import normalise, view_of
+from training.data.views import view_of
 
 VIEWS = 50
-"""Different random views of one picture (the paper has 50 epochs)."""
+"""Different random views of one image (the paper has 50 epochs)."""
 
 
 class LiveStore:

@@ -1,6 +1,6 @@
 """One labelled view, and a batch of them: what the training step reads.
 
-Dimension letters: B pictures, M instances, H/W view pixels, h/w = H/4, W/4.
+Dimension letters: B images, M instances, H/W view pixels, h/w = H/4, W/4.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from training.data.formats.records import InstanceLabel, Record
-from training.data.queries.config import Ask
+from training.data.queries.config import QuerySample
 from training.data.store import StoredView
 
 
 @dataclass(eq=False)
-class Picture:
+class LabelledImage:
     """One view with its visible instances.
 
     Attributes:
@@ -51,21 +51,23 @@ class Picture:
 @dataclass(eq=False)
 class Batch:
     """Attributes:
-    features: four (B, C, h, w) float32 maps. pictures, asks: one per image.
+    features: four (B, C, h, w) float32 maps. images, queries: one per image.
     masks: (B, M, h, w) float32, zero-padded. valid: (B, M) bool.
     """
 
     features: list[Tensor]
-    pictures: list[Picture]
-    asks: list[Ask]
+    images: list[LabelledImage]
+    queries: list[QuerySample]
     masks: Tensor
     valid: Tensor
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
 
-def picture_of(record: Record, view: StoredView, numbers: np.ndarray, min_px: int) -> Picture:
+def labelled_image(
+    record: Record, view: StoredView, numbers: np.ndarray, min_px: int
+) -> LabelledImage:
     """The record's instances that are large enough in this view, with their masks."""
     counts = np.bincount(numbers.ravel(), minlength=len(record.instances) + 1)
     visible = tuple(k for k in range(len(record.instances)) if counts[k + 1] >= min_px)
@@ -73,7 +75,7 @@ def picture_of(record: Record, view: StoredView, numbers: np.ndarray, min_px: in
     height, width = numbers.shape
     empty = np.zeros((0, height // 4, width // 4), np.float32)
     stacked = torch.from_numpy(np.stack(masks) if masks else empty)
-    return Picture(record, view, numbers, visible, stacked)
+    return LabelledImage(record, view, numbers, visible, stacked)
 
 
 def coverage(mask: np.ndarray) -> np.ndarray:
@@ -83,14 +85,16 @@ def coverage(mask: np.ndarray) -> np.ndarray:
     return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
 
 
-def collate(items: Sequence[tuple[Picture, list[Tensor]]], asks: list[Ask]) -> Batch:
-    """Stack pictures; masks are padded to the largest count."""
-    pictures = [p for p, _ in items]
+def collate(
+    items: Sequence[tuple[LabelledImage, list[Tensor]]], queries: list[QuerySample]
+) -> Batch:
+    """Stack images; masks are padded to the largest count."""
+    images = [p for p, _ in items]
     features = [torch.stack(level) for level in zip(*(maps for _, maps in items), strict=True)]
-    count = max(1, max(len(p.visible) for p in pictures))
-    masks = torch.zeros(len(pictures), count, *pictures[0].masks.shape[1:])
-    valid = torch.zeros(len(pictures), count, dtype=torch.bool)
-    for b, picture in enumerate(pictures):
-        masks[b, : len(picture.visible)] = picture.masks
-        valid[b, : len(picture.visible)] = True
-    return Batch(features, pictures, asks, masks, valid)
+    count = max(1, max(len(p.visible) for p in images))
+    masks = torch.zeros(len(images), count, *images[0].masks.shape[1:])
+    valid = torch.zeros(len(images), count, dtype=torch.bool)
+    for b, image in enumerate(images):
+        masks[b, : len(image.visible)] = image.masks
+        valid[b, : len(image.visible)] = True
+    return Batch(features, images, queries, masks, valid)

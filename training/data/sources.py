@@ -15,7 +15,7 @@ from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.formats.references import enrich, karpathy_split, without_images
 from training.data.live import LiveStore
-from training.data.queries.label_knowledge import Facts, vocabulary
+from training.data.queries.label_knowledge import LabelKnowledge, vocabulary
 from training.data.store import FeatureStore
 
 if TYPE_CHECKING:
@@ -29,31 +29,31 @@ class Sources:
     """
 
     records: Mapping[str, Record]
-    facts: Facts
+    knowledge: LabelKnowledge
     names: list[str]
     store: FeatureStore | LiveStore
     config: DataConfig
     vision: VisionConfig | None = None
 
-    def reload(self) -> tuple[Mapping[str, Record], Facts]:
+    def reload(self) -> tuple[Mapping[str, Record], LabelKnowledge]:
         """Labels as they are on disk now (scenes may still be rendered)."""
-        again = open_sources(self.config, self.vision, known=self.facts)
-        return again.records, again.facts
+        again = open_sources(self.config, self.vision, known=self.knowledge)
+        return again.records, again.knowledge
 
     def validation(self, store: str) -> Sources:
-        """The val split of the rendered world, and COCO's val pictures."""
+        """The val split of the rendered world, and COCO's val images."""
         config = dataclasses.replace(self.config, store=store, coco_split="val2017")
-        return open_sources(config, self.vision, split="val", known=self.facts)
+        return open_sources(config, self.vision, split="val", known=self.knowledge)
 
 
 def open_sources(
     config: DataConfig, vision: VisionConfig | None = None, split: str = "train",
-    known: Facts | None = None, encoder: VisionEncoder | None = None,
+    known: LabelKnowledge | None = None, encoder: VisionEncoder | None = None,
 ) -> Sources:  # fmt: skip
     """Read every label file the recipe names.
 
     Args:
-        vision: needed where there is no feature store: pictures are then encoded as they come,
+        vision: needed where there is no feature store: images are then encoded as they come,
             by `encoder` where its weights come from a checkpoint.
 
     Raises:
@@ -75,9 +75,11 @@ def open_sources(
         raise ImageError(
             "The recipe names no pictures: --set data.tabletop=DIR or data.coco_panoptic=DIR."
         )
-    facts = Facts(tabletop.truths(scenes), frozenset(classes))
+    knowledge = LabelKnowledge(tabletop.truths(scenes), frozenset(classes))
     if known is not None:
-        facts = Facts({**known.matches, **facts.matches}, known.coco | facts.coco)
+        knowledge = LabelKnowledge(
+            {**known.matches, **knowledge.matches}, known.coco | knowledge.coco
+        )
     names = vocabulary(i for r in records for i in r.instances)
     table = {r.key: r for r in records}
     if len(table) < len(records):
@@ -86,14 +88,14 @@ def open_sources(
             "cannot tell apart: render one of them with another --start."
         )
     if config.store or vision is None:
-        return Sources(table, facts, names, FeatureStore(config.store), config, vision)
+        return Sources(table, knowledge, names, FeatureStore(config.store), config, vision)
     return Sources(
-        table, facts, names, LiveStore(table, vision, config.view, encoder), config, vision
+        table, knowledge, names, LiveStore(table, vision, config.view, encoder), config, vision
     )
 
 
 def _extended(records: list[Record], config: DataConfig, panoptic: bool) -> list[Record]:
-    """Referring and interleaved sentences added; pictures of other sets' tests left out."""
+    """Referring and interleaved sentences added; images of other sets' tests left out."""
     if (
         panoptic
         and (config.coco_refs or config.coco_entities)
@@ -109,6 +111,6 @@ def _extended(records: list[Record], config: DataConfig, panoptic: bool) -> list
 
 
 def _has_split(root: str, split: str, panoptic: bool) -> bool:
-    """Validation pictures are optional; training ones are not."""
+    """Validation images are optional; training ones are not."""
     kind = "panoptic" if panoptic else "instances"
     return split.startswith("train") or (Path(root) / f"annotations/{kind}_{split}.json").is_file()

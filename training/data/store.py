@@ -3,7 +3,7 @@
 A store is a folder of parts. A part is a table of fixed-size rows (`<part>.bin`: the four feature
 maps as float16, then the view's instance numbers as uint8) and one JSON line per finished row
 (`<part>.jsonl`), written after the row itself: a process killed in between loses that row only.
-Rows are keyed by content: picture bytes, view and encoder. Several processes may fill one store,
+Rows are keyed by content: image bytes, view and encoder. Several processes may fill one store,
 each its own part, while others read it.
 """
 

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from find_core import checkpoint
-from find_core.encoders.base import VisionEncoder, build_language
+from find_core.encoders import VisionEncoder, build_language
 from find_core.errors import CheckpointError
 from find_core.model.find import FindModel
 from training.config import TrainConfig
-from training.data.queries.label_knowledge import Facts
+from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.text_cache import TextCache
 from training.engine.checkpoints import load_weights
 from training.step.step import TrainStep
 
 
 def build_module(
-    config: TrainConfig, facts: Facts, names: list[str], channels: Sequence[int]
+    config: TrainConfig, facts: LabelKnowledge, names: list[str], channels: Sequence[int]
 ) -> TrainStep:
     """The interface, freshly initialised from the seed (or from `config.init`), in training form.
 

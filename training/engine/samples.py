@@ -13,7 +13,7 @@ from find_core.drawing.overlay import contact_sheet, draw_localization
 from find_core.model.attention_table import TokenGroup
 from find_core.results import Entity, Localization, box_of_mask
 from training.data.augment import ViewConfig
-from training.data.queries.config import EntityAsk
+from training.data.queries.config import EntityQuery
 from training.data.sample import Batch
 from training.data.views import view_of
 from training.engine.validate import VALIDATION_STEP
@@ -48,7 +48,7 @@ def _samples(
     """(picture with masks drawn, its prompt)."""
     for n, batch in enumerate(batches):
         answers = _answers(module, batch, VALIDATION_STEP + n)
-        for picture, ask, entities in zip(batch.pictures, batch.asks, answers, strict=True):
+        for picture, ask, entities in zip(batch.images, batch.queries, answers, strict=True):
             view = view_of(picture.record, picture.view.variant, views)
             if entities and np.array_equal(view.numbers, picture.numbers):
                 answer = Localization(0.0, tuple(entities), *view.numbers.shape)
@@ -60,13 +60,13 @@ def _answers(module: TrainStep, batch: Batch, step: int) -> list[list[Entity]]:
     result = module(batch, step)
     last, heads = result.outputs[-1], module.model.heads
     if TokenGroup.ENTITY not in last.pixel:
-        return [[] for _ in batch.asks]
+        return [[] for _ in batch.queries]
     logits = module.model.masks(last.pixel[TokenGroup.ENTITY], result.image)
     rows = heads.semantic(last.embeddings[TokenGroup.ENTITY])
     cosines = cosine_logits(heads.semantic(last.embeddings[TokenGroup.INTERLEAVE]), rows)
     answers = []
-    for b, ask in enumerate(batch.asks):
-        height, width = batch.pictures[b].numbers.shape
+    for b, ask in enumerate(batch.queries):
+        height, width = batch.images[b].numbers.shape
         entities = []
         for n, asked in enumerate(ask.entities):
             best = int(cosines[b, n].argmax())
@@ -77,7 +77,7 @@ def _answers(module: TrainStep, batch: Batch, step: int) -> list[list[Entity]]:
     return answers
 
 
-def _entity(asked: EntityAsk, score: float, mask: np.ndarray, row: np.ndarray) -> Entity:
+def _entity(asked: EntityQuery, score: float, mask: np.ndarray, row: np.ndarray) -> Entity:
     name = f"<{asked.shown.name}>" if asked.shown is not None else asked.text
     label = name if asked.targets else f"{name} [absent]"
     return Entity(score, mask, box_of_mask(mask), row, label=label, found=True)

@@ -62,8 +62,8 @@ def _entities(
     queries = heads.semantic(last.embeddings[TokenGroup.INTERLEAVE])
     looks = heads.pixel(last.embeddings[TokenGroup.INTERLEAVE])
     cosine = cosine_logits(queries, proposals)
-    for b, ask in enumerate(batch.asks):
-        real = batch.pictures[b].record.source == "coco"
+    for b, ask in enumerate(batch.queries):
+        real = batch.images[b].record.source == "coco"
         for n, entity in enumerate(ask.entities):
             if not real:
                 scores.append((float(cosine[b, n].max()), bool(entity.targets)))
@@ -73,11 +73,11 @@ def _entities(
             by = (looks if entity.is_visual else queries)[b, n]
             to = (last.pixel[TokenGroup.ENTITY] if entity.is_visual else proposals)[b]
             overlaps = iou(masks[b], truth[None])
-            if entity.alike and not entity.is_visual:
+            if entity.ambiguous and not entity.is_visual:
                 chosen = masks[b, cosine[b, n].argmax()]
                 values["alike_right"].append(_is_best(chosen, batch, b, entity.targets[0]))
             kind = "visual" if entity.is_visual else "text"
-            if entity.picture == b:
+            if entity.image_index == b:
                 kind = "visual_same"
             prefix = "coco_" if real else ""
             values[f"{prefix}{kind}_miou"].append(float(overlaps[(to @ by).argmax()]))
@@ -99,8 +99,8 @@ def _strokes(
     masks = module.model.masks(last.pixel[TokenGroup.SEGMENT], result.image) > 0
     queries = module.model.heads.pixel(last.embeddings[TokenGroup.SPATIAL])
     chosen = (queries @ last.pixel[TokenGroup.SEGMENT].transpose(1, 2)).argmax(-1)
-    for b, ask in enumerate(batch.asks):
-        prefix = "coco_" if batch.pictures[b].record.source == "coco" else ""
+    for b, ask in enumerate(batch.queries):
+        prefix = "coco_" if batch.images[b].record.source == "coco" else ""
         for n, prompt in enumerate(ask.prompts):
             truth = batch.masks[b, prompt.target] > 0.5
             values[f"{prefix}stroke_miou"].append(float(iou(masks[b, chosen[b, n]], truth)))
@@ -115,8 +115,8 @@ def _phrases(
     masks = module.model.masks(last.pixel[TokenGroup.GROUNDING], result.image) > 0
     queries = heads.semantic(last.embeddings[TokenGroup.DESCRIPTION])
     cosine = cosine_logits(queries, heads.semantic(last.embeddings[TokenGroup.GROUNDING]))
-    for b, ask in enumerate(batch.asks):
-        prefix = "coco_" if batch.pictures[b].record.source == "coco" else ""
+    for b, ask in enumerate(batch.queries):
+        prefix = "coco_" if batch.images[b].record.source == "coco" else ""
         for n, phrase in enumerate(ask.phrases):
             if len(phrase.targets) == 1:
                 truth = batch.masks[b, phrase.targets[0]] > 0.5
@@ -133,7 +133,7 @@ def _captions(
     images = heads.semantic(last.embeddings[TokenGroup.IMAGE][:, 0])
     texts = heads.semantic(last.embeddings[TokenGroup.CAPTION][:, 0])
     nearest = cosine_logits(texts, images).argmax(1)
-    for b, ask in enumerate(batch.asks):
+    for b, ask in enumerate(batch.queries):
         if ask.caption is not None:
-            same = batch.pictures[int(nearest[b])].record is batch.pictures[b].record
+            same = batch.images[int(nearest[b])].record is batch.images[b].record
             values["caption_r1"].append(float(same))

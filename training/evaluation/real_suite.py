@@ -1,6 +1,6 @@
-"""Real pictures, on which nothing is tuned: COCO val segmentation and clicks, caption retrieval.
+"""Real images, on which nothing is tuned: COCO val segmentation and clicks, caption retrieval.
 
-Floors are computed here on the same pictures, from the same frozen encoders: a linear probe on
+Floors are computed here on the same images, from the same frozen encoders: a linear probe on
 COCO's classes and a closed-form ridge from pooled vision to pooled text features.
 """
 
@@ -19,10 +19,12 @@ from find_core.predictor import Find
 from find_core.preprocess import Geometry, plan, prepare
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.prompts.region import Region
+from find_core.scene import Scene
 from training.data.formats import coco
 from training.data.formats.records import Record
 from training.data.queries.strokes import click
-from training.evaluation.metrics import Answers, Overlaps, mask_iou
+from training.evaluation.metrics import IoUMeter, ScoreSeries
+from training.evaluation.segmentation import AveragePrecisionMeter, PanopticMeter
 
 Progress = Callable[[int, int], None]
 MIN_AREA_SHARE = 0.005
@@ -30,56 +32,84 @@ MIN_AREA_SHARE = 0.005
 
 def run_real(find: Find, root: str | Path, limit: int | None, progress: Progress) -> dict[str, Any]:
     """Everything that the folder holds; a missing set is left out."""
-    root, figures = Path(root), {}
+    root, metrics = Path(root), {}
     panoptic = root / "coco_panoptic_mini"
     if panoptic.is_dir():
         val = coco.panoptic_records(panoptic, "val2017")[:limit]
         train = coco.panoptic_records(panoptic, "train2017")[:limit]
         data = coco.read_json(panoptic / "annotations" / "panoptic_val2017.json")
-        figures["coco_val"] = segmentation(find, val, data["categories"], progress)
-        figures["coco_val"]["linear_probe"] = linear_probe(find, train, val)
+        metrics["coco_val"] = segmentation(find, val, data["categories"], progress)
+        metrics["coco_val"]["linear_probe"] = linear_probe(find, train, val)
     captions = root / "flickr_captions_mini"
     if captions.is_dir():
         seen = root / "coco_captions_mini"
         photographs = coco.instance_records(seen)[:limit] if seen.is_dir() else []
-        figures["flickr_captions"] = caption_retrieval(find, captions, limit, photographs)
-    return figures
+        metrics["flickr_captions"] = caption_retrieval(find, captions, limit, photographs)
+    return metrics
+
+
+LabelledImages = Sequence[tuple[Record, np.ndarray, np.ndarray]]
+"""(record, (H, W, 3) uint8 RGB, (H, W) uint8 instance numbers) of each image."""
 
 
 def segmentation(
     find: Find, records: Sequence[Record], categories: Sequence[dict[str, Any]], progress: Progress
 ) -> dict[str, Any]:
-    """Semantic mIoU and pixel accuracy over all classes; one click; references between pictures."""
+    """Segmentation over all classes: semantic mIoU and pixel accuracy, panoptic quality, mask AP of
+    countable objects; one click; references between images.
+
+    Labelled are the segments of `coco.panoptic_records`: crowds and segments below its least area
+    are void.
+    """
     names = coco.class_names(list(categories))
-    stuff = [coco.clean_name(c["name"]) for c in categories if not c["isthing"]]
+    stuff = [coco.clean_name(c["name"]) for c in categories if not c.get("isthing", 1)]
+    column = {name: k for k, name in enumerate(names)}
     confusion = np.zeros((len(names), len(names)), np.int64)
-    clicks, references = Overlaps(), Overlaps()
-    pictures = [(r, *r.read()) for r in records]
-    for n, (record, image, numbers) in enumerate(pictures):
+    panoptic = PanopticMeter(len(names), [column[name] for name in stuff])
+    precision = AveragePrecisionMeter()
+    clicks, references = IoUMeter(), IoUMeter()
+    images = [(r, *r.read()) for r in records]
+    for n, (record, image, numbers) in enumerate(images):
         scene = find.encode(image)
         found = scene.segment(names, "semantic", stuff=stuff).class_map
         add_confusion(confusion, record, numbers, found, names)
-        for k, instance in enumerate(record.instances):
-            truth = numbers == k + 1
-            if instance.stuff or truth.mean() < MIN_AREA_SHARE:
-                continue
-            answer = scene.interact(Region.mask(click(truth)))
-            clicks.add(answer.mask, truth, 0.0, record.key)
-            other = next(
-                ((i, x == j + 1) for r, i, x in pictures if r.key != record.key
-                 for j, o in enumerate(r.instances)
-                 if o.name == instance.name and (x == j + 1).mean() > 2 * MIN_AREA_SHARE), None,
-            )  # fmt: skip
-            alone = sum(o.name == instance.name for o in record.instances) == 1
-            if other is not None and alone:
-                prompt = Prompt.parse("the <thing>", thing=Reference(other[0], mask=other[1]))
-                entity = scene.localize(prompt).entities[0]
-                references.add(entity.mask, truth, 0.0, record.key)
+        classes = [column[i.name] for i in record.instances]
+        panoptic.add(scene.segment(names, "panoptic", stuff=stuff), numbers, classes)
+        countable = [k for k, i in enumerate(record.instances) if not i.stuff]
+        masks = [numbers == k + 1 for k in countable]
+        objects = scene.segment(names, "instance", stuff=stuff)
+        precision.add(objects, masks, [classes[k] for k in countable])
+        measure_objects(scene, record, numbers, images, clicks, references)
         progress(n + 1, len(records))
-    figures: dict[str, Any] = semantic_figures(confusion)
-    figures["one_click_miou"] = clicks.chosen.figure()
-    figures["reference_same_class_miou"] = references.chosen.figure()
-    return figures
+    metrics: dict[str, Any] = semantic_metrics(confusion)
+    metrics |= panoptic.metrics() | precision.metrics()
+    metrics["one_click_miou"] = clicks.chosen.summary()
+    metrics["reference_same_class_miou"] = references.chosen.summary()
+    return metrics
+
+
+def measure_objects(
+    scene: Scene, record: Record, numbers: np.ndarray, images: LabelledImages, clicks: IoUMeter,
+    references: IoUMeter,
+) -> None:  # fmt: skip
+    """One click on each countable object; a reference to the same class in another image for each
+    that is alone of its class."""
+    for k, instance in enumerate(record.instances):
+        truth = numbers == k + 1
+        if instance.stuff or truth.mean() < MIN_AREA_SHARE:
+            continue
+        answer = scene.interact(Region.mask(click(truth)))
+        clicks.add(answer.mask, truth, 0.0, record.key)
+        other = next(
+            ((i, x == j + 1) for r, i, x in images if r.key != record.key
+             for j, o in enumerate(r.instances)
+             if o.name == instance.name and (x == j + 1).mean() > 2 * MIN_AREA_SHARE), None,
+        )  # fmt: skip
+        alone = sum(o.name == instance.name for o in record.instances) == 1
+        if other is not None and alone:
+            prompt = Prompt.parse("the <thing>", thing=Reference(other[0], mask=other[1]))
+            entity = scene.localize(prompt).entities[0]
+            references.add(entity.mask, truth, 0.0, record.key)
 
 
 def add_confusion(
@@ -96,7 +126,7 @@ def add_confusion(
         confusion[column[instance.name]] += np.bincount(answered, minlength=len(names))
 
 
-def semantic_figures(confusion: np.ndarray) -> dict[str, float]:
+def semantic_metrics(confusion: np.ndarray) -> dict[str, float]:
     """mIoU over classes that are there, and pixel accuracy."""
     hit = np.diag(confusion)
     union = confusion.sum(0) + confusion.sum(1) - hit
@@ -122,11 +152,11 @@ def linear_probe(find: Find, train: Sequence[Record], val: Sequence[Record]) -> 
         scores = add_ones((cells - mean) / std) @ weights
         answered = scores.argmax(1)[truth >= 0]
         np.add.at(confusion, (truth[truth >= 0], answered), 1)
-    return semantic_figures(confusion)
+    return semantic_metrics(confusion)
 
 
 def frozen_maps(find: Find, image: np.ndarray) -> tuple[Geometry, list[torch.Tensor]]:
-    """How the picture was scaled, and the four maps of the vision encoder, (1, C, h, w) each."""
+    """How the image was scaled, and the four maps of the vision encoder, (1, C, h, w) each."""
     geometry = plan(image.shape[0], image.shape[1], find.config.vision)
     with torch.inference_mode():
         return geometry, find.vision(
@@ -169,9 +199,9 @@ def add_ones(x: np.ndarray) -> np.ndarray:
 def caption_retrieval(
     find: Find, folder: Path, limit: int | None, photographs: Sequence[Record] = ()
 ) -> dict[str, Any]:
-    """Caption -> picture on the last 200 pictures, and two floors of the frozen encoders.
+    """Caption -> image on the last 200 images, and two floors of the frozen encoders.
 
-    One is fitted on the folder's other pictures, which no shipped weights may see; the other on
+    One is fitted on the folder's other images, which no shipped weights may see; the other on
     `photographs`, captioned ones that they do see.
     """
     rows = read_captions(folder)[:limit]
@@ -182,41 +212,41 @@ def caption_retrieval(
     texts = [captions[0] for _, captions in test]
     queries = np.stack([find.embed_caption(t) for t in texts])
     pooled = [
-        (pooled_picture(find, read_image(path)), pooled_text(find, captions[0]))
+        (pooled_image(find, read_image(path)), pooled_text(find, captions[0]))
         for path, captions in rows
     ]
-    figures = {
+    metrics = {
         "pictures": count,
         "caption_to_image": recalls(queries @ images.T),
         "ridge_floor": ridge_floor(pooled[:-count], pooled[-count:]),
         "chance_r1": round(1 / count, 4),
     }
     own = [
-        (picture, pooled_text(find, text))
+        (image, pooled_text(find, text))
         for record in photographs
-        for picture in [pooled_picture(find, record.read()[0])]
+        for image in [pooled_image(find, record.read()[0])]
         for text in record.captions
     ]
     if own:
-        figures["ridge_floor_on_own_photographs"] = ridge_floor(own, pooled[-count:])
-    return figures
+        metrics["ridge_floor_on_own_photographs"] = ridge_floor(own, pooled[-count:])
+    return metrics
 
 
 Pooled = tuple[np.ndarray, np.ndarray]
 
 
-def ridge_floor(fitted: Sequence[Pooled], asked: Sequence[Pooled]) -> dict[str, Any]:
-    """Recalls of a closed-form ridge from pictures to captions, fitted on some pairs."""
-    x, y = (np.stack(side) for side in zip(*fitted, strict=True))
-    pictures, texts = (np.stack(side) for side in zip(*asked, strict=True))
+def ridge_floor(fitted: Sequence[Pooled], queried: Sequence[Pooled]) -> dict[str, Any]:
+    """Recalls of a closed-form ridge from images to captions, fitted on some pairs."""
+    x, y = (np.stack(split_name) for split_name in zip(*fitted, strict=True))
+    images, texts = (np.stack(split_name) for split_name in zip(*queried, strict=True))
     mean, std = x.mean(0), x.std(0) + 1e-6
     weights = ridge((x - mean) / std, y, 300.0)
-    floor = unit_rows(add_ones((pictures - mean) / std) @ weights) @ unit_rows(texts).T
+    floor = unit_rows(add_ones((images - mean) / std) @ weights) @ unit_rows(texts).T
     return recalls(floor.T) | {"fitted_on": len(fitted)}
 
 
 def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
-    """(picture, captions) from the CSV of the folder (columns image, caption)."""
+    """(image, captions) from the CSV of the folder (columns image, caption)."""
     table: dict[str, list[str]] = {}
     (path, *_) = sorted(folder.glob("*.csv"))
     with path.open(newline="", encoding="utf-8") as file:
@@ -230,7 +260,7 @@ def read_captions(folder: Path) -> list[tuple[Path, list[str]]]:
     ]
 
 
-def pooled_picture(find: Find, image: np.ndarray) -> np.ndarray:
+def pooled_image(find: Find, image: np.ndarray) -> np.ndarray:
     """Mean of the coarsest frozen map."""
     _, maps = frozen_maps(find, image)
     return maps[3].mean((0, 2, 3)).float().cpu().numpy()
@@ -250,11 +280,8 @@ def recalls(scores: np.ndarray) -> dict[str, Any]:
     ranks = (scores > np.diag(scores)[:, None]).sum(1)
     out = {}
     for k in (1, 5, 10):
-        answers = Answers()
+        answers = ScoreSeries()
         for n, rank in enumerate(ranks):
             answers.add(rank < k, str(n))
-        out[f"r{k}"] = answers.figure()
+        out[f"r{k}"] = answers.summary()
     return out
-
-
-__all__ = ["mask_iou", "run_real"]

@@ -17,24 +17,25 @@ import cv2
 import numpy as np
 
 from find_core.images import read_image
+from find_core.masks import mask_iou
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
 from find_core.prompts.region import Region
 from find_core.scene import Scene
 from training.data.formats.tabletop import read_split
 from training.data.queries.strokes import click
-from training.evaluation.metrics import Answers, Overlaps, Separation, mask_iou
+from training.evaluation.metrics import DetectionAuc, IoUMeter, ScoreSeries
 
 MIN_TARGET_PX = 100
 MIN_REFERENCE_PX = 400
 MAX_ABSENT = 12
-BY_THINGS = 5.0
-"""Weight of the entities beside the whole picture's vector, which is the weaker of the two."""
+ENTITY_WEIGHT = 5.0
+"""Weight of the entities beside the whole image's vector, which is the weaker of the two."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass
-class Labelled:
+class LabelledScene:
     """A scene on disk. `ids`: (H, W) uint16 instance ids."""
 
     data: dict[str, Any]
@@ -42,10 +43,10 @@ class Labelled:
     ids: np.ndarray
 
     @staticmethod
-    def read(data: dict[str, Any]) -> Labelled:
+    def read(data: dict[str, Any]) -> LabelledScene:
         stem = Path(data["folder"]) / f"{data['index']:06d}"
         ids = cv2.imread(str(stem.with_suffix(".png")), cv2.IMREAD_UNCHANGED)
-        return Labelled(data, read_image(stem.with_suffix(".jpg")), ids)
+        return LabelledScene(data, read_image(stem.with_suffix(".jpg")), ids)
 
     def mask(self, ids: Sequence[int]) -> np.ndarray:
         return np.isin(self.ids, list(ids))
@@ -55,32 +56,34 @@ class Labelled:
 
 
 @dataclass
-class Board:
+class EvaluationReport:
     """All questions' answers, known and held-out kinds apart."""
 
-    overlaps: dict[tuple[str, str], Overlaps] = field(default_factory=lambda: defaultdict(Overlaps))
-    presence: dict[tuple[str, str], Separation] = field(
-        default_factory=lambda: defaultdict(Separation)
+    ious: dict[tuple[str, str], IoUMeter] = field(default_factory=lambda: defaultdict(IoUMeter))
+    presence: dict[tuple[str, str], DetectionAuc] = field(
+        default_factory=lambda: defaultdict(DetectionAuc)
     )
-    right: dict[str, Answers] = field(default_factory=lambda: defaultdict(Answers))
-    by_kind: dict[tuple[str, str], Answers] = field(default_factory=lambda: defaultdict(Answers))
+    right: dict[str, ScoreSeries] = field(default_factory=lambda: defaultdict(ScoreSeries))
+    by_kind: dict[tuple[str, str], ScoreSeries] = field(
+        default_factory=lambda: defaultdict(ScoreSeries)
+    )
 
-    def add(self, question: str, instance: dict[str, Any], scene: Labelled, mask: np.ndarray,
+    def add(self, question: str, instance: dict[str, Any], scene: LabelledScene, mask: np.ndarray,
             truth: np.ndarray, oracle: float) -> None:  # fmt: skip
-        side = side_of(instance)
-        self.overlaps[question, side].add(mask, truth, oracle, group_of(instance, scene))
-        if side == "held_out":
+        split_name = split_of(instance)
+        self.ious[question, split_name].add(mask, truth, oracle, bootstrap_unit(instance, scene))
+        if split_name == "held_out":
             self.by_kind[instance["kind"], question].add(mask_iou(mask, truth), "")
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         out: dict[str, Any] = {"known": {}, "held_out": {}}
-        for (question, side), overlaps in sorted(self.overlaps.items()):
-            out[side][question] = overlaps.figures()
-        for (side, claim), separation in self.presence.items():
-            shares = {"by_threshold": separation.by_threshold()}
-            out[side][f"presence_of_{claim}"] = separation.figures() | shares
+        for (question, split_name), ious in sorted(self.ious.items()):
+            out[split_name][question] = ious.metrics()
+        for (split_name, claim), detection in self.presence.items():
+            shares = {"by_threshold": detection.by_threshold()}
+            out[split_name][f"presence_of_{claim}"] = detection.metrics() | shares
         for name, answers in self.right.items():
-            out["known"][name] = answers.figure()
+            out["known"][name] = answers.summary()
         kinds: dict[str, dict[str, float]] = defaultdict(dict)
         for (kind, question), answers in sorted(self.by_kind.items()):
             kinds[kind][question] = round(float(np.mean(answers.values)), 3)
@@ -88,11 +91,11 @@ class Board:
         return out
 
 
-def side_of(instance: dict[str, Any]) -> str:
+def split_of(instance: dict[str, Any]) -> str:
     return "held_out" if instance["held_out"] else "known"
 
 
-def group_of(instance: dict[str, Any], scene: Labelled) -> str:
+def bootstrap_unit(instance: dict[str, Any], scene: LabelledScene) -> str:
     """What is resampled: the kind of a held-out object, else the scene."""
     return (
         instance["kind"]
@@ -105,32 +108,32 @@ def run_suite(
     find: Find, root: str | Path, limit: int | None, progress: Progress, seed: int = 0
 ) -> dict:
     """All questions on ROOT/val and ROOT/held."""
-    board, retrieval = Board(), {}
+    report, retrieval = EvaluationReport(), {}
     for split in ("val", "held"):
         scenes = read_split(root, split, limit)
         holders = asset_index(scenes)
-        encoded: list[tuple[Labelled, Scene]] = []
+        encoded: list[tuple[LabelledScene, Scene]] = []
         for n, data in enumerate(scenes):
-            labelled = Labelled.read(data)
+            labelled = LabelledScene.read(data)
             scene = find.encode(labelled.image)
             rng = np.random.default_rng((seed, n))
             oracle = upsampled_objects(scene)
-            ask_phrases(board, split, labelled, scene, oracle)
-            ask_references(board, split, labelled, scene, oracle, scenes, holders, rng)
-            ask_sentences(board, split, labelled, scene, oracle, scenes, holders, rng)
-            ask_absent(board, split, labelled, scene, scenes, rng)
-            ask_clicks(board, split, labelled, scene, oracle)
+            measure_phrases(report, split, labelled, scene, oracle)
+            measure_references(report, split, labelled, scene, oracle, scenes, holders, rng)
+            measure_sentences(report, split, labelled, scene, oracle, scenes, holders, rng)
+            measure_absent(report, split, labelled, scene, scenes, rng)
+            measure_clicks(report, split, labelled, scene, oracle)
             encoded.append((labelled, scene))
             progress(n + 1, len(scenes))
         if split == "val":
-            retrieval = ask_retrieval(find, encoded)
-    figures = board.figures()
-    figures["known"]["retrieval"] = retrieval
-    return figures
+            retrieval = measure_retrieval(find, encoded)
+    metrics = report.metrics()
+    metrics["known"]["retrieval"] = retrieval
+    return metrics
 
 
 def upsampled_objects(scene: Scene) -> np.ndarray:
-    """(Q, H, W) bool masks of all object proposals at the picture's size: the oracle's choice."""
+    """(Q, H, W) bool masks of all object proposals at the image's size: the oracle's choice."""
     size = (scene.width, scene.height)
     return np.stack([cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) > 0
                      for m in scene.object_mask_logits])  # fmt: skip
@@ -156,37 +159,41 @@ def counts(split: str, instance: dict[str, Any]) -> bool:
     return bool(instance["held_out"]) == (split == "held") and not instance["stuff"]
 
 
-def ask_phrases(
-    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray
+def measure_phrases(
+    report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, oracle: np.ndarray
 ) -> None:
-    """Names, attributes, categories, relations: those that mean exactly one large enough thing."""
-    asked = []
+    """Names, attributes, categories, relations: those that mean exactly one large enough object."""
+    queried = []
     for phrase in labelled.data["phrases"]:
         if len(phrase["instance_ids"]) != 1:
             continue
         instance = labelled.instance(phrase["instance_ids"][0])
         if counts(split, instance) and instance["visible_px"] >= MIN_TARGET_PX:
-            asked.append((phrase, instance))
-    prompts = [Prompt((PromptEntity(p["text"]),)) for p, _ in asked]
-    for (phrase, instance), answer in zip(asked, scene.localize_many(prompts), strict=True):
+            queried.append((phrase, instance))
+    prompts = [Prompt((PromptEntity(p["text"]),)) for p, _ in queried]
+    for (phrase, instance), answer in zip(queried, scene.localize_many(prompts), strict=True):
         entity, truth = answer.entities[0], labelled.mask([instance["id"]])
-        board.add(
+        report.add(
             f"text_{phrase['type']}", instance, labelled, entity.mask, truth, best_of(oracle, truth)
         )
-        side = side_of(instance)
-        group = group_of(instance, labelled)
-        board.presence[side, kind_of_claim(phrase["type"])].present.add(entity.score, group)
-        if phrase["type"] == "relation" and side == "known" and has_lookalike(labelled, instance):
+        split_name = split_of(instance)
+        group = bootstrap_unit(instance, labelled)
+        report.presence[split_name, kind_of_claim(phrase["type"])].present.add(entity.score, group)
+        if (
+            phrase["type"] == "relation"
+            and split_name == "known"
+            and has_lookalike(labelled, instance)
+        ):
             hit = mask_iou(entity.mask, truth) > 0.5
-            board.right["relation_right_instance"].add(hit, group_of(instance, labelled))
+            report.right["relation_right_instance"].add(hit, bootstrap_unit(instance, labelled))
 
 
 def kind_of_claim(phrase_type: str) -> str:
-    """Is it said that a thing is there, or that it stands somewhere?"""
+    """Is it said that an object is there, or that it stands somewhere?"""
     return "things" if phrase_type in ("name", "attribute", "category") else "relations"
 
 
-def has_lookalike(labelled: Labelled, instance: dict[str, Any]) -> bool:
+def has_lookalike(labelled: LabelledScene, instance: dict[str, Any]) -> bool:
     """Another instance of the same kind is in view."""
     return any(
         i["kind"] == instance["kind"] and i["id"] != instance["id"]
@@ -198,23 +205,23 @@ def reference_to(
     instance: dict[str, Any], here: int, scenes: Sequence[dict[str, Any]],
     holders: dict[str, list[tuple[int, int]]], rng: np.random.Generator,
 ) -> Reference | None:  # fmt: skip
-    """The same object in another picture, by its mask."""
+    """The same object in another image, by its mask."""
     others = [
         (n, i) for n, i in holders.get(str(instance["asset"]), ()) if scenes[n]["index"] != here
     ]
     if not others:
         return None
     n, number = others[int(rng.integers(len(others)))]
-    other = Labelled.read(scenes[n])
+    other = LabelledScene.read(scenes[n])
     return Reference(other.image, mask=other.mask([number]))
 
 
-def ask_references(
-    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray,
+def measure_references(
+    report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, oracle: np.ndarray,
     scenes: Sequence[dict[str, Any]], holders: dict[str, list[tuple[int, int]]],
     rng: np.random.Generator, most: int = 3,
 ) -> None:  # fmt: skip
-    """Objects without a twin in the scene, each shown in another picture."""
+    """Objects without a twin in the scene, each shown in another image."""
     fit = [
         i for i in labelled.data["instances"]
         if counts(split, i) and i["visible_px"] >= MIN_TARGET_PX
@@ -228,11 +235,11 @@ def ask_references(
         answer = scene.localize(Prompt.parse("the <thing>", thing=reference))
         truth = labelled.mask([instance["id"]])
         entity = answer.entities[0]
-        board.add("reference", instance, labelled, entity.mask, truth, best_of(oracle, truth))
+        report.add("reference", instance, labelled, entity.mask, truth, best_of(oracle, truth))
 
 
-def ask_sentences(
-    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray,
+def measure_sentences(
+    report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, oracle: np.ndarray,
     scenes: Sequence[dict[str, Any]], holders: dict[str, list[tuple[int, int]]],
     rng: np.random.Generator, most: int = 2,
 ) -> None:  # fmt: skip
@@ -243,44 +250,44 @@ def ask_sentences(
     ]  # fmt: skip
     for k in rng.permutation(len(fit))[:most]:
         parts, targets, visual = [], iter(fit[k]["entities"]), 0
-        asked = []
+        queried = []
         for part in Prompt.parse(fit[k]["text"]).parts:
             if isinstance(part, PromptEntity):
                 instance = labelled.instance(next(targets)[0])
-                asked.append(instance)
+                queried.append(instance)
                 if rng.random() < 0.5 and not instance["stuff"]:
                     shown = reference_to(instance, labelled.data["index"], scenes, holders, rng)
                     part = PromptEntity(f"ref{visual}", shown) if shown else part
                     visual += shown is not None
             parts.append(part)
         answer = scene.localize(Prompt(tuple(parts)))
-        for entity, instance in zip(answer.entities, asked, strict=True):
+        for entity, instance in zip(answer.entities, queried, strict=True):
             if counts(split, instance) and instance["visible_px"] >= MIN_TARGET_PX:
                 truth = labelled.mask([instance["id"]])
-                board.add(
+                report.add(
                     "sentence", instance, labelled, entity.mask, truth, best_of(oracle, truth)
                 )
 
 
-def ask_absent(
-    board: Board, split: str, labelled: Labelled, scene: Scene, scenes: Sequence[dict[str, Any]],
+def measure_absent(
+    report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, scenes: Sequence[dict[str, Any]],
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Things that are not there: their scores must lie below those of things that are."""
+    """Things that are not there: their scores must lie below those of objects that are."""
     absent = labelled.data["absent"]
     chosen = [absent[k] for k in rng.permutation(len(absent))[:MAX_ABSENT]]
-    side = "held_out" if split == "held" else "known"
+    split_name = "held_out" if split == "held" else "known"
     group = f"{labelled.data['folder']}/{labelled.data['index']}"
     answers = scene.localize_many([Prompt((PromptEntity(a["text"]),)) for a in chosen])
     for item, answer in zip(chosen, answers, strict=True):
         score = answer.entities[0].score
-        board.presence[side, kind_of_claim(item["type"])].absent.add(score, group)
+        report.presence[split_name, kind_of_claim(item["type"])].absent.add(score, group)
 
 
-def ask_clicks(
-    board: Board, split: str, labelled: Labelled, scene: Scene, oracle: np.ndarray
+def measure_clicks(
+    report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, oracle: np.ndarray
 ) -> None:
-    """One click where the object is deepest; all objects of a picture in one pass."""
+    """One click where the object is deepest; all objects of an image in one pass."""
     fit = [
         i
         for i in labelled.data["instances"]
@@ -291,34 +298,34 @@ def ask_clicks(
     truths = [labelled.mask([i["id"]]) for i in fit]
     answer = scene.interact(*([Region.mask(click(t))] for t in truths))
     for instance, truth, mask in zip(fit, truths, answer.masks, strict=True):
-        board.add("click", instance, labelled, mask, truth, best_of(oracle, truth))
+        report.add("click", instance, labelled, mask, truth, best_of(oracle, truth))
 
 
-def ask_retrieval(find: Find, encoded: Sequence[tuple[Labelled, Scene]]) -> dict[str, Any]:
-    """Caption -> its scene: by the caption query; with its things marked as entities, by those; and
+def measure_retrieval(find: Find, encoded: Sequence[tuple[LabelledScene, Scene]]) -> dict[str, Any]:
+    """Caption -> its scene: by the caption query; with its objects marked as entities, by those; and
     by the longest interleaved sentence."""
     from find_core.tasks import retrieve as retrieval
 
     images = np.stack([scene.embedding for _, scene in encoded])
-    figures: dict[str, Any] = {"scenes": len(encoded)}
+    metrics: dict[str, Any] = {"scenes": len(encoded)}
     scenes = [scene for _, scene in encoded]
-    first, fifth, marked, entity = Answers(), Answers(), Answers(), Answers()
+    first, fifth, marked, entity = ScoreSeries(), ScoreSeries(), ScoreSeries(), ScoreSeries()
     for n, (labelled, _) in enumerate(encoded):
         for caption in labelled.data["captions"][:2]:
             scores = images @ find.embed_caption(caption)
             rank = int((scores > scores[n]).sum())
             first.add(rank == 0, str(n))
             fifth.add(rank < 5, str(n))
-            if ";" not in caption:  # a list of things, not of relations
+            if ";" not in caption:  # a list of objects, not of relations
                 query = find.compile(mark_listed(caption))
-                marked.add(retrieval.rank(query, scenes, BY_THINGS)[0] == n, str(n))
+                marked.add(retrieval.rank(query, scenes, ENTITY_WEIGHT)[0] == n, str(n))
         sentences = [s for s in labelled.data["sentences"] if len(s["entities"]) >= 2]
         if sentences:
             query = find.compile(max(sentences, key=lambda s: len(s["entities"]))["text"])
-            entity.add(retrieval.rank(query, scenes, BY_THINGS)[0] == n, str(n))
-    figures["caption_r1"], figures["caption_r5"] = first.figure(), fifth.figure()
-    figures["marked_caption_r1"], figures["sentence_r1"] = marked.figure(), entity.figure()
-    return figures
+            entity.add(retrieval.rank(query, scenes, ENTITY_WEIGHT)[0] == n, str(n))
+    metrics["caption_r1"], metrics["caption_r5"] = first.summary(), fifth.summary()
+    metrics["marked_caption_r1"], metrics["sentence_r1"] = marked.summary(), entity.summary()
+    return metrics
 
 
 def mark_listed(caption: str) -> str:

@@ -22,14 +22,15 @@ from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
 from find_core.model.sampler import Legend
 from find_core.prompts.compiled import entity_of_tokens
-from training.data.queries.config import EntityAsk
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
-from training.data.queries.paraphrase import Said
-from training.data.queries.sampling import as_seen, visible_phrases
+from training.data.queries.config import EntityQuery
+from training.data.queries.label_knowledge import LabelKnowledge
+from training.data.queries.paraphrase import Paraphrase
+from training.data.queries.sampling import mirrored_text, visible_phrases
 from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.losses.relevance import Presence, image_truth, spread_truth, truths
 from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ def choose_phrases(batch: Batch, count: int, placed: int, rng: np.random.Generat
     """Up to `count` true and `count` false phrases of every picture, each once, and up to `placed`
     that only places tell apart with as many that do not hold."""
     chosen: dict[str, Phrase] = {}
-    for picture in batch.pictures:
+    for picture in batch.images:
         true = [p.text for p in visible_phrases(picture) if not p.referring]
-        false = [as_seen(text, picture) for text in picture.record.absent]
+        false = [mirrored_text(text, picture) for text in picture.record.absent]
         for texts in (true, false):
             for k in _some(len(texts), count, rng):
                 chosen[texts[k]] = Phrase(texts[k])
@@ -60,11 +61,13 @@ def choose_phrases(batch: Batch, count: int, placed: int, rng: np.random.Generat
 def _placed(batch: Batch, count: int, rng: np.random.Generator) -> list[Phrase]:
     """Relations among look-alikes, true ones and false ones."""
     out = []
-    for b, picture in enumerate(batch.pictures):
-        alike = [p for p in visible_phrases(picture) if p.alike]
-        untrue = picture.record.untrue if picture.complete else ()
+    for b, picture in enumerate(batch.images):
+        alike = [p for p in visible_phrases(picture) if p.ambiguous]
+        untrue = picture.record.false_relations if picture.complete else ()
         out += [Phrase(alike[k].text, b, alike[k].targets) for k in _some(len(alike), count, rng)]
-        out += [Phrase(as_seen(untrue[k], picture), b) for k in _some(len(untrue), count, rng)]
+        out += [
+            Phrase(mirrored_text(untrue[k], picture), b) for k in _some(len(untrue), count, rng)
+        ]
     return out
 
 
@@ -72,7 +75,7 @@ def _some(size: int, count: int, rng: np.random.Generator) -> list[int]:
     return [int(k) for k in rng.permutation(size)[:count]]
 
 
-def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Said]) -> Tensor:
+def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Paraphrase]) -> Tensor:
     """(T, H) semantic rows of all entities, sentence after sentence."""
     sentences = texts.encode([s.sentence for s in said])
     legends = [
@@ -90,14 +93,14 @@ def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Said]) -> Ten
     return model.heads.semantic(rows_SEH[real].float())
 
 
-def phrase_truths(phrases: Sequence[Phrase], batch: Batch, facts: Facts) -> Tensor:
+def phrase_truths(phrases: Sequence[Phrase], batch: Batch, facts: LabelKnowledge) -> Tensor:
     """(T, B, M) long: is each phrase true of each visible instance of each picture (-1 unknown)."""
     table = torch.full((len(phrases), *batch.valid.shape), UNKNOWN)
     everywhere = [t for t, p in enumerate(phrases) if p.picture is None]
-    table[everywhere] = truths([EntityAsk(phrases[t].text, ()) for t in everywhere], batch, facts)
+    table[everywhere] = truths([EntityQuery(phrases[t].text, ()) for t in everywhere], batch, facts)
     for row, phrase in zip(table, phrases, strict=True):
         if phrase.picture is not None:
-            row[phrase.picture, : len(batch.pictures[phrase.picture].instances)] = FALSE
+            row[phrase.picture, : len(batch.images[phrase.picture].instances)] = FALSE
             row[phrase.picture, list(phrase.targets)] = TRUE
     return table
 

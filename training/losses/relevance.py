@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from find_core.model.attention_table import TokenGroup
-from training.data.queries.config import EntityAsk
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts
+from training.data.queries.config import EntityQuery
+from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.sample import Batch
 from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
 class Presence(nn.Module):
@@ -35,11 +36,11 @@ class Presence(nn.Module):
 
 
 def presence_losses(
-    presence: Presence, batch: Batch, facts: Facts, semantic: dict[TokenGroup, Tensor],
+    presence: Presence, batch: Batch, facts: LabelKnowledge, semantic: dict[TokenGroup, Tensor],
     matched: dict[str, Tensor], scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(presence, alignment) of the final prediction."""
-    where = [(b, n) for b, ask in enumerate(batch.asks) for n in range(len(ask.entities))]
+    where = [(b, n) for b, ask in enumerate(batch.queries) for n in range(len(ask.entities))]
     if not where or TokenGroup.INTERLEAVE not in semantic:
         zero = semantic[TokenGroup.OBJECT].sum() * 0.0
         return zero, zero
@@ -67,11 +68,11 @@ def _conditioned(
     matched_BM: Tensor,
 ) -> Tensor:
     """Entity proposals of the own picture: the best one, and each one."""
-    there = torch.tensor([bool(batch.asks[b].entities[n].targets) for b, n in where])
+    there = torch.tensor([bool(batch.queries[b].entities[n].targets) for b, n in where])
     best = presence_bce(presence(own_TQ.amax(1)), there.long().to(own_TQ.device))
     each = torch.full(own_TQ.shape, FALSE, device=own_TQ.device)
     slots: dict[tuple[int, int], list[int]] = {}
-    for b, ask in enumerate(batch.asks):
+    for b, ask in enumerate(batch.queries):
         pairs = [(n, m) for n, e in enumerate(ask.entities) for m in e.targets]
         for k, (n, _) in enumerate(pairs):
             slots.setdefault((b, n), []).append(int(matched_BM[b, k]))
@@ -82,15 +83,15 @@ def _conditioned(
     return best + presence_bce(presence(own_TQ), each)
 
 
-def truth_table(batch: Batch, where: list[tuple[int, int]], facts: Facts) -> Tensor:
+def truth_table(batch: Batch, where: list[tuple[int, int]], facts: LabelKnowledge) -> Tensor:
     """(T, B, M) long: is each entity true of each visible instance of each picture (-1 unknown)."""
-    return truths([batch.asks[b].entities[n] for b, n in where], batch, facts)
+    return truths([batch.queries[b].entities[n] for b, n in where], batch, facts)
 
 
-def truths(entities: Sequence[EntityAsk], batch: Batch, facts: Facts) -> Tensor:
+def truths(entities: Sequence[EntityQuery], batch: Batch, facts: LabelKnowledge) -> Tensor:
     """`truth_table` of any entities."""
     table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
-    rows = [picture.instances for picture in batch.pictures]
+    rows = [picture.instances for picture in batch.images]
     for t, entity in enumerate(entities):
         for o, instances in enumerate(rows):
             for m, instance in enumerate(instances):
@@ -114,7 +115,7 @@ def spread_truth(truth_TBM: Tensor, matched_BM: Tensor, proposals: int) -> Tenso
 def image_truth(truth_TBM: Tensor, batch: Batch) -> Tensor:
     """(T, B): true if any instance is; false if all are known false and all is labelled."""
     valid = batch.valid.to(truth_TBM.device)
-    exhaustive = torch.tensor([p.record.exhaustive for p in batch.pictures]).to(truth_TBM.device)
+    exhaustive = torch.tensor([p.record.exhaustive for p in batch.images]).to(truth_TBM.device)
     any_true = ((truth_TBM == TRUE) & valid).any(2)
     all_false = ((truth_TBM == FALSE) | ~valid).all(2) & exhaustive
     return torch.where(any_true, TRUE, torch.where(all_false, FALSE, UNKNOWN))

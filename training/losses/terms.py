@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from find_core.model.heads import unit
+
 MAX_LOGIT_SCALE = 100.0
 
 
 def cosine_logits(a: Tensor, b: Tensor, scale: Tensor | float = 1.0) -> Tensor:
     """scale * cos between the rows of a (..., N, D) and b (..., M, D): (..., N, M)."""
-    a = a / (a.norm(dim=-1, keepdim=True) + 1e-7)
-    b = b / (b.norm(dim=-1, keepdim=True) + 1e-7)
-    return scale * (a @ b.transpose(-1, -2))
+    return scale * (unit(a) @ unit(b).transpose(-1, -2))
 
 
 def temperature(logit_scale: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from find_core.model.attention_table import TokenGroup
 from find_core.model.find import FindModel
+from find_core.prompts.prompt import CLASS_SENTENCE
 from training.config import BankConfig
 from training.data.text_cache import TextCache
 
 NO_OBJECT = "background"
 TEMPLATES = (
-    "Describe the concept of {}.", "A photo of a {}.", "There is a {} in the scene.",
+    CLASS_SENTENCE, "A photo of a {}.", "There is a {} in the scene.",
     "This is a picture of a {}.", "A close look at the {}.", "Find the {}.", "The {} is here.",
     "What does a {} look like?", "A bright photo of the {}.", "A dark photo of the {}.",
     "One {}.", "Show me the {}.",

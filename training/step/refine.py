@@ -54,7 +54,7 @@ def refined_prompts(
     answers = (previous_BNhw > 0).cpu().numpy()
     device = previous_BNhw.device
     prompts = []
-    for b, ask in enumerate(batch.asks):
+    for b, ask in enumerate(batch.queries):
         row = []
         for n, prompt in enumerate(ask.prompts):
             row.append(VisualPrompt(image, b, torch.from_numpy(prompt.stroke).to(device), n))

@@ -23,8 +23,8 @@ from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
 from training.config import TaskWeights, TrainConfig
-from training.data.queries.label_knowledge import UNKNOWN, Facts
-from training.data.queries.paraphrase import say
+from training.data.queries.label_knowledge import LabelKnowledge
+from training.data.queries.paraphrase import paraphrase
 from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.engine.distributed import gather_rows
@@ -45,6 +45,7 @@ from training.step.class_bank import ClassBank
 from training.step.inputs import task_groups, token_rows
 from training.step.refine import previous_masks, refined_prompts
 from training.step.targets import counts_to_weights, pair_labels, pick_targets
+from training.truth import UNKNOWN
 
 
 @dataclass
@@ -93,7 +94,7 @@ class TrainStep(nn.Module):
         self,
         model: FindModel,
         texts: TextCache,
-        facts: Facts,
+        facts: LabelKnowledge,
         names: list[str],
         config: TrainConfig,
     ) -> None:
@@ -189,7 +190,7 @@ class TrainStep(nn.Module):
         return head(torch.stack([o.embeddings[v].float() for o in outputs]))
 
     def _panoptic(self, terms, batch, step, semantic, pixel, features, masks, valid, view) -> None:
-        instances = [p.instances for p in batch.pictures]
+        instances = [p.instances for p in batch.images]
         present = [i.name for row in instances for i in row]
         own = np.random.default_rng((self.config.seed, step, 2))
         names, banks = self.bank.build(self.model, self.texts, present, step, own)
@@ -205,7 +206,7 @@ class TrainStep(nn.Module):
                 label[b, m] = column.get(instance.name, len(names) - 1)
                 for k, name in enumerate(names[:-1]):
                     also[b, m, k] = self.facts.truth(name, instance) in (1, UNKNOWN)
-        exhaustive = torch.tensor([p.record.exhaustive for p in batch.pictures])
+        exhaustive = torch.tensor([p.record.exhaustive for p in batch.images])
         device = features.device
         found = panoptic_losses(
             logits, pixel[TokenGroup.OBJECT], features, MaskTargets(masks, valid, label.to(device)), view,
@@ -218,9 +219,11 @@ class TrainStep(nn.Module):
         logits = cosine_logits(
             semantic[TokenGroup.DESCRIPTION], semantic[TokenGroup.GROUNDING], self._scale
         )
-        pairs = [[(m, n) for n, p in enumerate(a.phrases) for m in p.targets] for a in batch.asks]
+        pairs = [
+            [(m, n) for n, p in enumerate(a.phrases) for m in p.targets] for a in batch.queries
+        ]
         weight = torch.zeros(logits.shape[1:3], device=features.device)
-        for b, ask in enumerate(batch.asks):
+        for b, ask in enumerate(batch.queries):
             for n, phrase in enumerate(ask.phrases):
                 weight[b, n] = losses.referring if phrase.referring else losses.class_text
         found = proposal_losses(
@@ -237,8 +240,10 @@ class TrainStep(nn.Module):
     def _interactive(self, terms, batch, outputs, pixel, features, masks, view) -> None:
         queries = self._stack(outputs, TokenGroup.SPATIAL, self.model.heads.pixel)
         logits = queries @ pixel[TokenGroup.SEGMENT].transpose(-1, -2)
-        pairs = [[(p.target, n) for n, p in enumerate(a.prompts)] for a in batch.asks]
-        weight = counts_to_weights([len(a.prompts) for a in batch.asks], logits.shape[2], features)
+        pairs = [[(p.target, n) for n, p in enumerate(a.prompts)] for a in batch.queries]
+        weight = counts_to_weights(
+            [len(a.prompts) for a in batch.queries], logits.shape[2], features
+        )
         found = proposal_losses(
             logits, pixel[TokenGroup.SEGMENT], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
@@ -251,7 +256,7 @@ class TrainStep(nn.Module):
         chosen = choose_phrases(batch, losses.phrases_a_picture, losses.phrases_placed, rng)
         if chosen:
             phrases = [chosen[i] for i in rng.permutation(len(chosen))]
-            rows = phrase_rows(self.model, self.texts, say([p.text for p in phrases], rng))
+            rows = phrase_rows(self.model, self.texts, paraphrase([p.text for p in phrases], rng))
             found = phrase_losses(
                 self.presence, phrase_truths(phrases, batch, self.facts), rows, objects_BQH,
                 terms.matched["panoptic"][-1], batch, self._scale,
@@ -264,7 +269,7 @@ class TrainStep(nn.Module):
         sampler = self.model.sampler
         previous = previous_masks(self.model, image, outputs[-1])
         prompts = refined_prompts(batch, image, previous)
-        counts = [max(1, len(a.prompts)) for a in batch.asks]
+        counts = [max(1, len(a.prompts)) for a in batch.queries]
         groups = sampler.interactive(prompts, counts, with_memory=True)
         again = self.model(image, groups, previous_BNhw=previous)
         again = again[::-1][:: self.config.losses.masks.aux_every][::-1]
@@ -278,12 +283,16 @@ class TrainStep(nn.Module):
         entity_pixel = self._stack(outputs, TokenGroup.INTERLEAVE, self.model.heads.pixel)
         by_look = entity_pixel @ pixel[TokenGroup.ENTITY].transpose(-1, -2)
         visual = torch.zeros(by_word.shape[1:3], dtype=torch.bool, device=features.device)
-        for b, ask in enumerate(batch.asks):
+        for b, ask in enumerate(batch.queries):
             for n, entity in enumerate(ask.entities):
                 visual[b, n] = entity.is_visual
         logits = torch.where(visual[None, :, :, None], by_look, by_word)
-        pairs = [[(m, n) for n, e in enumerate(a.entities) for m in e.targets] for a in batch.asks]
-        weight = counts_to_weights([len(a.entities) for a in batch.asks], logits.shape[2], features)
+        pairs = [
+            [(m, n) for n, e in enumerate(a.entities) for m in e.targets] for a in batch.queries
+        ]
+        weight = counts_to_weights(
+            [len(a.entities) for a in batch.queries], logits.shape[2], features
+        )
         found = proposal_losses(
             logits, pixel[TokenGroup.ENTITY], features, pick_targets(masks, pairs), weight, view,
             self.config.losses.masks,
@@ -311,7 +320,7 @@ class TrainStep(nn.Module):
         layers = len(semantic[TokenGroup.OBJECT])
         weights = prediction_weights(layers, losses.masks.aux_weight, device)
         if TokenGroup.CAPTION in semantic:
-            known = torch.tensor([a.caption is not None for a in batch.asks], device=device)
+            known = torch.tensor([a.caption is not None for a in batch.queries], device=device)
             for n, w in enumerate(weights):
                 image = semantic[TokenGroup.IMAGE][n, :, 0]
                 text = semantic[TokenGroup.CAPTION][n, :, 0]
@@ -321,7 +330,7 @@ class TrainStep(nn.Module):
                 terms.add("retrieval_tokens", value, losses.retrieval * losses.retrieval_tokens)
         if losses.interleave_itc and TokenGroup.LEGEND in semantic:
             spoken = torch.tensor(
-                [any(e.targets for e in a.entities) for a in batch.asks], device=device
+                [any(e.targets for e in a.entities) for a in batch.queries], device=device
             )
             for n, w in enumerate(weights):
                 image = semantic[TokenGroup.IMAGE][n, :, 0]
@@ -335,7 +344,7 @@ class TrainStep(nn.Module):
         return itc(gather_rows(image_BH), gather_rows(text_BH), self._scale, known)
 
     def _token_retrieval(self, batch: Batch, objects_LBQH: Tensor) -> Tensor:
-        tokens = token_rows(self.model, self.texts, [a.caption or "nothing" for a in batch.asks])
+        tokens = token_rows(self.model, self.texts, [a.caption or "nothing" for a in batch.queries])
         device = objects_LBQH.device
         owner = torch.cat([torch.full((len(t),), b) for b, t in enumerate(tokens)]).to(device)
         rank = torch.cat([torch.arange(1, len(t) + 1) for t in tokens]).to(device)

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import VisualPrompt
-from training.data.queries.config import Ask
+from training.data.queries.config import QuerySample
 from training.losses.mask_criterion import MaskTargets
 
 
-def phrase_texts(ask: Ask) -> list[str]:
+def phrase_texts(ask: QuerySample) -> list[str]:
     """A picture without a phrase still needs a row."""
     return [p.text for p in ask.phrases] or ["nothing"]
 
 
-def strokes_of(ask: Ask, image: ImageState, b: int) -> list[VisualPrompt]:
+def strokes_of(ask: QuerySample, image: ImageState, b: int) -> list[VisualPrompt]:
     device = image.mask_features.device
     return [
         VisualPrompt(image, b, torch.from_numpy(p.stroke).to(device), n)

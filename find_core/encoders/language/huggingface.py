@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from find_core.encoders.base import missing_package, register_language
+from find_core.encoders.base import missing_package
 from find_core.encoders.hf_load import pretrained, pretrained_model
 from find_core.encoders.language.text_model import TransformersText, weights_hash
 
 
-@register_language("clip_text")
 class ClipText(TransformersText):
     """Token states of CLIP's text tower after its last LayerNorm, begin and end marks included.
 
@@ -49,7 +48,6 @@ class ClipText(TransformersText):
         return self.network(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
 
 
-@register_language("text_model")
 class TextModel(ClipText):
     """Token states of the last layer of any encoder-only model (BERT, MPNet, ModernBERT...).
 

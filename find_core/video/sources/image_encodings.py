@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from find_core.errors import ImageError
-from find_core.images import MAX_SIDE_PX
+from find_core.images import MAX_MEGAPIXELS, MAX_SIDE_PX, decode_image, measure_image
+from find_core.printable import shown
 
 if TYPE_CHECKING:
     from array import array
@@ -62,7 +63,6 @@ _TO_RGB: dict[str, tuple[int, int | None]] = {
 RGB_ENCODINGS = tuple(_TO_RGB)
 DEPTH_ENCODINGS = ("16UC1", "mono16", "32FC1")
 MM_PER_M = 1000.0
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def decode_rgb(encoding: str, height: int, width: int, step: int, data: Bytes) -> np.ndarray:
@@ -81,7 +81,7 @@ def decode_rgb(encoding: str, height: int, width: int, step: int, data: Bytes) -
     if encoding not in _TO_RGB:
         raise ImageMessageError(
             "unsupported",
-            f"Encoding {encoding!r:.60} is not supported: publish one of "
+            f"Encoding {shown(encoding)!r} is not supported: publish one of "
             f"{', '.join(RGB_ENCODINGS)} (an image_proc node converts others).",
         )
     channels, conversion = _TO_RGB[encoding]
@@ -110,7 +110,7 @@ def decode_depth_m(
     if encoding not in DEPTH_ENCODINGS:
         raise ImageMessageError(
             "unsupported",
-            f"Depth encoding {encoding!r:.60} is not supported: publish 16UC1 (mm) or 32FC1 (m).",
+            f"Depth encoding {shown(encoding)!r} is not supported: publish 16UC1 (mm) or 32FC1 (m).",
         )
     kind = "f4" if encoding == "32FC1" else "u2"
     dtype = np.dtype((">" if is_bigendian else "<") + kind)
@@ -127,27 +127,27 @@ def decode_compressed(format_name: str, data: Bytes) -> np.ndarray:
     The image is taken as the sensor saw it: an EXIF rotation would contradict camera_info.
 
     Raises:
-        ImageMessageError: depth transport, or the image cannot be decoded or is cut short.
+        ImageMessageError: depth, or the image cannot be decoded, is cut short or too large.
     """
-    if "compressedDepth" in format_name:
+    if "compressedDepth" in format_name or format_name.startswith(("16UC1", "32FC1")):
         raise ImageMessageError(
-            "unsupported", "This topic carries compressedDepth: give the colour image's topic."
+            "unsupported",
+            f"This topic carries depth (format {shown(format_name)}): give the colour image's topic.",
         )
-    raw = np.frombuffer(data, np.uint8)
-    # OpenCV fills the missing rows of a JPEG with grey and says nothing.
-    if raw[:2].tobytes() == JPEG_START and JPEG_END not in raw[-64:].tobytes():
-        raise ImageMessageError("malformed", "The JPEG image is cut short (no end marker).")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    what = f"a compressed image of format {shown(format_name)!r}"
     try:
-        bgr = cv2.imdecode(raw, flags) if len(raw) else None
-    except cv2.error:  # more pixels than OpenCV agrees to decode
-        bgr = None
-    if bgr is None:
-        raise ImageMessageError(
-            "malformed",
-            f"A compressed image of format {format_name!r:.60} cannot be decoded as JPEG or PNG.",
-        )
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        # A mono16 image and depth differ in nothing but what the format calls them.
+        if measure_image(raw := np.frombuffer(data, np.uint8), what).may_be_depth and not (
+            format_name.startswith("mono16")
+        ):
+            raise ImageMessageError(
+                "unsupported", f"{what} has one channel of 16 bits, which is depth: give colour."
+            )
+        return decode_image(raw, what, upright=False)
+    except ImageMessageError:
+        raise
+    except ImageError as error:
+        raise ImageMessageError("malformed", str(error)) from None
 
 
 def _rows(
@@ -157,6 +157,10 @@ def _rows(
     row = width * bytes_a_pixel
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
         raise ImageMessageError("malformed", f"The image is {width}x{height} pixels.")
+    if height * width > MAX_MEGAPIXELS * 1e6:
+        raise ImageMessageError(
+            "malformed", f"The image is {width}x{height}, more than {MAX_MEGAPIXELS:g} megapixels."
+        )
     if step < row:
         raise ImageMessageError(
             "malformed",

@@ -15,7 +15,6 @@ from find_core.encoders import LanguageConfig, build_language
 from find_core.encoders.precompute import main, precompute, texts_of
 from find_core.encoders.token_cache import (
     CachedText,
-    LanguageCache,
     fingerprint_of,
     read_vocabulary,
     write_vocabulary,
@@ -45,50 +44,6 @@ def _equal(a, b, tolerance=0.0) -> bool:
     return bool((a.states - b.states).abs().max() <= tolerance) and np.array_equal(
         a.offsets, b.offsets
     )
-
-
-def test_folder_answers_the_second_time(tmp_path):
-    counting = Counting()
-    cache = LanguageCache(counting, tmp_path)
-    first = cache.encode([*TEXTS, TEXTS[0]])
-    assert counting.seen == TEXTS, "each text once"
-    second = LanguageCache(counting, tmp_path).encode(TEXTS[::-1])[::-1]
-    assert counting.seen == TEXTS, "nothing is encoded again"
-    live = build_language(CONFIG).encode(TEXTS)
-    for a, b, c in zip(first, second, live, strict=False):
-        assert _equal(a, c) and _equal(b, c)
-
-
-def test_a_full_folder_never_builds_the_encoder(tmp_path):
-    cache = LanguageCache(Counting(), tmp_path)
-    cache.encode(TEXTS)
-
-    def build():
-        raise AssertionError("built although every text is there")
-
-    later = LanguageCache(build, tmp_path, fingerprint=cache.fingerprint)
-    assert len(later.encode(TEXTS)) == 3
-    with pytest.raises(AssertionError, match="built"):
-        later.encode(["new"])
-
-
-def test_other_encoders_do_not_share_entries(tmp_path):
-    LanguageCache(Counting(), tmp_path).encode(TEXTS)
-    other = build_language(LanguageConfig("tiny_text", {"width": 9}))
-    assert LanguageCache(other, tmp_path).encode(TEXTS)[0].states.shape[1] == 9
-
-
-def test_damaged_entries_are_written_anew(tmp_path):
-    counting = Counting()
-    cache = LanguageCache(counting, tmp_path)
-    cache.encode(TEXTS)
-    for path in tmp_path.rglob("*.safetensors"):
-        path.write_bytes(path.read_bytes()[:20])
-    assert _equal(cache.encode(TEXTS)[2], build_language(CONFIG).encode(TEXTS)[2])
-    assert counting.seen == TEXTS * 2
-    cache.encode(TEXTS)
-    assert counting.seen == TEXTS * 2
-    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".safetensors"]
 
 
 def test_encoder_without_a_fingerprint():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from find_core.checkpoint.published import from_published
-from find_core.encoders.base import VisionConfig, build_vision
+from find_core.encoders import VisionConfig, build_vision
 from find_core.model import TokenGroup
 from find_core.model.image_state import ImageState
 from find_core.tasks import postprocess

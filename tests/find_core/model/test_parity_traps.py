@@ -214,7 +214,7 @@ def test_level_embed_is_in_values_and_keys(monkeypatch):
     original = image_state_module.ImageState.build
     monkeypatch.setattr(
         image_state_module.ImageState, "build",
-        staticmethod(lambda mask, levels, embed: original(mask, levels, embed * 0)),
+        staticmethod(lambda mask, levels, embed, *more: original(mask, levels, embed * 0, *more)),
     )  # fmt: skip
     assert error_of("seg") > CLEARLY_WRONG
 

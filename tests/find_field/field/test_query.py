@@ -12,7 +12,7 @@ from find_core import Prompt, Reference
 from find_core.errors import FieldError, PromptError
 from find_field.evaluation.toy_world import Thing, World
 from find_field.field.hits import JSON_VERSION
-from find_field.field.quantized import Directions
+from find_field.field.quantized import QuantizedVectors
 from find_field.geometry.boxes import box_iou
 from find_field.schemas import answer_schema
 
@@ -150,7 +150,7 @@ def test_directions_agree_with_float_cosines(n, k):
     vectors[:1] = 0
     queries = rng.standard_normal((3, k)).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    table = Directions(vectors)
+    table = QuantizedVectors(vectors)
     exact = vectors.astype(np.float64)
     exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
     np.testing.assert_allclose(table.cosines(queries), queries @ exact.T, atol=5e-3)

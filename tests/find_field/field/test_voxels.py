@@ -13,6 +13,7 @@ from find_field.field.voxels import (
     connected_components,
     group,
     group_sum,
+    largest_part,
     pack,
     unpack,
     voxel_coordinates,
@@ -102,3 +103,18 @@ def test_components_agree_with_a_flood_fill(ijk, reach):
     assert count == want_count
     same = labels[:, None] == labels[None]
     np.testing.assert_array_equal(same, want[:, None] == want[None])
+
+
+def test_largest_part_against_a_slow_twin():
+    """Union of all pairs whose cells touch, by hand."""
+    points = np.random.default_rng(2).uniform(0, 1, (120, 3))
+    cells = np.floor(points / 0.12).astype(int)
+    labels = list(range(len(points)))
+    for i in range(len(points)):
+        for j in range(i):
+            if np.abs(cells[i] - cells[j]).max() <= 1 and labels[i] != labels[j]:
+                old, new = labels[i], labels[j]
+                labels = [new if label == old else label for label in labels]
+    largest = max(set(labels), key=labels.count)
+    assert 10 < labels.count(largest) < len(points)
+    np.testing.assert_array_equal(largest_part(points, 0.12), np.array(labels) == largest)

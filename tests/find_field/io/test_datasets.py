@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from find_core.errors import FieldError, ImageError
-from find_field.frames import backproject, pixel_grid, transform
+from find_field.geometry.pinhole import backproject, pixel_grid, transform
 from find_field.io import datasets as readers
 from find_field.io.datasets import open_folder, read_depth
 from tests.find_field.folders import write_nerfstudio, write_sequence, write_seven_scenes

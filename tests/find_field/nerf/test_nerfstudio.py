@@ -19,8 +19,8 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
 from find_core.errors import FieldError
-from find_field.frames import backproject, transform
 from find_field.geometry.boxes import box_corners
+from find_field.geometry.pinhole import backproject, transform
 from find_field.nerf.config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.nerf.dataparser import PosedRGBDDataParserConfig
 from find_field.nerf.export import ExportConfig, export_field, similarity_of

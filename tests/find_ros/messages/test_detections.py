@@ -14,7 +14,7 @@ from find_ros.messages import detections
 from tests.find_core.video.fakes import ColorFind
 from tests.find_ros.harness import LATCHED, Process, answers, camera_info, scene
 
-FIND = "tests.find_ros.fakes:color_find"
+FIND = "color"
 needs_vision_msgs = pytest.mark.skipif(
     not detections.AVAILABLE, reason="vision_msgs comes with a ROS installation, not as a wheel"
 )

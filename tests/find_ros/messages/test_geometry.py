@@ -5,39 +5,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 pytest.importorskip("sensor_msgs", reason="ROS messages are not installed (pip install .[ros])")
 
-from geometry_msgs.msg import Quaternion, Vector3
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from find_ros.messages import clouds, geometry, poses
-from find_ros.messages.geometry import Intrinsics
-from find_ros.messages.images import MessageError
+from find_ros.messages import clouds, geometry
+from find_ros.messages.camera_info import Intrinsics
 
 K = np.array([[90.0, 0, 30], [0, 95, 20], [0, 0, 1]])
 
 
-def info(**changes) -> CameraInfo:
-    msg = CameraInfo(width=64, height=48)
-    msg.k = K.ravel().tolist()
-    msg.p = np.hstack([K, np.zeros((3, 1))]).ravel().tolist()
-    msg.d = [0.1, -0.05, 0.001, 0.002, 0.0]
-    for name, value in changes.items():
-        setattr(msg, name, value)
-    return msg
-
-
 @given(seed=st.integers(0, 999))
 @settings(max_examples=30, deadline=None)
-def test_backproject_equals_the_pinhole_formula(seed):
+def test_points_of_a_mask_are_the_pinhole_formula(seed):
     rng = np.random.default_rng(seed)
     depth = rng.uniform(0.2, 5, (7, 9)).astype(np.float32)
     depth[rng.random((7, 9)) < 0.3] = 0
     mask = rng.random((7, 9)) < 0.5
-    points = geometry.backproject(mask, depth, Intrinsics(K, None, 7, 9))
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 7, 9))
     want = [
         [(u - K[0, 2]) / K[0, 0] * depth[v, u], (v - K[1, 2]) / K[1, 1] * depth[v, u], depth[v, u]]
         for v in range(7)
@@ -47,47 +33,25 @@ def test_backproject_equals_the_pinhole_formula(seed):
     np.testing.assert_allclose(points, np.array(want).reshape(-1, 3), atol=1e-5)
 
 
-def test_backproject_undoes_the_lens():
+def test_points_of_a_mask_undo_the_lens():
     distortion = np.array([0.2, -0.1, 0.01, -0.005, 0.0])
     true = np.array([[0.1, -0.05, 1.0], [-0.2, 0.1, 1.0]])
     pixels = cv2.projectPoints(true, np.zeros(3), np.zeros(3), K, distortion)[0][:, 0]
     cols, rows = np.round(pixels).astype(int).T
     depth, mask = np.zeros((60, 80), np.float32), np.zeros((60, 80), bool)
     depth[rows, cols], mask[rows, cols] = 1.0, True
-    points = geometry.backproject(mask, depth, Intrinsics(K, distortion, 60, 80))
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, distortion, 60, 80))
     points = points[np.argsort(-points[:, 0])]
     assert np.abs(points - true).max() < 0.01  # half a pixel at fx = 90 is 0.006 m
-    straight = geometry.backproject(mask, depth, Intrinsics(K, None, 60, 80))
+    straight = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 60, 80))
     assert np.abs(straight[np.argsort(-straight[:, 0])] - true).max() > 0.0
 
 
-def test_backproject_thins_evenly():
+def test_points_of_a_mask_are_thinned_evenly():
     depth, mask = np.ones((40, 50), np.float32), np.ones((40, 50), bool)
-    points = geometry.backproject(mask, depth, Intrinsics(K, None, 40, 50), max_points=100)
+    points = geometry.points_of_mask(mask, depth, Intrinsics(K, None, 40, 50), max_points=100)
     assert points.shape == (100, 3)
     assert np.ptp(points[:, 1]) == pytest.approx(39 / 95, rel=0.05)
-
-
-@given(seed=st.integers(0, 999))
-@settings(max_examples=30, deadline=None)
-def test_poses_there_and_back(seed):
-    rng = np.random.default_rng(seed)
-    R = Rotation.random(random_state=seed).as_matrix()
-    x, y, z, w = poses.matrix_to_quaternion(R)
-    t = rng.normal(size=3)
-    T = poses.pose_to_matrix(Vector3(x=t[0], y=t[1], z=t[2]), Quaternion(x=x, y=y, z=z, w=w))
-    points = rng.normal(size=(5, 3)).astype(np.float32)
-    want = [R @ p + t for p in points.astype(float)]
-    np.testing.assert_allclose(geometry.transform_points(T, points), want, atol=1e-5)
-
-
-def test_box_leaves_out_silhouette_pixels():
-    rng = np.random.default_rng(0)
-    cube = rng.uniform(-0.5, 0.5, (2000, 3)) + (1, 2, 3)
-    stray = np.tile([[1, 2, 9.0]], (20, 1))
-    box = geometry.box_of_points(np.vstack([cube, stray]))
-    np.testing.assert_allclose(box.center_m, (1, 2, 3), atol=0.05)
-    np.testing.assert_allclose(box.extent_m, 1, atol=0.08)
 
 
 def test_cloud_reads_back_field_by_field():
@@ -104,25 +68,3 @@ def test_cloud_reads_back_field_by_field():
             for n in range(4)
         ]
         assert values == points[field.name].tolist()
-
-
-def test_intrinsics_choose_the_matrix_of_the_image():
-    rectified = geometry.intrinsics_from_info(info(p=[50.0, 0, 31, 0, 0, 50, 21, 0, 0, 0, 1, 0]))
-    assert rectified.K[0, 0] == 50 and rectified.distortion is None
-    raw = geometry.intrinsics_from_info(info(), rectified=False)
-    assert raw.K[0, 0] == 90 and raw.distortion is not None
-    assert geometry.intrinsics_from_info(info(p=[0.0] * 12)).K[0, 0] == 90
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"k": [0.0] * 9, "p": [0.0] * 12}, "not calibrated"),
-        ({"p": [float("nan")] * 12, "k": [float("nan")] * 9}, "not calibrated"),
-        ({"width": 20, "height": 10}, "another resolution"),
-    ],
-)
-def test_exception_of_wrong_intrinsics(changes, sentence):
-    with pytest.raises(MessageError, match=sentence) as caught:
-        geometry.intrinsics_from_info(info(**changes))
-    assert caught.value.cause == "bad_camera_info"

@@ -19,7 +19,7 @@ from tests.find_ros.harness import BEST_EFFORT, Process, answers, diagnostics, s
 def test_cameras_are_served_in_turn(robot):
     """Three at full rate into a model that is far slower: each gets its share."""
     names = ["front", "left", "arm/wrist"]
-    find = "tests.find_ros.fakes:slow_find"
+    find = "slow"
     with Process("localizer", {"model": find, "prompt": "<red>", "cameras": names}) as process:
         heard = {n: robot.hear(String, f"/localizer/{n}/localization") for n in names}
 
@@ -37,7 +37,7 @@ def test_cameras_are_served_in_turn(robot):
 
 
 def test_compressed_pictures(robot):
-    parameters = {"model": "tests.find_ros.fakes:color_find", "prompt": "<red>", "compressed": True}
+    parameters = {"model": "color", "prompt": "<red>", "compressed": True}
     with Process("localizer", parameters) as process:
         heard = robot.hear(String, "/localizer/localization")
         status = robot.hear(DiagnosticArray, "/diagnostics")
@@ -69,7 +69,7 @@ def test_compressed_pictures(robot):
 def test_simulated_time_rules(robot):
     """A stamp is old or new by /clock, whatever the wall says; and time may begin anew."""
     parameters = {
-        "model": "tests.find_ros.fakes:color_find",
+        "model": "color",
         "prompt": "<red>",
         "use_sim_time": True,
     }

@@ -10,12 +10,12 @@ import torch
 
 from find_core.prompts.prompt import PLACEHOLDER
 from training.config import TrainConfig
-from training.data.batches import Batches, blank_channels, places_tell
-from training.data.queries.config import AskConfig, PhraseAsk
-from training.data.queries.label_knowledge import FALSE, UNKNOWN
+from training.data.batches import Batches, blank_channels, has_ambiguous_phrases
+from training.data.queries.config import PhraseQuery, QueryConfig
 from training.data.queries.sampling import among_lookalikes, visible_phrases
 from training.data.sample import coverage
 from training.data.sources import open_sources
+from training.truth import FALSE, UNKNOWN
 
 
 def test_coverage_is_the_covered_share() -> None:
@@ -26,28 +26,28 @@ def test_coverage_is_the_covered_share() -> None:
 
 def test_batches_are_seeded_and_consistent(config: TrainConfig) -> None:
     sources = open_sources(config.data)
-    stream = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
-    again = Batches(sources.records, sources.store, sources.facts, config.data.batch, 0)
+    stream = Batches(sources.records, sources.store, sources.knowledge, config.data.batch, 0)
+    again = Batches(sources.records, sources.store, sources.knowledge, config.data.batch, 0)
     visual = absent = crossed = 0
     for step in range(20):
         batch, twin = stream.batch(step), again.batch(step)
-        assert [a.sentence for a in batch.asks] == [a.sentence for a in twin.asks]
-        for b, ask in enumerate(batch.asks):
-            picture = batch.pictures[b]
+        assert [a.sentence for a in batch.queries] == [a.sentence for a in twin.queries]
+        for b, ask in enumerate(batch.queries):
+            picture = batch.images[b]
             assert len(ask.spans) == len(ask.entities)
             for (start, end), entity in zip(ask.spans, ask.entities, strict=True):
                 words = ask.sentence[start:end]
                 assert words == (PLACEHOLDER if entity.is_visual else entity.text)
                 for m in entity.targets:
-                    assert entity.truth(picture.instances[m], sources.facts) != FALSE
+                    assert entity.truth(picture.instances[m], sources.knowledge) != FALSE
                 if not entity.targets:
                     absent += 1
-                    truths = {entity.truth(i, sources.facts) for i in picture.record.instances}
+                    truths = {entity.truth(i, sources.knowledge) for i in picture.record.instances}
                     assert truths == {FALSE} or truths == {FALSE, UNKNOWN}
                 if entity.is_visual and entity.targets:
                     visual += 1
-                    crossed += entity.picture != b
-                    held = batch.pictures[entity.picture].numbers[entity.region]
+                    crossed += entity.image_index != b
+                    held = batch.images[entity.image_index].numbers[entity.region]
                     assert held.any()
             for prompt in ask.prompts:
                 assert (picture.mask(prompt.target) & prompt.stroke).sum() == prompt.stroke.sum()
@@ -73,33 +73,33 @@ def test_live_views_equal_stored_ones(config: TrainConfig, world: Path) -> None:
 def test_without_a_store_pictures_are_encoded_as_they_come(config: TrainConfig) -> None:
     data = dataclasses.replace(config.data, store="")
     sources = open_sources(data, config.model.vision)
-    stream = Batches(sources.records, sources.store, sources.facts, data.batch, 0)
+    stream = Batches(sources.records, sources.store, sources.knowledge, data.batch, 0)
     batch = stream.batch(0)
     assert len(batch) == data.batch.size and batch.features[0].shape[1] == 8
-    mirrored = [p for p in batch.pictures if p.view.mirrored]
+    mirrored = [p for p in batch.images if p.view.mirrored]
     assert 0 < len(mirrored) < len(batch)
 
 
 def test_pictures_with_look_alikes_are_chosen_where_asked_for(config: TrainConfig) -> None:
     sources = open_sources(config.data)
     wanted = dataclasses.replace(config.data.batch, partners=0, real=0, lookalikes=2)
-    stream = Batches(sources.records, sources.store, sources.facts, wanted, 0)
-    told = {key for key, record in sources.records.items() if places_tell(record)}
+    stream = Batches(sources.records, sources.store, sources.knowledge, wanted, 0)
+    told = {key for key, record in sources.records.items() if has_ambiguous_phrases(record)}
     assert 0 < len(told) < len(sources.records)
     for step in range(6):
-        first = stream.batch(step).pictures[:2]
+        first = stream.batch(step).images[:2]
         assert {p.record.key for p in first} <= told
-        assert all(any(f.alike for f in visible_phrases(p)) for p in first)
+        assert all(any(f.ambiguous for f in visible_phrases(p)) for p in first)
 
 
 def test_several_look_alikes_are_asked_for_in_one_sentence() -> None:
-    phrases = [PhraseAsk(f"mug {n}", (n,), True, True) for n in range(5)]
-    asks = AskConfig(alike=1.0, alike_phrases=3)
+    phrases = [PhraseQuery(f"mug {n}", (n,), True, True) for n in range(5)]
+    asks = QueryConfig(alike=1.0, alike_phrases=3)
     counts = set()
     for seed in range(40):
         parts = among_lookalikes(phrases, asks, np.random.default_rng(seed))
         entities = [p for p in parts if not isinstance(p, str)]
-        assert all(e.alike and e.text == f"mug {e.targets[0]}" for e in entities)
+        assert all(e.ambiguous and e.text == f"mug {e.targets[0]}" for e in entities)
         assert len({e.text for e in entities}) == len(entities)
         counts.add(len(entities))
     assert counts == {1, 2, 3}
@@ -122,10 +122,10 @@ def test_only_photographs_are_blanked(config: TrainConfig) -> None:
         for n, (key, r) in enumerate(sources.records.items())
     }
     batch = dataclasses.replace(config.data.batch, real=2, photo_dropout=0.9)
-    stream = Batches(photos, sources.store, sources.facts, batch, 0)
+    stream = Batches(photos, sources.store, sources.knowledge, batch, 0)
     blanked = {"coco": 0, "tabletop": 0}
     for step in range(8):
         made = stream.batch(step)
-        for picture, maps in zip(made.pictures, made.features[3], strict=True):
+        for picture, maps in zip(made.images, made.features[3], strict=True):
             blanked[picture.record.source] += bool((maps == 0).flatten(1).all(1).any())
     assert blanked["coco"] > 4 and not blanked["tabletop"]

@@ -50,7 +50,7 @@ def test_names_of_either_hold_in_both_and_places_and_captions_go() -> None:
         "cat": (0, 2), "dog": (1, 3), "sky": (4,),
     }  # fmt: skip
     assert record.absent == ("bus",)
-    assert not record.captions and not record.untrue and not record.sentences
+    assert not record.captions and not record.false_relations and not record.sentences
     assert len(record.source_ids) == len(record.instances)
 
 
@@ -91,10 +91,10 @@ def test_only_fully_labelled_photographs_are_mixed(config: TrainConfig) -> None:
         for n, (key, r) in enumerate(sources.records.items())
     }
     batch = dataclasses.replace(config.data.batch, real=2, photo_mix=1.0)
-    stream = Batches(photos, sources.store, sources.facts, batch, 0)
+    stream = Batches(photos, sources.store, sources.knowledge, batch, 0)
     mixed = 0
     for step in range(8):
-        for picture in stream.batch(step).pictures:
+        for picture in stream.batch(step).images:
             keys = picture.record.key.split("+")
             assert (len(keys) == 2) == may_mix(photos[keys[0]])
             assert all(may_mix(photos[k]) for k in keys[1:])

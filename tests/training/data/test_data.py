@@ -20,11 +20,12 @@ from training.data.augment import View, ViewConfig, make_view
 from training.data.batches import BatchConfig, Batches
 from training.data.formats import coco, tabletop
 from training.data.formats.records import InstanceLabel, mirror_text
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN, Facts, same_object
-from training.data.queries.sampling import as_seen, has_lookalike, visible_phrases
+from training.data.queries.label_knowledge import LabelKnowledge, same_object
+from training.data.queries.sampling import has_lookalike, mirrored_text, visible_phrases
 from training.data.queries.strokes import STROKES, click, draw_stroke
 from training.data.sources import open_sources
 from training.data.store import FeatureStore, RowShape, StoreWriter
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
 def thing(
@@ -79,7 +80,7 @@ def test_mirroring_swaps_left_and_right() -> None:
 
 
 def test_truth_is_three_valued() -> None:
-    facts = Facts({"mug": frozenset(["a", "b"])}, frozenset(["cup", "giraffe"]))
+    facts = LabelKnowledge({"mug": frozenset(["a", "b"])}, frozenset(["cup", "giraffe"]))
     assert facts.truth("mug", thing("white mug", "a")) == TRUE
     assert facts.truth("mug", thing("bowl", "c")) == FALSE
     assert facts.truth("mug left of the bowl", thing("bowl", "c")) == UNKNOWN
@@ -119,12 +120,12 @@ def test_phrases_among_look_alikes_come_first_and_are_never_shown(
     """A picture of the mug cannot say which of two mugs: only the words about places can."""
     sources = open_sources(config.data, config.model.vision)
     asks = replace_asks(config, alike=1.0, visual=visual)
-    batches = Batches(sources.records, sources.store, sources.facts, asks)
+    batches = Batches(sources.records, sources.store, sources.knowledge, asks)
     seen = 0
     for step in range(4):
         batch = batches.batch(step)
-        for picture, ask in zip(batch.pictures, batch.asks, strict=True):
-            alike = {p.text: p.targets for p in visible_phrases(picture) if p.alike}
+        for picture, ask in zip(batch.images, batch.queries, strict=True):
+            alike = {p.text: p.targets for p in visible_phrases(picture) if p.ambiguous}
             if alike:
                 seen += 1
                 assert ask.phrases[0].text in alike
@@ -138,14 +139,14 @@ def test_relations_that_do_not_hold_are_asked_as_absent(config: TrainConfig) -> 
     sources = open_sources(config.data, config.model.vision)
     asks = dataclasses.replace(config.data.batch.asks, absent=1.0, untrue=1.0)
     batches = Batches(
-        sources.records, sources.store, sources.facts,
+        sources.records, sources.store, sources.knowledge,
         dataclasses.replace(config.data.batch, asks=asks),
     )  # fmt: skip
     asked = 0
     for step in range(4):
         batch = batches.batch(step)
-        for picture, ask in zip(batch.pictures, batch.asks, strict=True):
-            untrue = {as_seen(t, picture) for t in picture.record.untrue}
+        for picture, ask in zip(batch.images, batch.queries, strict=True):
+            untrue = {mirrored_text(t, picture) for t in picture.record.false_relations}
             if untrue and picture.complete:
                 mine = [e for e in ask.entities if e.text in untrue]
                 asked += len(mine)

@@ -17,7 +17,7 @@ PHRASES = st.lists(
 
 @given(PHRASES, st.integers(0, 2**32 - 1))
 def test_every_phrase_is_said_once_in_order(phrases: list[str], seed: int) -> None:
-    said = wording.say(phrases, np.random.default_rng(seed))
+    said = wording.paraphrase(phrases, np.random.default_rng(seed))
     words = [s.sentence[lo:hi] for s in said for lo, hi in s.spans]
     assert len(words) == len(phrases)
     for phrase, spoken in zip(phrases, words, strict=True):
@@ -30,7 +30,7 @@ def test_every_phrase_is_said_once_in_order(phrases: list[str], seed: int) -> No
 
 def test_all_forms_come_up() -> None:
     rng = np.random.default_rng(0)
-    said = wording.say(["red cup"] * 400, rng)
+    said = wording.paraphrase(["red cup"] * 400, rng)
     assert any(s.sentence == "red cup" for s in said)
     assert any(s.sentence == "find the red cup" for s in said)
     assert any("red tea cup" in s.sentence for s in said)
@@ -40,14 +40,14 @@ def test_all_forms_come_up() -> None:
 def test_long_phrases_are_said_one_by_one() -> None:
     """Three of them would not fit what a language encoder reads."""
     long = "mug " + "with a handle " * 10
-    said = wording.say([long] * 60, np.random.default_rng(0))
+    said = wording.paraphrase([long] * 60, np.random.default_rng(0))
     assert all(len(s.spans) == 1 for s in said) and len(said) == 60
 
 
 def test_only_plain_nouns_are_said_otherwise() -> None:
     rng = np.random.default_rng(0)
     for phrase in ("ketchup bottle", "bottle left of the box", "striped cup", "spoon"):
-        assert all(wording.otherwise(phrase, rng) == phrase for _ in range(100))
+        assert all(wording.reworded(phrase, rng) == phrase for _ in range(100))
 
 
 def test_other_words_name_known_kinds_and_no_held_out_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from find_core.encoders.base import build_language
+from find_core.encoders import build_language
 from training.data.text_cache import GROUP, TextCache
 from training.recipes import recipe
 

@@ -15,7 +15,7 @@ from find_core.testing import tiny_find
 from tests.training.worlds import COLORS, write_world
 from training.data.formats.tabletop import read_split
 from training.evaluate import table
-from training.evaluation import pictures, real_suite, tabletop_suite
+from training.evaluation import real_suite, sheets, tabletop_suite
 from training.evaluation.real_suite import add_ones, recalls, ridge
 
 
@@ -98,22 +98,22 @@ class SeeingFind:
 
 def test_a_perfect_find_gets_perfect_figures(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tabletop_suite, "MIN_REFERENCE_PX", 100)
-    figures = tabletop_suite.run_suite(SeeingFind(), world, None, lambda done, total: None)
-    for side in ("known", "held_out"):
+    metrics = tabletop_suite.run_suite(SeeingFind(), world, None, lambda done, total: None)
+    for split_name in ("known", "held_out"):
         for question in ("text_name", "reference", "sentence", "click"):
-            assert figures[side][question]["miou"]["value"] > 0.9, (side, question)
-        assert figures[side]["presence_of_things"]["auc"]["value"] == 1.0
-    assert set(figures["held_out_miou_by_kind"]) == {"ball"}
-    assert figures["known"]["text_name"]["oracle_miou"]["value"] > 0.9
+            assert metrics[split_name][question]["miou"]["value"] > 0.9, (split_name, question)
+        assert metrics[split_name]["presence_of_things"]["auc"]["value"] == 1.0
+    assert set(metrics["held_out_miou_by_kind"]) == {"ball"}
+    assert metrics["known"]["text_name"]["oracle_miou"]["value"] > 0.9
 
 
 def test_the_suite_runs_on_a_real_find(world: Path) -> None:
-    figures = tabletop_suite.run_suite(tiny_find(), world, 2, lambda done, total: None)
-    assert figures["known"]["text_name"]["miou"]["n"] > 0
-    assert 0 <= figures["known"]["retrieval"]["caption_r1"]["value"] <= 1
-    lines = table({"suite": "tabletop", "model": "m", "fingerprint": "f", "figures": figures})
+    metrics = tabletop_suite.run_suite(tiny_find(), world, 2, lambda done, total: None)
+    assert metrics["known"]["text_name"]["miou"]["n"] > 0
+    assert 0 <= metrics["known"]["retrieval"]["caption_r1"]["value"] <= 1
+    lines = table({"suite": "tabletop", "model": "m", "fingerprint": "f", "figures": metrics})
     assert "known.text_name.miou" in lines and "n=" in lines
-    json.dumps(figures)
+    json.dumps(metrics)
 
 
 def test_ridge_recovers_a_linear_map() -> None:
@@ -128,8 +128,8 @@ def test_recalls_and_semantic_figures_by_hand() -> None:
     scores = np.array([[3.0, 1, 2], [5, 4, 0], [0, 1, 2]])
     assert recalls(scores)["r1"]["value"] == pytest.approx(2 / 3, abs=1e-3)
     assert recalls(scores)["r5"]["value"] == 1.0
-    figures = real_suite.semantic_figures(np.array([[3, 1], [0, 0]]))
-    assert figures == {"semantic_miou": 0.75, "pixel_accuracy": 0.75, "classes": 1}
+    metrics = real_suite.semantic_metrics(np.array([[3, 1], [0, 0]]))
+    assert metrics == {"semantic_miou": 0.75, "pixel_accuracy": 0.75, "classes": 1}
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ def test_listed_things_become_entities(caption: str, marked: str) -> None:
 
 
 def test_sheets_show_the_first_scenes_with_one_absent_thing(world: Path, tmp_path: Path) -> None:
-    known, held = pictures.write_sheets(tiny_find(), world, tmp_path, count=2)
+    known, held = sheets.write_sheets(tiny_find(), world, tmp_path, count=2)
     assert (known.name, held.name) == ("known_kinds.jpg", "held_out_kinds.jpg")
-    assert read_image(known).shape == read_image(held).shape  # two of three columns hold pictures
+    assert read_image(known).shape == read_image(held).shape  # two of three columns hold images
     assert read_image(known).shape[1] == 3 * (400 + 6) + 6
     scene = read_split(world, "val")[0]
-    said = pictures.prompt_of(scene)
+    said = sheets.prompt_of(scene)
     assert said.startswith(scene["sentences"][0]["text"])
     assert said.endswith(f"and the <{scene['absent'][0]['text']}>")
 
@@ -162,10 +162,10 @@ def test_thresholds_are_drawn_for_the_sides_that_have_answers(tmp_path: Path) ->
         "false_alarms": [0.5, 0.1, 0],
     }
     presence = {"auc": {"present": 10, "absent": 20}, "by_threshold": curve}
-    figures = {"known": {"presence_of_things": presence}, "held_out": {}}
-    one = read_image(pictures.draw_thresholds(figures, tmp_path / "one.png"))
-    both = figures | {"held_out": {"presence_of_things": presence}}
-    two = read_image(pictures.draw_thresholds(both, tmp_path / "two.png"))
+    metrics = {"known": {"presence_of_things": presence}, "held_out": {}}
+    one = read_image(sheets.draw_thresholds(metrics, tmp_path / "one.png"))
+    both = metrics | {"held_out": {"presence_of_things": presence}}
+    two = read_image(sheets.draw_thresholds(both, tmp_path / "two.png"))
     assert one.shape == two.shape and one.shape[1] > 2 * one.shape[0]
     orange = [np.abs(x.astype(int) - [255, 127, 14]).sum(2) < 30 for x in (one, two)]
     assert not orange[0].any() and orange[1].sum() > 50

@@ -7,8 +7,7 @@ import torch
 
 from tests.training.step.test_step import step_of
 from training.config import TrainConfig
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
-from training.data.queries.paraphrase import Said
+from training.data.queries.paraphrase import Paraphrase
 from training.losses.phrases import (
     Phrase,
     choose_phrases,
@@ -16,6 +15,7 @@ from training.losses.phrases import (
     phrase_rows,
     phrase_truths,
 )
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
 def test_phrases_are_true_or_false_and_both_are_there(config: TrainConfig) -> None:
@@ -31,7 +31,7 @@ def test_phrases_are_true_or_false_and_both_are_there(config: TrainConfig) -> No
 def test_what_only_places_tell_is_known_in_its_own_picture(config: TrainConfig) -> None:
     module, batches = step_of(config)
     batch = batches.batch(0)
-    count = len(batch.pictures[1].instances)
+    count = len(batch.images[1].instances)
     holds, fails = Phrase("box left of the ball", 1, (0,)), Phrase("box right of the ball", 1)
     table = phrase_truths([holds, fails], batch, module.facts)
     assert table[0, 1, :count].tolist() == [TRUE] + [FALSE] * (count - 1)
@@ -51,7 +51,7 @@ def test_places_are_asked_for_where_there_are_lookalikes(config: TrainConfig) ->
         assert all(p.picture is None for p in plain)
         for phrase in placed:
             assert phrase.picture is not None
-            picture = batch.pictures[phrase.picture]
+            picture = batch.images[phrase.picture]
             kinds = [i.kind for i in picture.instances]
             for m in phrase.targets:
                 assert kinds.count(kinds[m]) > len(phrase.targets)
@@ -60,14 +60,17 @@ def test_places_are_asked_for_where_there_are_lookalikes(config: TrainConfig) ->
 
 
 def test_a_row_is_the_entity_of_the_compiled_prompt(config: TrainConfig) -> None:
-    from find_core.encoders.base import build_vision
+    from find_core.encoders import build_vision
     from find_core.predictor import Find
     from find_core.prompts.prompt import Prompt
 
     module, _ = step_of(config)
     vision = build_vision(config.model.vision)
     find = Find(module.model.eval(), vision, module.texts.encoder, device="cpu")
-    said = [Said("find the red box", ((9, 16),)), Said("a ball, the box", ((2, 6), (12, 15)))]
+    said = [
+        Paraphrase("find the red box", ((9, 16),)),
+        Paraphrase("a ball, the box", ((2, 6), (12, 15))),
+    ]
     with torch.no_grad():
         rows = phrase_rows(module.model, module.texts, said)
     compiled = [

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from find_core.encoders.base import build_language
+from find_core.encoders import build_language
 from find_core.model.attention_table import TokenGroup
 from training.config import BankConfig, TrainConfig, override
 from training.data.batches import Batches
-from training.data.queries.label_knowledge import FALSE, TRUE, UNKNOWN
 from training.data.sources import open_sources
 from training.data.text_cache import TextCache
 from training.engine.build import build_module
@@ -22,14 +21,17 @@ from training.step.class_bank import ClassBank, embed_names
 from training.step.refine import corrective_click
 from training.step.step import TrainStep
 from training.step.targets import pick_targets
+from training.truth import FALSE, TRUE, UNKNOWN
 
 EVERY = ("grounding_chance=1", "interactive_chance=1", "refine=1", "retrieval_tokens=0.5")
 
 
 def step_of(config: TrainConfig) -> tuple[TrainStep, Batches]:
     sources = open_sources(config.data)
-    module = build_module(config, sources.facts, sources.names, sources.store.shape.channels)
-    batches = Batches(sources.records, sources.store, sources.facts, config.data.batch, config.seed)
+    module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
+    batches = Batches(
+        sources.records, sources.store, sources.knowledge, config.data.batch, config.seed
+    )
     return module, batches
 
 
@@ -122,13 +124,13 @@ def test_truth_spreads_to_matched_proposals_only() -> None:
 def test_truth_table_knows_present_and_absent(config: TrainConfig) -> None:
     _, batches = step_of(config)
     batch = batches.batch(1)
-    where = [(b, n) for b, a in enumerate(batch.asks) for n in range(len(a.entities))]
-    table = truth_table(batch, where, batches.facts)
+    where = [(b, n) for b, a in enumerate(batch.queries) for n in range(len(a.entities))]
+    table = truth_table(batch, where, batches.knowledge)
     seen = image_truth(table, batch)
     for t, (b, n) in enumerate(where):
-        targets = batch.asks[b].entities[n].targets
-        text = batch.asks[b].entities[n].text
-        if text not in batches.facts.matches and not batch.asks[b].entities[n].is_visual:
+        targets = batch.queries[b].entities[n].targets
+        text = batch.queries[b].entities[n].text
+        if text not in batches.knowledge.matches and not batch.queries[b].entities[n].is_visual:
             assert int(seen[t, b]) == UNKNOWN  # where a thing stands is no fact about it
             continue
         assert int(seen[t, b]) == (TRUE if targets else FALSE)
@@ -159,7 +161,7 @@ def test_bank_holds_the_present_the_fresh_and_the_remembered(config: TrainConfig
 
 def test_bank_vectors_are_those_of_inference(config: TrainConfig) -> None:
     """What panoptic training calls a class is what `Find.classes` computes."""
-    from find_core.encoders.base import build_vision
+    from find_core.encoders import build_vision
     from find_core.predictor import Find
 
     module, _ = step_of(config)

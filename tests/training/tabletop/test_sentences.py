@@ -10,19 +10,20 @@ pytest.importorskip("trimesh", reason="the gallery's types come with trimesh")
 from training.tabletop.language.grammar import plural
 from training.tabletop.language.instructions import Instruction
 from training.tabletop.language.sentences import Writer
-from training.tabletop.language.truth import Query, Thing, denied, matching, truth
+from training.tabletop.language.truth import Query, SceneObject, is_denied, matching, truth
 from training.tabletop.scene.relations import Judgement
+from training.truth import FALSE, TRUE, UNKNOWN
 
 
-def thing(number, nouns, color="", **more):
+def item(number, nouns, color="", **more):
     nouns = frozenset(nouns.split("|"))
-    return Thing(number, f"a{number}", nouns, name=min(nouns), color=color, **more)
+    return SceneObject(number, f"a{number}", nouns, name=min(nouns), color=color, **more)
 
 
-WHITE_MUG = thing(1, "mug|cup", "white", category="tableware")
-BLUE_MUG = thing(2, "mug|cup", "blue", category="tableware")
-PLATE = thing(3, "plate|dish", "yellow", category="tableware")
-TABLE = thing(4, "table", stuff=True, category="surface")
+WHITE_MUG = item(1, "mug|cup", "white", category="tableware")
+BLUE_MUG = item(2, "mug|cup", "blue", category="tableware")
+PLATE = item(3, "plate|dish", "yellow", category="tableware")
+TABLE = item(4, "table", stuff=True, category="surface")
 SCENE = [WHITE_MUG, BLUE_MUG, PLATE, TABLE]
 RELATIONS = Judgement(
     frozenset(
@@ -40,34 +41,34 @@ RELATIONS = Judgement(
 )
 
 
-def writer(things=SCENE, seed=0, **more):
+def writer(objects=SCENE, seed=0, **more):
     return Writer(
-        things,
+        objects,
         RELATIONS,
-        lambda q: [t.asset for t in things if truth(t, q)],
+        lambda q: [t.asset for t in objects if truth(t, q) is TRUE],
         np.random.default_rng(seed),
         **more,
     )
 
 
 def test_truth_is_three_valued():
-    carton = thing(5, "carton", maybe_nouns=frozenset({"box"}), also_colors=frozenset({"red"}))
-    assert truth(carton, Query("carton")) is True
-    assert truth(carton, Query("box")) is None
-    assert truth(carton, Query("mug")) is False
-    assert truth(carton, Query("carton", color="red")) is None
-    assert truth(carton, Query("mug", color="red")) is False
+    carton = item(5, "carton", maybe_nouns=frozenset({"box"}), also_colors=frozenset({"red"}))
+    assert truth(carton, Query("carton")) is TRUE
+    assert truth(carton, Query("box")) is UNKNOWN
+    assert truth(carton, Query("mug")) is FALSE
+    assert truth(carton, Query("carton", color="red")) is UNKNOWN
+    assert truth(carton, Query("mug", color="red")) is FALSE
 
 
 def test_close_colors_are_never_denied():
-    orange = thing(5, "ball", "orange")
-    assert truth(orange, Query("ball", color="red")) is False
-    assert not denied([orange], Query("ball", color="red"))
-    assert denied([orange], Query("ball", color="green"))
+    orange = item(5, "ball", "orange")
+    assert truth(orange, Query("ball", color="red")) is FALSE
+    assert not is_denied([orange], Query("ball", color="red"))
+    assert is_denied([orange], Query("ball", color="green"))
 
 
 def test_arguable_phrases_are_not_used():
-    carton = thing(5, "carton", maybe_nouns=frozenset({"mug"}))
+    carton = item(5, "carton", maybe_nouns=frozenset({"mug"}))
     assert matching([WHITE_MUG, carton], Query("mug")) is None
     assert matching([WHITE_MUG, BLUE_MUG], Query("mug")) == [1, 2]
 
@@ -115,8 +116,8 @@ def test_unclear_relations_are_neither_said_nor_denied():
 
 
 def test_absent_phrases_are_true_of_nothing():
-    pool = [thing(-1, "mug|cup", c, category="tableware") for c in ("green", "white", "purple")]
-    pool += [thing(-1, "ball", "red", category="shape")]
+    pool = [item(-1, "mug|cup", c, category="tableware") for c in ("green", "white", "purple")]
+    pool += [item(-1, "ball", "red", category="shape")]
     for seed in range(10):
         for absent in writer(seed=seed).absent(pool):
             assert absent["text"] not in ("white mug", "white cup", "mug", "cup", "plate")

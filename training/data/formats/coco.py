@@ -46,7 +46,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]:
-    """One record per picture with panoptic segments; class names are its phrases."""
+    """One record per image with panoptic segments; class names are its phrases."""
     root = Path(root)
     data = read_json(root / "annotations" / f"panoptic_{split}.json")
     categories = {c["id"]: c for c in data["categories"]}
@@ -59,10 +59,10 @@ def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]
             s for s in annotation["segments_info"] if not s["iscrowd"] and s["area"] >= MIN_AREA_PX
         ]
         image_id = annotation["image_id"]
-        picture = root / split / names[image_id]
+        image_path = root / split / names[image_id]
         png = root / "annotations" / f"panoptic_{split}" / annotation["file_name"]
         instances = tuple(_instance(categories[s["category_id"]]) for s in segments)
-        read = functools.partial(_read_panoptic, picture, png, tuple(s["id"] for s in segments))
+        read = functools.partial(_read_panoptic, image_path, png, tuple(s["id"] for s in segments))
         key = f"coco_panoptic/{split}/{image_id:012d}"
         texts = captions.get(image_id, ())
         record = _record(key, read, instances, texts, exhaustive=True)
@@ -76,7 +76,7 @@ def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]
 
 
 def instance_records(root: str | Path, split: str = "train2017") -> list[Record]:
-    """One record per captioned picture with instance masks: stuff is unlabelled there."""
+    """One record per captioned image with instance masks: stuff is unlabelled there."""
     root = Path(root)
     data = read_json(root / "annotations" / f"instances_{split}.json")
     categories = {c["id"]: c | {"isthing": 1} for c in data["categories"]}
@@ -88,10 +88,10 @@ def instance_records(root: str | Path, split: str = "train2017") -> list[Record]
             if a["image_id"] == image["id"] and not a["iscrowd"] and a["area"] >= MIN_AREA_PX
         ]  # fmt: skip
         instances = tuple(_instance(categories[a["category_id"]]) for a in wanted)
-        picture = root / split / image["file_name"]
+        image_path = root / split / image["file_name"]
         size = image["height"], image["width"]
         shapes = tuple(json.dumps(a["segmentation"]) for a in wanted)
-        read = functools.partial(_read_instances, picture, size, shapes)
+        read = functools.partial(_read_instances, image_path, size, shapes)
         key = f"coco_captions/{split}/{image['id']:012d}"
         texts = captions.get(image["id"], ())
         record = _record(key, read, instances, texts, exhaustive=False)
@@ -138,8 +138,10 @@ def _record(
     return Record(key, read, instances, phrases, sentences, captions, (), exhaustive, "coco")
 
 
-def _read_panoptic(picture: Path, png: Path, ids: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    image = read_image(picture)
+def _read_panoptic(
+    image_path: Path, png: Path, ids: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    image = read_image(image_path)
     color = read_image(png).astype(np.int64)
     full = color[..., 0] + 256 * color[..., 1] + 256 * 256 * color[..., 2]
     numbers = np.zeros(full.shape, np.uint8)
@@ -149,9 +151,9 @@ def _read_panoptic(picture: Path, png: Path, ids: tuple[int, ...]) -> tuple[np.n
 
 
 def _read_instances(
-    picture: Path, size: tuple[int, int], shapes: tuple[str, ...]
+    image_path: Path, size: tuple[int, int], shapes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    image = read_image(picture)
+    image = read_image(image_path)
     masks = [decode_segmentation(json.loads(s), *size) for s in shapes[:254]]
     numbers = np.zeros(size, np.uint8)
     # Small instances on top of large ones, where masks overlap.

@@ -1,6 +1,6 @@
-"""What a labelled picture says, whatever data set it comes from.
+"""What a labelled image says, whatever data set it comes from.
 
-A `Record` is the label side of one picture; its pixels are read only to fill the feature store.
+A `Record` is the label side of one image; its pixels are read only to fill the feature store.
 Instances are numbered 1..M in the order of `instances`; `read_ids` gives the map of those numbers.
 """
 
@@ -16,11 +16,11 @@ ReadPixels = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class InstanceLabel:
-    """One thing or surface of a picture.
+    """One thing or surface of an image.
 
     Attributes:
         name: its canonical name. names: everything it may be called, the canonical name included.
-        asset: identity across pictures ("the same object"), or None.
+        asset: identity across images ("the same object"), or None.
         kind: what it is an example of ("the same sort of object").
         source: data set it comes from ("tabletop", "coco", "user").
         stuff: a surface or region rather than a countable object.
@@ -36,7 +36,7 @@ class InstanceLabel:
 
 @dataclass(frozen=True)
 class PhraseLabel:
-    """Words that are true of some instances of the picture (0-based indices), and of no other.
+    """Words that are true of some instances of the image (0-based indices), and of no other.
 
     Attributes:
         kind: name, attribute, category, relation or instruction.
@@ -57,14 +57,14 @@ class SentenceLabel:
 
 @dataclass(frozen=True)
 class Record:
-    """Labels of one picture.
+    """Labels of one image.
 
     Attributes:
         key: unique name. read: () -> ((H, W, 3) uint8 RGB, (H, W) uint8 instance numbers, 0 none).
-        absent: phrases that are true of nothing in the picture.
+        absent: phrases that are true of nothing in the image.
         untrue: relations that do not hold, between things that are there ("mug left of the plate").
         exhaustive: everything visible is labelled, so an unmatched proposal is really nothing.
-        mirrored_words: "left" and "right" must be swapped when the picture is mirrored.
+        mirrored_words: "left" and "right" must be swapped when the image is mirrored.
     """
 
     key: str
@@ -78,10 +78,10 @@ class Record:
     source: str = "tabletop"
     source_ids: tuple[int, ...] = ()
     """Each instance's number in its data set (COCO: panoptic segment or annotation id)."""
-    untrue: tuple[str, ...] = ()
+    false_relations: tuple[str, ...] = ()
 
 
 def mirror_text(text: str) -> str:
-    """Swap the words left and right, as a mirrored picture needs."""
+    """Swap the words left and right, as a mirrored image needs."""
     swapped = text.replace("left", "\0").replace("right", "left").replace("\0", "right")
     return swapped.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")

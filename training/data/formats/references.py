@@ -63,9 +63,9 @@ def with_referring(
 
 
 def annotation_segments(root: str | Path, split: str) -> dict[int, int]:
-    """COCO annotation id -> panoptic segment id: same picture and class, boxes that agree.
+    """COCO annotation id -> panoptic segment id: same image and class, boxes that agree.
 
-    Referring expressions name instance annotations, panoptic pictures have segments. A pair counts
+    Referring expressions name instance annotations, panoptic images have segments. A pair counts
     from a box IoU of 0.7; annotations without such a segment (crowds, merged ones) are left out.
     """
     folder = Path(root) / "annotations"
@@ -181,7 +181,7 @@ def karpathy_split(path: str | Path) -> dict[str, dict[int, list[str]]]:
 
 
 def without_images(records: Sequence[Record], image_ids: set[int]) -> list[Record]:
-    """Records whose picture is not in a set: RefCOCOg-val and Karpathy-val leave training."""
+    """Records whose image is not in a set: RefCOCOg-val and Karpathy-val leave training."""
     return [r for r in records if int(r.key.rsplit("/", 1)[1]) not in image_ids]
 
 

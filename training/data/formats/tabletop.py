@@ -21,7 +21,7 @@ MAX_INSTANCES = 254
 
 
 def read_split(root: str | Path, split: str, limit: int | None = None) -> list[dict[str, Any]]:
-    """Scene dictionaries of ROOT/<split>/scenes.jsonl whose pictures are already there.
+    """Scene dictionaries of ROOT/<split>/scenes.jsonl whose images are already there.
 
     Scenes may still be rendered: half-written lines are left for later, and finished ones that are
     not yet gathered (`.scenes/`) are read too.
@@ -71,7 +71,7 @@ def record_of(scene: dict[str, Any], min_visible_px: int = MIN_VISIBLE_PX) -> Re
         ),
         captions=tuple(scene["captions"]),
         absent=tuple(a["text"] for a in scene["absent"] if a["type"] != "relation"),
-        untrue=tuple(a["text"] for a in scene["absent"] if a["type"] == "relation"),
+        false_relations=tuple(a["text"] for a in scene["absent"] if a["type"] == "relation"),
     )
 
 

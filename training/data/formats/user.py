@@ -1,4 +1,4 @@
-"""A user's own labelled pictures as records: images, label masks, names.
+"""A user's own labelled images as records: images, label masks, names.
 
 IMAGES/anything.jpg   MASKS/anything.png (0 nothing, k = object k)   NAMES.json {"1": "my mug", ...}
 """
@@ -16,9 +16,9 @@ import numpy as np
 from find_core.errors import ImageError
 from find_core.images import read_image
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record
-from training.data.queries.label_knowledge import Facts
+from training.data.queries.label_knowledge import LabelKnowledge
 
-PICTURES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png")
 MAX_LABEL = 254
 
 
@@ -42,22 +42,24 @@ def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
 def user_records(
     images: str | Path, masks: str | Path, names: Mapping[int, tuple[str, ...]]
 ) -> list[Record]:
-    """One record per picture that has a mask of the same file name.
+    """One record per image that has a mask of the same file name.
 
     Raises:
-        ImageError: no picture has a mask, or a mask has a label without a name.
+        ImageError: no image has a mask, or a mask has a label without a name.
     """
     records = []
     for path in sorted(Path(images).iterdir()):
         mask = Path(masks) / f"{path.stem}.png"
-        if path.suffix.lower() in PICTURES and mask.is_file():
+        if path.suffix.lower() in SUFFIXES and mask.is_file():
             records.append(_record(path, mask, names))
     if not records:
         raise ImageError(f"No picture in {images} has a PNG of the same name in {masks}.")
     return records
 
 
-def user_facts(names: Mapping[int, tuple[str, ...]], known: Facts | None = None) -> Facts:
+def user_knowledge(
+    names: Mapping[int, tuple[str, ...]], known: LabelKnowledge | None = None
+) -> LabelKnowledge:
     """Which of the user's words are true of which of the user's objects, beside what was known."""
     matches: dict[str, set[str]] = {k: set(v) for k, v in known.matches.items()} if known else {}
     for label, words in names.items():
@@ -65,7 +67,7 @@ def user_facts(names: Mapping[int, tuple[str, ...]], known: Facts | None = None)
             matches.setdefault(word, set()).add(asset_of(label))
     own = frozenset(word for words in names.values() for word in words)
     coco = known.coco if known else frozenset()
-    return Facts({k: frozenset(v) for k, v in matches.items()}, coco, own)
+    return LabelKnowledge({k: frozenset(v) for k, v in matches.items()}, coco, own)
 
 
 def asset_of(label: int) -> str:
@@ -88,7 +90,7 @@ def _record(path: Path, mask: Path, names: Mapping[int, tuple[str, ...]]) -> Rec
     absent = tuple(sorted({w for words in names.values() for w in words} - here))
     read = functools.partial(_read, path, mask, tuple(present))
     caption = ("a picture of " + " and ".join(i.name for i in instances),) if instances else ()
-    # Not everything in a user's picture is labelled.
+    # Not everything in a user's image is labelled.
     return Record(f"user/{path.stem}", read, instances, phrases, (), caption, absent, False, "user")
 
 

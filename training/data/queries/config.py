@@ -1,4 +1,4 @@
-"""What is asked about one picture, and how much: plain data (training/data/queries/sampling.py draws it)."""
+"""What is asked about one image, and how much: plain data (training/data/queries/sampling.py draws it)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from training.data.formats.records import InstanceLabel
-from training.data.queries.label_knowledge import Facts, same_object
+from training.data.queries.label_knowledge import LabelKnowledge, same_object
+from training.truth import Truth
 
 
 @dataclass(frozen=True)
-class AskConfig:
-    """How much is asked, and how often what."""
+class QueryConfig:
+    """How much is queried, and how often what. The field names are configuration keys."""
 
     max_phrases: int = 4
     max_prompts: int = 4
@@ -34,7 +35,7 @@ class AskConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class PhraseAsk:
+class PhraseQuery:
     """Words and the visible instances (mask indices) they mean; `referring` weighs more.
 
     Attributes:
@@ -45,12 +46,12 @@ class PhraseAsk:
     text: str
     targets: tuple[int, ...]
     referring: bool = False
-    alike: bool = False
+    ambiguous: bool = False
     whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class PromptAsk:
+class StrokeQuery:
     """(H, W) bool stroke and the instance it was drawn on."""
 
     stroke: np.ndarray
@@ -58,46 +59,46 @@ class PromptAsk:
 
 
 @dataclass(frozen=True, eq=False)
-class EntityAsk:
-    """One entity: its words, or which instance of which picture shows it.
+class EntityQuery:
+    """One entity: its words, or which instance of which image shows it.
 
     Attributes:
         targets: visible instances it means here; empty when it is not there.
-        picture, region, shown: for visual entities: picture index in the batch, (H, W) bool, label.
+        image_index, region, shown: for visual entities: image index in the batch, (H, W) bool, label.
         alike: its words pick among things of one kind by where they are.
     """
 
     text: str
     targets: tuple[int, ...]
-    picture: int | None = None
+    image_index: int | None = None
     region: np.ndarray | None = None
     shown: InstanceLabel | None = None
-    alike: bool = False
+    ambiguous: bool = False
 
     @property
     def is_visual(self) -> bool:
         return self.region is not None
 
-    def truth(self, instance: InstanceLabel, facts: Facts) -> int:
-        """1, 0 or -1: is this entity true of an instance of any picture."""
+    def truth(self, instance: InstanceLabel, knowledge: LabelKnowledge) -> Truth:
+        """Is this entity true of an instance of any image?"""
         if self.shown is not None:
             return same_object(self.shown, instance)
-        return facts.truth(self.text, instance)
+        return knowledge.truth(self.text, instance)
 
 
 @dataclass(eq=False)
-class Ask:
-    """Everything asked about one picture.
+class QuerySample:
+    """Everything asked about one image.
 
     Attributes:
         sentence: the interleaved one as the language model reads it (placeholders in place).
         spans: each entity's (start, end) characters in it.
-        caption: None where nothing is known to describe the picture.
+        caption: None where nothing is known to describe the image.
     """
 
-    phrases: list[PhraseAsk] = field(default_factory=list)
-    prompts: list[PromptAsk] = field(default_factory=list)
-    entities: list[EntityAsk] = field(default_factory=list)
+    phrases: list[PhraseQuery] = field(default_factory=list)
+    prompts: list[StrokeQuery] = field(default_factory=list)
+    entities: list[EntityQuery] = field(default_factory=list)
     sentence: str = ""
     spans: list[tuple[int, int]] = field(default_factory=list)
     caption: str | None = None

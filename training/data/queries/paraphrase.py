@@ -51,41 +51,43 @@ _PLAIN = re.compile(r"^((?:\w+ )?)(" + "|".join(OTHER_WORDS) + r")$")
 
 
 @dataclass(frozen=True)
-class Said:
+class Paraphrase:
     """A prompt and the (start, end) characters of each phrase in it."""
 
     sentence: str
     spans: tuple[tuple[int, int], ...]
 
 
-def say(phrases: Sequence[str], rng: np.random.Generator) -> list[Said]:
+def paraphrase(phrases: Sequence[str], rng: np.random.Generator) -> list[Paraphrase]:
     """All phrases in their order, one to three a sentence, fewer where they are long."""
-    said, at = [], 0
+    paraphrases, at = [], 0
     while at < len(phrases):
         if rng.random() < ALONE:
-            said.append(together(phrases[at : at + 1], ("",), rng))
+            paraphrases.append(joined_phrases(phrases[at : at + 1], ("",), rng))
             at += 1
             continue
         count = int(rng.integers(1, 4))
         while count > 1 and len(" ".join(phrases[at : at + count]).split()) > MAX_WORDS:
             count -= 1
-        words = [otherwise(p, rng) for p in phrases[at : at + count]]
-        said.append(together(words, STARTS, rng))
+        words = [reworded(p, rng) for p in phrases[at : at + count]]
+        paraphrases.append(joined_phrases(words, STARTS, rng))
         at += count
-    return said
+    return paraphrases
 
 
-def together(phrases: Sequence[str], starts: Sequence[str], rng: np.random.Generator) -> Said:
+def joined_phrases(
+    phrases: Sequence[str], starts: Sequence[str], rng: np.random.Generator
+) -> Paraphrase:
     """Phrases side by side in one sentence."""
     sentence, spans = "", []
     for n, phrase in enumerate(phrases):
         sentence += str(rng.choice(JOINTS if n else starts))
         spans.append((len(sentence), len(sentence) + len(phrase)))
         sentence += phrase
-    return Said(sentence, tuple(spans))
+    return Paraphrase(sentence, tuple(spans))
 
 
-def otherwise(phrase: str, rng: np.random.Generator) -> str:
+def reworded(phrase: str, rng: np.random.Generator) -> str:
     """The phrase, at times with another word for its noun: "red cup" -> "red tea cup".
 
     Only a noun alone or after a colour: "ketchup bottle" stays.

@@ -19,10 +19,10 @@ VISIBLE_PX = 80
 
 @dataclass(frozen=True)
 class Clip:
-    """A rendered clip. facts: its clip.json; folder: where its frames and ids lie."""
+    """A rendered clip. description: its clip.json; folder: where its frames and ids lie."""
 
     folder: Path
-    facts: dict[str, Any]
+    description: dict[str, Any]
 
     @property
     def count(self) -> int:
@@ -35,15 +35,15 @@ class Clip:
     def truth(self, n: int) -> dict[int, np.ndarray]:
         """Object number -> (H, W) bool mask, for the targets that show."""
         ids = cv2.imread(str(self.folder / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED)
-        masks = {t: ids == t for t in self.facts["targets"]}
+        masks = {t: ids == t for t in self.description["targets"]}
         return {t: m for t, m in masks.items() if np.count_nonzero(m) >= VISIBLE_PX}
 
     def prompt(self) -> Prompt:
-        if "<this>" not in self.facts["prompt"]:
-            return Prompt.parse(self.facts["prompt"])
+        if "<this>" not in self.description["prompt"]:
+            return Prompt.parse(self.description["prompt"])
         mask = read_image(self.folder / "reference_mask.png")[..., 0] > 127
         photo = Reference(read_image(self.folder / "reference.png"), mask=mask)
-        return Prompt.parse(self.facts["prompt"], this=photo)
+        return Prompt.parse(self.description["prompt"], this=photo)
 
 
 def read_clips(folder: Path) -> list[Clip]:

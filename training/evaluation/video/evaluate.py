@@ -42,10 +42,10 @@ def score_clip(
 ) -> dict[str, Any]:
     """All measures of one clip, as plain numbers; draws its strip."""
     stream = StreamLocalizer(find, clip.prompt(), config=config)
-    ids, ious, raw, streamed = metrics.Identities(), [], [], []
-    present, pictures = [], []
+    ids, ious, raw, streamed = metrics.TrackingMeter(), [], [], []
+    present, tiles = [], []
     closed: list[Interval] = []
-    fps, count = clip.facts["fps"], clip.count
+    fps, count = clip.description["fps"], clip.count
     shown = set(np.linspace(0, count - 1, STRIP_FRAMES).round().astype(int))
     for n in range(count):
         image, truth = clip.frame(n), clip.truth(n)
@@ -59,27 +59,28 @@ def score_clip(
         streamed.append(answer.relevance)
         closed += [answer.prompts[0].closed] if answer.prompts[0].closed else []
         if n in shown and strip is not None:
-            pictures.append(_picture(image, answer, bool(truth)))
+            tiles.append(_tile(image, answer, bool(truth)))
     times, end_s = np.arange(count) / fps, count / fps
+    tracking = ids.metrics()
     streaming = closed + ([answer.interval] if answer.interval else [])
     if strip is not None:
         captions = [f"{n / fps:.1f} s" for n in sorted(shown)]
-        write_image(strip, contact_sheet(pictures, captions, columns=STRIP_FRAMES))
+        write_image(strip, contact_sheet(tiles, captions, columns=STRIP_FRAMES))
     truth_intervals = metrics.intervals_of_presence(times, present, end_s)
     when = _when(times, raw, end_s, stream.timeline, streaming, truth_intervals)
-    return _facts(clip) | when | {
+    return _description(clip) | when | {
         "mask_iou": float(np.mean(ious)) if ious else float("nan"),
-        "idf1": ids.idf1() if present and any(present) else float("nan"),
-        "id_switches": ids.switches,
+        "idf1": tracking["idf1"] if any(present) else float("nan"),
+        "id_switches": tracking["id_switches"],
         "minutes": end_s / 60,
         "raw": [round(v, 4) for v in raw],
         "present": present,
     }  # fmt: skip
 
 
-def _facts(clip: Clip) -> dict[str, Any]:
+def _description(clip: Clip) -> dict[str, Any]:
     keys = ("scenario", "held_out", "noise", "phrase", "prompt", "target_kind")
-    return {"clip": clip.folder.name} | {key: clip.facts[key] for key in keys}
+    return {"clip": clip.folder.name} | {key: clip.description[key] for key in keys}
 
 
 def _when(
@@ -111,7 +112,7 @@ def _when(
     return out
 
 
-def _picture(image: np.ndarray, answer: VideoFrame, here: bool) -> np.ndarray:
+def _tile(image: np.ndarray, answer: VideoFrame, here: bool) -> np.ndarray:
     state = "in view" if here else "not in view"
     header = f"{answer.relevance:.2f}  {state}"
     return draw_localization(image, answer.localization, header=header)

@@ -6,16 +6,16 @@ identity switches. And how often it speaks up where nothing is: false alarms a m
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
+import motmetrics
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from find_core.masks import mask_iou
 from find_core.results import Entity
 from find_core.video.timeline import Interval
+from training.evaluation.metrics import ScoreSeries
 
 MATCH_IOU = 0.5  # from which a predicted instance is a labelled one, and a moment is right
 
@@ -54,59 +54,35 @@ def recall_at_1(best: Sequence[Interval], truth: Sequence[Interval]) -> bool:
     return bool(best) and any(best[0].overlap(t) >= MATCH_IOU for t in truth)
 
 
-def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two (H, W) bool masks; 0 where both are empty."""
-    either = int(np.count_nonzero(a | b))
-    return np.count_nonzero(a & b) / either if either else 0.0
+class TrackingMeter:
+    """IDF1 and identity switches of one entity in one clip, by motmetrics.
 
-
-@dataclass
-class Identities:
-    """Identity bookkeeping of one entity in one clip, frame by frame.
-
-    Attributes:
-        together: (true id, track id) -> frames in which they were the same instance.
-        true_frames, track_frames: how long each was seen. switches: identity switches.
+    IDF1: Ristani et al. 2016 (ID measures). Switches: CLEAR MOT (Bernardin and Stiefelhagen 2008),
+    whose matching keeps a pair of the frame before as long as their masks agree.
     """
 
-    together: Counter[tuple[int, int]] = field(default_factory=Counter)
-    true_frames: Counter[int] = field(default_factory=Counter)
-    track_frames: Counter[int] = field(default_factory=Counter)
-    switches: int = 0
-    _last: dict[int, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._frames = motmetrics.MOTAccumulator(auto_id=True)
 
     def add(self, truth: dict[int, np.ndarray], tracks: dict[int, np.ndarray]) -> None:
-        """One frame: true instance id -> mask, track id -> mask, each (H, W) bool."""
-        self.true_frames.update(truth.keys())
-        self.track_frames.update(tracks.keys())
-        for true_id, track_id in match_masks(truth, tracks):
-            self.together[true_id, track_id] += 1
-            if self._last.get(true_id, track_id) != track_id:
-                self.switches += 1
-            self._last[true_id] = track_id
+        """One frame: true instance id -> mask, track id -> mask, each (H, W) bool.
 
-    def idf1(self) -> float:
-        """Ristani et al. 2016: F1 of frames under the best one-to-one pairing of whole tracks."""
-        trues, tracks = sorted(self.true_frames), sorted(self.track_frames)
-        total = sum(self.true_frames.values()) + sum(self.track_frames.values())
-        if not total:
-            return 1.0
-        overlap = np.array([[self.together[t, k] for k in tracks] for t in trues], float)
-        overlap = overlap.reshape(len(trues), len(tracks))
-        rows, cols = linear_sum_assignment(-overlap)
-        return float(2 * overlap[rows, cols].sum() / total)
+        The distance of two masks is 1 - IoU; from an IoU of `MATCH_IOU` down they cannot match.
+        """
+        iou = np.array([[mask_iou(t, k) for k in tracks.values()] for t in truth.values()])
+        iou = iou.reshape(len(truth), len(tracks))
+        distance = np.where(iou >= MATCH_IOU, 1.0 - iou, np.nan)
+        self._frames.update(list(truth), list(tracks), distance)
 
-
-def match_masks(
-    truth: dict[int, np.ndarray], tracks: dict[int, np.ndarray]
-) -> list[tuple[int, int]]:
-    """Pairs (true id, track id) with mask IoU >= 0.5, most IoU in sum."""
-    if not truth or not tracks:
-        return []
-    trues, ids = list(truth), list(tracks)
-    iou = np.array([[mask_iou(truth[t], tracks[k]) for k in ids] for t in trues])
-    rows, cols = linear_sum_assignment(-np.where(iou >= MATCH_IOU, iou, 0.0))
-    return [(trues[r], ids[c]) for r, c in zip(rows, cols, strict=True) if iou[r, c] >= MATCH_IOU]
+    def metrics(self) -> dict[str, float]:
+        """{"idf1": in [0, 1], 1 where nothing was there and nothing was claimed; "id_switches"}."""
+        host = motmetrics.metrics.create()
+        row = host.compute(self._frames, metrics=["idf1", "num_switches"], return_dataframe=False)
+        idf1 = float(row["idf1"])
+        return {
+            "idf1": idf1 if np.isfinite(idf1) else 1.0,
+            "id_switches": int(row["num_switches"]),
+        }
 
 
 def tracked_masks(entity: Entity) -> dict[int, np.ndarray]:
@@ -121,13 +97,16 @@ def entity_mask_iou(entity: Entity, truth: dict[int, np.ndarray]) -> float:
     return max(mask_iou(entity.mask, mask) for mask in truth.values())
 
 
-def mean_interval(values: Sequence[float], seed: int = 0, draws: int = 1000) -> dict[str, float]:
-    """Mean with its bootstrapped 95 % interval over clips."""
-    data = np.asarray([v for v in values if np.isfinite(v)], float)
-    if not len(data):
+def mean_interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """{"value", "low", "high", "n"}: mean with its 95 % bootstrap interval over clips.
+
+    Values that are not finite are left out.
+    """
+    series = ScoreSeries()
+    for n, value in enumerate(values):
+        if np.isfinite(value):
+            series.add(value, str(n))
+    if not series.values:
         return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
-    rng = np.random.default_rng(seed)
-    means = data[rng.integers(0, len(data), (draws, len(data)))].mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    numbers = {"value": float(data.mean()), "low": float(low), "high": float(high)}
-    return {k: round(v, 4) for k, v in numbers.items()} | {"n": len(data)}
+    summary = series.summary(np.mean, seed)
+    return {key: summary[key] for key in ("value", "low", "high", "n")}

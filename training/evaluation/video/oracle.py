@@ -29,7 +29,7 @@ class OracleFind:
 
     def __init__(self, clip: Clip, dropout: float = 0.1, shake_px: int = 2, seed: int = 0) -> None:
         self.clip, self.dropout, self.shake_px = clip, dropout, shake_px
-        self.rng = np.random.default_rng([seed, clip.facts["seed"]])
+        self.rng = np.random.default_rng([seed, clip.description["seed"]])
         self.frame = -1
         self._like = self.rng.normal(size=32)
 

@@ -59,7 +59,7 @@ def strip_of(video: Path, count: int = FRAMES_IN_STRIP) -> np.ndarray:
     return contact_sheet(images, captions, columns=-(-count // 2))
 
 
-def facts(report: VideoReport, prompts: Sequence[str | Shown]) -> list[dict[str, Any]]:
+def counts(report: VideoReport, prompts: Sequence[str | Shown]) -> list[dict[str, Any]]:
     """What can be counted without labels: relevance, intervals, tracks."""
     out = []
     for n, prompt in enumerate(prompts):
@@ -83,7 +83,7 @@ def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
         asked = [p if isinstance(p, str) else p.prompt(clips / name) for p in prompts]
         report = localize_video(open_source(clips / name), find, asked, folder, fps=fps)
         write_image(out / f"{folder.name}.png", strip_of(folder / "annotated.mp4"))
-        answers[name] = facts(report, prompts)
+        answers[name] = counts(report, prompts)
     write_text(out / "facts.json", json.dumps(answers, indent=1) + "\n")
     return answers
 

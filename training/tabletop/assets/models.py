@@ -7,7 +7,6 @@ which it can lie still, found from its convex hull.
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 import trimesh
 
 from training.tabletop.assets import kinds
+from training.tabletop.assets.mesh_cache import cached
 from training.tabletop.assets.meshes import Geometry, Part, load_mjcf, load_trimesh, merge_parts
 from training.tabletop.assets.packages import (
-    cache_folder,
     libero_assets,
     metaworld_assets,
     pybullet_assets,
@@ -27,7 +26,6 @@ from training.tabletop.assets.packages import (
 from training.tabletop.assets.palette import SLOT_PARTS
 from training.tabletop.assets.procedural_mesh import build
 
-CACHE_VERSION = 7
 _LIBERO_GROUPS = (
     "stable_scanned_objects",
     "stable_hope_objects",
@@ -295,18 +293,3 @@ def _load_model(name: str) -> Geometry | None:
         return MODELS[name].load()
     except (OSError, ValueError):  # the package is not installed: the gallery is smaller
         return None
-
-
-def cached(
-    label: str, names: list[str], load: Callable[[str], Geometry | None]
-) -> dict[str, Geometry]:
-    key = hashlib.sha256(repr((CACHE_VERSION, label, names)).encode()).hexdigest()[:12]
-    path = cache_folder() / f"{label}-{key}.pkl"
-    if path.is_file():
-        return pickle.loads(path.read_bytes())  # our own file, in the user's own cache
-    loaded = {n: g for n in names if (g := load(n)) is not None}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{id(loaded)}.tmp")
-    temporary.write_bytes(pickle.dumps(loaded))
-    temporary.replace(path)
-    return loaded

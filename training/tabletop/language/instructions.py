@@ -19,7 +19,7 @@ _WHERE_IT_STANDS = re.compile(
     r"from (the )?table|center|middle layer|left compartment|both|not|(left|right|middle|front) "
     r"(plate|bowl|mug|book)|(bowl|mug|pick|grab|lift).* (on|in|from) .*\b(and|place|set|put)\b)"
 )
-"""Instructions that say where a thing already stands: false in a scene of our own."""
+"""Instructions that say where an object already stands: false in a scene of our own."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def instruction_texts() -> tuple[str, ...]:
     texts, barred = set(), set()
     for path in sorted(libero_tasks().glob("**/*.bddl")):
         content = path.read_text(errors="ignore")
-        said = re.search(r"\(:language\s+([^)]+)\)", content)
+        chosen = re.search(r"\(:language\s+([^)]+)\)", content)
         interest = re.search(r"\(:obj_of_interest([^)]*)\)", content, re.S)
-        if not said:
+        if not chosen:
             continue
-        text = said.group(1).strip().lower().replace("\u2019", "'")
+        text = chosen.group(1).strip().lower().replace("\u2019", "'")
         if interest and _concerns_held_out(interest.group(1)):
             barred.add(text)  # the same words stand in several files
         elif len(text) > 12 and not held_out_names_in(text) and not _WHERE_IT_STANDS.search(text):

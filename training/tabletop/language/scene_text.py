@@ -7,13 +7,14 @@ import numpy as np
 from training.tabletop.assets.gallery import Gallery
 from training.tabletop.language.instructions import parse_instructions
 from training.tabletop.language.sentences import Writer
-from training.tabletop.language.truth import Query, Thing, thing_of, truth
+from training.tabletop.language.truth import Query, SceneObject, scene_object, truth
 from training.tabletop.scene.layout import Layout
 from training.tabletop.scene.relations import Body, Judgement, judge
 from training.tabletop.scene.surroundings import FURNITURE
+from training.truth import TRUE
 
 SALIENT_PX, SALIENT_STUFF_PX, SALIENT_SHARE = 90, 2500, 0.25
-"""From how many visible pixels (and which visible share) on a thing is spoken of."""
+"""From how many visible pixels (and which visible share) on an object is spoken of."""
 
 STUFF_NOUNS: dict[str, tuple[str, ...]] = {
     **{
@@ -55,7 +56,7 @@ def salient_ids(instances: list[dict]) -> set[int]:
     }
 
 
-class Teller:
+class SceneTextWriter:
     """Knows the gallery's vocabulary and writes the texts of scenes."""
 
     def __init__(self, gallery: Gallery) -> None:
@@ -63,8 +64,8 @@ class Teller:
         self._matches: dict[tuple[str, Query], list[str]] = {}
         shown = {split: set(gallery.known(split)) for split in ("train", "val", "sequence")}
         shown["held"] = shown["val"] | set(gallery.held_out())
-        everything = [thing_of(a) for a in gallery.assets.values()]
-        self.pools = {s: [t for t in everything if t.asset in ids] for s, ids in shown.items()}
+        every_object = [scene_object(a) for a in gallery.assets.values()]
+        self.pools = {s: [t for t in every_object if t.asset in ids] for s, ids in shown.items()}
 
     def language(
         self,
@@ -81,9 +82,11 @@ class Teller:
         salient = salient_ids(instances) | {
             i["id"] for i in instances if i["stuff"] and i["visible_px"] >= SALIENT_STUFF_PX
         }
-        things = [self._thing(i, layout, i["id"] in salient) for i in instances]
+        objects = [self._object(i, layout, i["id"] in salient) for i in instances]
         relations = relations_of(layout, T_world_camera, {i["id"] for i in instances})
-        writer = Writer(things, relations, lambda q: self.matches(q, split), rng, self.instructions)
+        writer = Writer(
+            objects, relations, lambda q: self.matches(q, split), rng, self.instructions
+        )
         words = writer.write(self.pools[split])
         return {
             "relations": [list(r) for r in sorted(relations.clear)],
@@ -94,11 +97,11 @@ class Teller:
         }
 
     @staticmethod
-    def _thing(instance: dict, layout: Layout, salient: bool) -> Thing:
+    def _object(instance: dict, layout: Layout, salient: bool) -> SceneObject:
         if not instance["stuff"]:
             asset = layout.placed[instance["id"] - 1].asset
-            return thing_of(asset, instance["id"], salient)
-        return Thing(
+            return scene_object(asset, instance["id"], salient)
+        return SceneObject(
             instance["id"],
             instance["asset"],
             frozenset(instance["names"]),
@@ -117,7 +120,7 @@ class Teller:
         """
         key = (split, query)
         if key not in self._matches:
-            self._matches[key] = [t.asset for t in self.pools[split] if truth(t, query) is True]
+            self._matches[key] = [t.asset for t in self.pools[split] if truth(t, query) is TRUE]
             self._matches[key] += sorted(
                 name for name, nouns in STUFF_NOUNS.items() if query.text in nouns
             )

@@ -1,7 +1,7 @@
 """The template writer: phrases, sentences, captions and absent phrases of one scene.
 
-It knows things only as `facts.Thing`s and relations only as a `relations.Judgement`, so it needs
-neither renderer nor assets. Everything it says is true beyond dispute (see `facts`).
+It knows objects only as `truth.SceneObject`s and relations only as a `relations.Judgement`, so it needs
+neither renderer nor assets. Everything it says is true beyond dispute (see `truth`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from training.tabletop.assets.colors import SYNONYMS
 from training.tabletop.assets.gallery import GENERIC_NOUNS
 from training.tabletop.language.grammar import article, joined, longest, plural, with_article
 from training.tabletop.language.instructions import Instruction
-from training.tabletop.language.truth import CATEGORY_WORDS, Query, Thing, denied, matching
+from training.tabletop.language.truth import CATEGORY_WORDS, Query, SceneObject, is_denied, matching
 from training.tabletop.scene.relations import NAMES, Judgement
 
 Matcher = Callable[[Query], list[str] | None]
@@ -79,58 +79,58 @@ class Writer:
 
     def __init__(
         self,
-        things: Sequence[Thing],
+        objects: Sequence[SceneObject],
         relations: Judgement,
         matcher: Matcher,
         rng: np.random.Generator,
         instructions: Sequence[Instruction] = (),
     ) -> None:
-        self.things, self.relations = list(things), relations
+        self.objects, self.relations = list(objects), relations
         self.matcher, self.rng, self.instructions = matcher, rng, instructions
-        self.by_id = {t.id: t for t in self.things}
-        self.spoken = [t for t in self.things if t.salient]
+        self.by_id = {t.id: t for t in self.objects}
+        self.spoken = [t for t in self.objects if t.salient]
 
-    def write(self, pool: Sequence[Thing]) -> Language:
-        """All texts; `pool` holds things of the gallery from which absent phrases are drawn."""
+    def write(self, pool: Sequence[SceneObject]) -> Language:
+        """All texts; `pool` holds objects of the gallery from which absent phrases are drawn."""
         return Language(self.phrases(), self.sentences(), self.captions(), self.absent(pool))
 
     # -- noun phrases ------------------------------------------------------------------------
 
-    def queries_for(self, thing: Thing) -> list[Query]:
-        """Noun phrases that are true of a thing, plainest first."""
-        nouns = sorted(thing.nouns)
+    def queries_for(self, item: SceneObject) -> list[Query]:
+        """Noun phrases that are true of an object, plainest first."""
+        nouns = sorted(item.nouns)
         out = [Query(n) for n in nouns]
         plain = [n for n in nouns if " " not in n] or nouns
-        if thing.color:
-            words = [thing.color, *[w for w in [SYNONYMS.get(thing.color)] if w]]
+        if item.color:
+            words = [item.color, *[w for w in [SYNONYMS.get(item.color)] if w]]
             out += [Query(n, color=w) for n in plain for w in words]
-            if not thing.stuff and thing.category != "furniture":
-                out += [Query(n, color=thing.color) for n in GENERIC_NOUNS]
-            if thing.pattern and thing.pattern != "wooden":
-                out += [Query(n, color=thing.color, pattern=thing.pattern) for n in plain]
-        if thing.pattern and thing.pattern != "wooden":
-            out += [Query(n, pattern=thing.pattern) for n in plain]
-        if thing.material and not any(thing.material in n for n in plain):
-            out += [Query(n, material=thing.material) for n in plain]
+            if not item.stuff and item.category != "furniture":
+                out += [Query(n, color=item.color) for n in GENERIC_NOUNS]
+            if item.pattern and item.pattern != "wooden":
+                out += [Query(n, color=item.color, pattern=item.pattern) for n in plain]
+        if item.pattern and item.pattern != "wooden":
+            out += [Query(n, pattern=item.pattern) for n in plain]
+        if item.material and not any(item.material in n for n in plain):
+            out += [Query(n, material=item.material) for n in plain]
         return [q for q in out if q.noun not in GENERIC_NOUNS or q.color]
 
     def _ids(self, query: Query) -> list[int] | None:
-        return matching(self.things, query)
+        return matching(self.objects, query)
 
-    def unique_query(self, thing: Thing) -> Query | None:
-        """A random phrase that is true of this thing alone, or None."""
-        found = [q for q in self.queries_for(thing) if self._ids(q) == [thing.id]]
+    def unique_query(self, item: SceneObject) -> Query | None:
+        """A random phrase that is true of this object alone, or None."""
+        found = [q for q in self.queries_for(item) if self._ids(q) == [item.id]]
         return found[self.rng.integers(len(found))] if found else None
 
     def phrases(self) -> list[dict]:
         """Noun phrases, relation phrases and one-object instructions, each with its truth."""
         chosen: dict[str, Query] = {}
-        for thing in self.spoken:
-            queries = self.queries_for(thing)
+        for item in self.spoken:
+            queries = self.queries_for(item)
             by_type = {t: [q for q in queries if q.type == t] for t in ("name", "attribute")}
             picks = self._some(by_type["name"], 2) + self._some(by_type["attribute"], 2)
-            if thing.category in CATEGORY_WORDS and self.rng.random() < 0.35:
-                words = CATEGORY_WORDS[thing.category]
+            if item.category in CATEGORY_WORDS and self.rng.random() < 0.35:
+                words = CATEGORY_WORDS[item.category]
                 picks.append(Query(words[self.rng.integers(len(words))]))
             chosen |= {q.text: q for q in picks}
         out = [p for q in chosen.values() if (p := self._phrase(q))]
@@ -154,14 +154,14 @@ class Writer:
 
     def _instruction_phrases(self, limit: int) -> list[dict]:
         out = []
-        for thing in self._some([t for t in self.spoken if not t.stuff], limit):
-            query = self.unique_query(thing)
+        for item in self._some([t for t in self.spoken if not t.stuff], limit):
+            query = self.unique_query(item)
             if query:
                 template = _PICK[self.rng.integers(len(_PICK))]
                 out.append(
                     {
                         "text": template.format(a=query.text),
-                        "instance_ids": [thing.id],
+                        "instance_ids": [item.id],
                         "type": "instruction",
                         "matches": self.matcher(query),
                     }
@@ -271,8 +271,8 @@ class Writer:
         return out
 
     def _plural(self) -> list[dict]:
-        for thing in self._some([t for t in self.spoken if not t.stuff], 8):
-            for query in self._some(self.queries_for(thing), 4):
+        for item in self._some([t for t in self.spoken if not t.stuff], 8):
+            for query in self._some(self.queries_for(item), 4):
                 ids = self._ids(query)
                 if ids and 2 <= len(ids) <= 4 and all(self.by_id[i].salient for i in ids):
                     count = {2: "two", 3: "three", 4: "four"}[len(ids)]
@@ -284,48 +284,48 @@ class Writer:
     def captions(self) -> list[str]:
         """Three descriptions of the whole scene, from terse to relational."""
         objects = [t for t in self.spoken if not t.stuff]
-        ground = next((t for t in self.things if t.stuff and t.nouns & {"table", "floor"}), None)
+        ground = next((t for t in self.objects if t.stuff and t.nouns & {"table", "floor"}), None)
         place = f" on {with_article(longest(ground.nouns))}" if ground else ""
         names = [with_article(t.name) for t in self._some(objects, 12)]
         full = [with_article(self._describe(t)) for t in self._some(objects, 5)]
         cases = self._some(self._relation_cases(), 2)
-        said = [f"the {q.text} is {self._word(r)} the {a.text}" for q, r, a, *_ in cases]
-        captions = [f"{joined(names)}{place}", f"{joined(full)}{place}", "; ".join(said)]
+        chosen = [f"the {q.text} is {self._word(r)} the {a.text}" for q, r, a, *_ in cases]
+        captions = [f"{joined(names)}{place}", f"{joined(full)}{place}", "; ".join(chosen)]
         return [c for c in captions if c.strip()]
 
-    def _describe(self, thing: Thing) -> str:
-        queries = [q for q in self.queries_for(thing) if q.noun not in GENERIC_NOUNS]
-        return queries[self.rng.integers(len(queries))].text if queries else thing.name
+    def _describe(self, item: SceneObject) -> str:
+        queries = [q for q in self.queries_for(item) if q.noun not in GENERIC_NOUNS]
+        return queries[self.rng.integers(len(queries))].text if queries else item.name
 
     # -- absent ------------------------------------------------------------------------------
 
-    def absent(self, pool: Sequence[Thing], limit: int = 10) -> list[dict]:
+    def absent(self, pool: Sequence[SceneObject], limit: int = 10) -> list[dict]:
         """Plausible phrases that are true of nothing here: look-alikes, others, relations."""
         candidates: list[tuple[Query, str]] = []
-        for thing in self._some([t for t in self.spoken if not t.stuff], 6):
-            plain = [n for n in sorted(thing.nouns) if " " not in n]
-            swaps = [p for p in pool if p.nouns & thing.nouns and p.color != thing.color]
+        for item in self._some([t for t in self.spoken if not t.stuff], 6):
+            plain = [n for n in sorted(item.nouns) if " " not in n]
+            swaps = [p for p in pool if p.nouns & item.nouns and p.color != item.color]
             candidates += [
                 (Query(n, color=p.color), "attribute")
                 for p in self._some(swaps, 2)
                 for n in self._some([n for n in plain if n in p.nouns], 1)
                 if p.color
             ]
-            kin = [p for p in pool if p.category == thing.category and not p.nouns & thing.nouns]
+            kin = [p for p in pool if p.category == item.category and not p.nouns & item.nouns]
             candidates += [
                 (q, q.type) for p in self._some(kin, 1) for q in self._some(self.queries_for(p), 1)
             ]
-        for thing in self._some(list(pool), 8):
-            candidates += [(q, q.type) for q in self._some(self.queries_for(thing), 1)]
+        for item in self._some(list(pool), 8):
+            candidates += [(q, q.type) for q in self._some(self.queries_for(item), 1)]
         out = {
             q.text: {"text": q.text, "type": kind}
             for q, kind in candidates
-            if denied(self.things, q)
+            if is_denied(self.objects, q)
         }
         return self._some(list(out.values()), limit - 3) + self._absent_relations(3)
 
     def _absent_relations(self, limit: int) -> list[dict]:
-        """Relations of things that are here, none of which holds."""
+        """Relations of objects that are here, none of which holds."""
         out: dict[str, dict] = {}
         objects = [t for t in self.spoken if not t.stuff]
         for _ in range(4 * limit if len(objects) > 1 else 0):

@@ -1,8 +1,8 @@
-"""What is true, false or arguable of the things in a scene: three-valued logic for phrases.
+"""What is true, false or arguable of the objects in a scene: three-valued logic for phrases.
 
-`True` and `False` are claims that nobody would dispute; `None` means that people could disagree
+`TRUE` and `FALSE` are claims that nobody would dispute; `UNKNOWN` means that people could disagree
 (a carton is perhaps a box, a patterned bowl perhaps white). Texts are written only where every
-thing in the scene is `True` or `False`.
+object in the scene is `TRUE` or `FALSE`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from training.tabletop.assets.colors import CONFUSABLE, SYNONYMS
 from training.tabletop.assets.gallery import GENERIC_NOUNS, Asset
-
-Truth = bool | None
+from training.truth import FALSE, TRUE, UNKNOWN, Truth
 
 CATEGORY_WORDS: dict[str, tuple[str, ...]] = {
     "food": ("food item", "grocery"),
@@ -37,7 +36,7 @@ _ARGUABLE: dict[str, set[str]] = {
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """One instance of a scene as language sees it."""
 
     id: int
@@ -78,9 +77,9 @@ class Query:
         return "attribute" if self.color or self.pattern or self.material else "name"
 
 
-def thing_of(asset: Asset, index: int = -1, salient: bool = True) -> Thing:
+def scene_object(asset: Asset, index: int = -1, salient: bool = True) -> SceneObject:
     """An asset as language sees it."""
-    return Thing(
+    return SceneObject(
         index,
         asset.id,
         frozenset(asset.nouns) | frozenset(asset.names),
@@ -95,61 +94,64 @@ def thing_of(asset: Asset, index: int = -1, salient: bool = True) -> Thing:
     )
 
 
-def truth(thing: Thing, query: Query, strict: bool = False) -> Truth:
-    """Is the query true of the thing? `strict` (for denials) treats close colours as arguable."""
-    states = [_noun_truth(thing, query.noun)]
+def truth(item: SceneObject, query: Query, strict: bool = False) -> Truth:
+    """Is the query true of the object? `strict` (for denials) treats close colours as arguable."""
+    states = [_noun_truth(item, query.noun)]
     if query.color:
-        states.append(_color_truth(thing, query.color, strict))
+        states.append(_color_truth(item, query.color, strict))
     if query.pattern:
-        states.append(_pattern_truth(thing, query.pattern))
+        states.append(_pattern_truth(item, query.pattern))
     if query.material:
-        same = thing.material == query.material
-        states.append(True if same else False if thing.material else None)
-    if False in states:
-        return False
-    return None if None in states else True
+        states.append(_material_truth(item, query.material))
+    return Truth.all_of(states)
 
 
-def _noun_truth(thing: Thing, noun: str) -> Truth:
-    if noun in thing.nouns:
-        return True
+def _noun_truth(item: SceneObject, noun: str) -> Truth:
+    if noun in item.nouns:
+        return TRUE
     if noun in GENERIC_NOUNS:
-        return None if thing.stuff or thing.category == "furniture" else True
-    if noun in thing.maybe_nouns:
-        return None
+        return UNKNOWN if item.stuff or item.category == "furniture" else TRUE
+    if noun in item.maybe_nouns:
+        return UNKNOWN
     category = _CATEGORY_OF_WORD.get(noun)
     if category:
-        if thing.category == category:
-            return True
-        return None if thing.category in _ARGUABLE[category] else False
-    return False
+        if item.category == category:
+            return TRUE
+        return UNKNOWN if item.category in _ARGUABLE[category] else FALSE
+    return FALSE
 
 
-def _color_truth(thing: Thing, color: str, strict: bool) -> Truth:
+def _color_truth(item: SceneObject, color: str, strict: bool) -> Truth:
     color = next((c for c, s in SYNONYMS.items() if s == color), color)
-    if thing.color == color:
-        return True
-    if color in thing.also_colors or (thing.stuff and not thing.color):
+    if item.color == color:
+        return TRUE
+    if color in item.also_colors or (item.stuff and not item.color):
+        return UNKNOWN
+    if strict and (color in CONFUSABLE.get(item.color, ()) or not item.color):
+        return UNKNOWN
+    return FALSE
+
+
+def _pattern_truth(item: SceneObject, pattern: str) -> Truth:
+    if item.pattern == pattern:
+        return TRUE
+    return FALSE if item.pattern or item.category == "shape" else UNKNOWN
+
+
+def _material_truth(item: SceneObject, material: str) -> Truth:
+    if item.material == material:
+        return TRUE
+    return FALSE if item.material else UNKNOWN
+
+
+def matching(objects: list[SceneObject], query: Query) -> list[int] | None:
+    """Ids that the query is true of; None when it is arguable of any object."""
+    states = {t.id: truth(t, query) for t in objects}
+    if UNKNOWN in states.values():
         return None
-    if strict and (color in CONFUSABLE.get(thing.color, ()) or not thing.color):
-        return None
-    return False
+    return [i for i, state in states.items() if state is TRUE]
 
 
-def _pattern_truth(thing: Thing, pattern: str) -> Truth:
-    if thing.pattern == pattern:
-        return True
-    return False if thing.pattern or thing.category == "shape" else None
-
-
-def matching(things: list[Thing], query: Query) -> list[int] | None:
-    """Ids that the query is true of; None when it is arguable of any thing."""
-    states = {t.id: truth(t, query) for t in things}
-    if None in states.values():
-        return None
-    return [i for i, state in states.items() if state]
-
-
-def denied(things: list[Thing], query: Query) -> bool:
+def is_denied(objects: list[SceneObject], query: Query) -> bool:
     """Whether the query is beyond dispute true of nothing here."""
-    return all(truth(t, query, strict=True) is False for t in things)
+    return all(truth(t, query, strict=True) is FALSE for t in objects)

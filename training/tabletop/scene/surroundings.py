@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 
+from training.tabletop.assets.mesh_cache import cached
 from training.tabletop.assets.meshes import Geometry, Part, load_mjcf
-from training.tabletop.assets.models import cached
 from training.tabletop.assets.packages import libero_assets
 from training.tabletop.assets.textures import surface_texture
 

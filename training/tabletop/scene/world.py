@@ -1,4 +1,4 @@
-"""The rendered world: seeds in, pictures and truths out.
+"""The rendered world: seeds in, images and truths out.
 
 `World` owns the gallery and the renderer; `World.scene(split, seed, index)` gives one complete
 scene. Everything random comes from `(seed, split, index)`, in separate streams for the
@@ -14,7 +14,7 @@ import numpy as np
 from training.tabletop.assets.gallery import Gallery, build_gallery
 from training.tabletop.assets.palette import Camera, Frame, Light, Palette, Shown
 from training.tabletop.format import rounded
-from training.tabletop.language.scene_text import STUFF_NOUNS, Teller, salient_ids
+from training.tabletop.language.scene_text import STUFF_NOUNS, SceneTextWriter, salient_ids
 from training.tabletop.language.truth import truth
 from training.tabletop.scene.cameras import sample_camera, sample_lights
 from training.tabletop.scene.layout import Composer, Layout, Placed
@@ -25,6 +25,7 @@ from training.tabletop.scene.surroundings import (
     sample_surroundings,
     stuff_geometries,
 )
+from training.truth import TRUE
 
 SPLITS = {"train": 1, "val": 2, "held": 3, "sequence": 4}
 WIDTH, HEIGHT = 512, 384
@@ -41,7 +42,7 @@ class Setting:
     lights: list[Light]
     ambient: np.ndarray
     backdrop: np.ndarray
-    """(2, 3) RGB 0 to 255: colour of empty space at the top and bottom of the picture."""
+    """(2, 3) RGB 0 to 255: colour of empty space at the top and bottom of the image."""
 
 
 @dataclass
@@ -75,7 +76,7 @@ class World:
             meshes |= {f"{name}#{i}": part for i, part in enumerate(geometry.parts[:4])}
         self.palette = Palette(meshes, OBJECT_SLOTS + STUFF_SLOTS, width, height)
         self.composer = Composer(self.gallery)
-        self.teller = Teller(self.gallery)
+        self.text_writer = SceneTextWriter(self.gallery)
 
     # -- arranging ---------------------------------------------------------------------------
 
@@ -97,13 +98,13 @@ class World:
 
     def _wanted(self, split: str, rng: np.random.Generator) -> list[str]:
         """Assets for one of the benchmark's instructions, so that it can be said here."""
-        if not self.teller.instructions:
+        instructions = self.text_writer.instructions
+        if not instructions:
             return []
-        said = self.teller.instructions
-        instruction = said[rng.integers(len(said))]
+        instruction = instructions[rng.integers(len(instructions))]
         chosen = []
         for query in instruction.queries:
-            fits = [t.asset for t in self.teller.pools[split] if truth(t, query) is True]
+            fits = [t.asset for t in self.text_writer.pools[split] if truth(t, query) is TRUE]
             libero = [a for a in fits if self.gallery.assets[a].source.startswith("libero")]
             pool = libero or fits
             chosen.append(pool[rng.integers(len(pool))])
@@ -162,7 +163,7 @@ class World:
             "T_world_camera": rounded(setting.camera.T_world_camera, 6),
             "instances": instances,
         }
-        scene |= self.teller.language(
+        scene |= self.text_writer.language(
             setting.layout, setting.camera.T_world_camera, instances, split, talk
         )
         rgb = degrade(with_backdrop(frame, setting.backdrop), sensor)
@@ -276,7 +277,7 @@ class World:
 
 
 def with_backdrop(frame: Frame, backdrop: np.ndarray) -> np.ndarray:
-    """The frame's picture with a vertical gradient where nothing was hit; (H, W, 3) uint8."""
+    """The frame's image with a vertical gradient where nothing was hit; (H, W, 3) uint8."""
     height = frame.rgb.shape[0]
     mix = np.linspace(0, 1, height)[:, None, None]
     gradient = (backdrop[0] * (1 - mix) + backdrop[1] * mix).astype(np.uint8)

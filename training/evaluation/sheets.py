@@ -1,4 +1,4 @@
-"""Pictures beside the figures: the first scenes of a split, chosen by their number alone, and what
+"""Images beside the figures: the first scenes of a split, chosen by their number alone, and what
 each threshold of relevance finds and reports wrongly."""
 
 from __future__ import annotations
@@ -12,46 +12,46 @@ from find_core.drawing.overlay import contact_sheet, draw_localization, write_im
 from find_core.files import replace_file
 from find_core.predictor import Find
 from training.data.formats.tabletop import read_split
-from training.evaluation.tabletop_suite import Labelled
+from training.evaluation.tabletop_suite import LabelledScene
 
 PRESENCE = "presence_of_things"
-SIDES = {"known": "known kinds", "held_out": "held-out kinds"}
+SPLIT_TITLES = {"known": "known kinds", "held_out": "held-out kinds"}
 SHEETS = {"val": "known_kinds", "held": "held_out_kinds"}
 COLUMNS = 3
 
 
 def write_sheets(find: Find, root: str | Path, out: Path, count: int = 9) -> list[Path]:
-    """OUT/known_kinds.jpg and OUT/held_out_kinds.jpg: a sentence of each scene and one absent thing.
+    """OUT/known_kinds.jpg and OUT/held_out_kinds.jpg: a sentence of each scene and one absent object.
 
-    Entities that are found are drawn; every entity's score stands below, that of the absent thing
+    Entities that are found are drawn; every entity's score stands below, that of the absent object
     last.
     """
     written = []
     for split, name in SHEETS.items():
-        pictures = [picture(find, data) for data in read_split(root, split, count)]
-        images, captions = zip(*pictures, strict=True)
+        tiles = [answer_tile(find, data) for data in read_split(root, split, count)]
+        images, captions = zip(*tiles, strict=True)
         sheet = contact_sheet(images, captions, columns=COLUMNS, cell_width_px=400)
         written.append(write_image(out / f"{name}.jpg", sheet))
     return written
 
 
-def picture(find: Find, data: dict[str, Any]) -> tuple[np.ndarray, str]:
+def answer_tile(find: Find, data: dict[str, Any]) -> tuple[np.ndarray, str]:
     """A scene with what its prompt found, and the scores."""
-    image = Labelled.read(data).image
+    image = LabelledScene.read(data).image
     answer = find.encode(image).localize(prompt_of(data))
     scores = [f"{entity.label} {entity.score:.2f}" for entity in answer.entities]
     return draw_localization(image, answer), ", ".join(scores)
 
 
 def prompt_of(data: dict[str, Any]) -> str:
-    """The scene's first sentence with its things marked, and the first thing that is not there."""
-    said = next((s["text"] for s in data["sentences"] if len(s["entities"]) > 1), "")
+    """The scene's first sentence with its objects marked, and the first object that is not there."""
+    sentence = next((s["text"] for s in data["sentences"] if len(s["entities"]) > 1), "")
     absent = next((a["text"] for a in data["absent"] if a["type"] != "relation"), "")
-    parts = [said, f"the <{absent}>"] if absent else [said]
+    parts = [sentence, f"the <{absent}>"] if absent else [sentence]
     return " and ".join(part for part in parts if part)
 
 
-def draw_thresholds(figures: dict[str, Any], path: Path, default: float = 0.5) -> Path:
+def draw_thresholds(metrics: dict[str, Any], path: Path, default: float = 0.5) -> Path:
     """Precision against recall of "is it there", and both errors against the threshold.
 
     Args:
@@ -63,8 +63,8 @@ def draw_thresholds(figures: dict[str, Any], path: Path, default: float = 0.5) -
     figure = Figure(figsize=(9.5, 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    for color, (side, name) in zip(("C0", "C1"), SIDES.items(), strict=True):
-        presence = figures[side].get(PRESENCE, {})
+    for color, (split_name, name) in zip(("C0", "C1"), SPLIT_TITLES.items(), strict=True):
+        presence = metrics[split_name].get(PRESENCE, {})
         curve = {k: np.array(v) for k, v in presence.get("by_threshold", {}).items()}
         if not curve:
             continue

@@ -1,0 +1,89 @@
+"""The image path as an ONNX graph, with torch alone.
+
+`torch.onnx.export` writes the file itself, but asks for the `onnx` package at its end, to look for
+functions of its users' own. This project has none, and `onnx` needs a protobuf that nerfstudio's
+environment cannot have: without the package that last step is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+
+import torch
+
+from find_core.model.find import FindModel
+from find_core.runtime.image_path import ImagePath
+from find_core.runtime.places import places_of
+from find_core.runtime.protocol import RuntimeUnavailableError
+
+OPSET = 17
+TRACED_SIZE = (96, 160)
+"""Of the example that is traced; any size will do, as none may stay in the graph."""
+_WRITERS = (
+    "torch.onnx._internal.torchscript_exporter.onnx_proto_utils",  # torch >= 2.9
+    "torch.onnx._internal.onnx_proto_utils",
+)
+_lock = threading.Lock()  # the exporter keeps global state
+
+
+def export(path: ImagePath, model: FindModel) -> bytes:
+    """The ONNX graph of `path`, weights included; sizes and batch are free.
+
+    Raises:
+        RuntimeUnavailableError: this encoder, or this torch, does not export.
+    """
+    example = path.inputs(torch.zeros(2, 3, *TRACED_SIZE), places_of(model, TRACED_SIZE))
+    free = {name: {0: "batch", 2: f"{name}_h", 3: f"{name}_w"} for name in path.input_names}
+    for name in path.input_names[1:]:
+        del free[name][0]
+    free |= {name: {0: "batch", 1: f"{name}_1"} for name in path.output_names}
+    free[path.output_names[0]] = {0: "batch", 2: "quarter_h", 3: "quarter_w"}
+    file = io.BytesIO()
+    try:
+        with _lock, warnings.catch_warnings(), without_onnx_package(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                path.eval(),
+                tuple(example),
+                file,
+                input_names=path.input_names,
+                output_names=path.output_names,
+                dynamic_axes=free,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:  # whatever an encoder's code does that a graph cannot
+        raise RuntimeUnavailableError(
+            f"the model does not export ({_first_line(error)})"
+        ) from error
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def without_onnx_package() -> Iterator[None]:
+    """Let the exporter finish where `onnx` is not installed; where it is, change nothing."""
+    writer = None
+    if importlib.util.find_spec("onnx") is None:
+        for name in _WRITERS:
+            with contextlib.suppress(ImportError):
+                writer = importlib.import_module(name)
+                break
+    step = getattr(writer, "_add_onnxscript_fn", None)
+    if step is None:
+        yield
+        return
+    writer._add_onnxscript_fn = lambda model_bytes, custom_opsets: model_bytes  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        writer._add_onnxscript_fn = step  # type: ignore[union-attr]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

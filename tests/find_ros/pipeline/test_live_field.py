@@ -1,0 +1,98 @@
+"""The field server's field, without ROS."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import find_field as ff
+from find_core.errors import FieldError
+from find_field.evaluation.toy_world import sample_world
+from find_ros.pipeline.live_field import LiveField
+
+
+@pytest.fixture(scope="module")
+def world():
+    return sample_world(seed=2, count=4)
+
+
+@pytest.fixture(scope="module")
+def oracle(world):
+    return world.oracle()
+
+
+@pytest.fixture(scope="module")
+def frames(world, oracle):
+    return world.frames(6, (90, 120), oracle=oracle)
+
+
+def show(live: LiveField, frame: ff.PosedFrame) -> None:
+    live.add(frame.rgb, np.nan_to_num(frame.depth_m), frame.K, frame.T_world_camera)
+
+
+def test_voxels_are_counted_while_lifting(frames, oracle):
+    """For /diagnostics, whether or not anyone asks anything."""
+    live, counts = LiveField(oracle, "", voxel_size_m=0.02, basis_frames=2), []
+    for frame in frames:
+        show(live, frame)
+        counts.append(live.voxels)
+    assert counts[0] == 0 < counts[1] <= counts[-1] and live.frames_lifted == len(frames)
+    assert live.voxels == len(live.field())
+    live.reset()
+    assert (live.voxels, live.frames_lifted) == (0, 0)
+    with pytest.raises(FieldError, match="empty"):
+        live.query("red box")
+
+
+def test_answers_are_those_of_lifting_at_once(world, frames, oracle):
+    live = LiveField(oracle, "", voxel_size_m=0.02, frame="map")
+    for frame in frames:
+        show(live, frame)
+        live.query("red box")
+    batch = ff.Lifter(
+        oracle, voxel_size_m=0.02, frame="map", basis=live.field().channel("semantic").basis
+    )
+    for frame in frames:
+        batch.add(frame)
+    for thing in world.things:
+        ours, want = live.query(thing.name), batch.field().query(thing.name, oracle)
+        assert ours.to_json() == want.to_json() and len(ours) == 1
+    assert live.frame == "map"
+
+
+def test_goes_on_from_a_file_and_back(frames, oracle, tmp_path):
+    path = ff.lift(frames[:3], oracle, voxel_size_m=0.02, frame="map").save(tmp_path / "a.field")
+    live = LiveField(oracle, str(path), voxel_size_m=0.5, frame="world")
+    before = live.voxels
+    assert before == len(ff.load(path)) and live.frame == "map"
+    for frame in frames[3:]:
+        show(live, frame)
+    assert live.voxels > before
+    again = ff.load(live.save(str(tmp_path / "b.field")))
+    assert len(again) == live.voxels and again.provenance["frames"] == 6
+    live.reset()
+    assert live.voxels == before
+
+
+def test_a_query_does_not_wait_for_the_model(frames, oracle, monkeypatch):
+    """Encoding a frame takes the model long; what is there can be asked meanwhile."""
+    live = LiveField(oracle, "", voxel_size_m=0.02, basis_frames=1)
+    show(live, frames[0])
+    encoding, go_on = threading.Event(), threading.Event()
+    encode = oracle.encode
+
+    def slow(image):
+        encoding.set()
+        assert go_on.wait(30)
+        return encode(image)
+
+    monkeypatch.setattr(oracle, "encode", slow)
+    adding = threading.Thread(target=show, args=(live, frames[1]))
+    adding.start()
+    assert encoding.wait(30)
+    assert live.query("red box").entities and live.frames_lifted == 1
+    go_on.set()
+    adding.join(30)
+    assert live.frames_lifted == 2
