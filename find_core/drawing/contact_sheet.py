@@ -21,7 +21,8 @@ def contact_sheet(
     """Images in rows with a caption under each, (H, W, 3) uint8 RGB.
 
     Args:
-        images: each (h, w, 3) uint8 RGB, of any size. captions: one an image.
+        images: each (h, w, 3) uint8 RGB, of any size.
+        captions: one per image.
         columns: images in a row; None chooses at most five.
     """
     if not len(images) or len(images) != len(captions):
