@@ -38,7 +38,8 @@ class Find:
     """The model behind all three doors. May be used from several threads.
 
     Args:
-        model: the trainable interface. vision: frozen image encoder.
+        model: the trainable interface.
+        vision: frozen image encoder.
         language: frozen text encoder, or a function that builds it when first needed: a robot whose
             prompts are compiled ahead never loads the language model.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"...
