@@ -106,7 +106,7 @@ def localize_video(
     report = _summarize(run, top)
     if annotate and not source.is_live:
         run.annotate_pass(report)
-    _write_pictures(run, report)
+    _write_images(run, report)
     return report
 
 
@@ -126,6 +126,7 @@ class _Run:
         self.period_s, self.seconds = (1 / fps if fps else 0.0), seconds
         self.part, self.saved = out / "localizations.part.jsonl", out / "resume.json"
         self.records, self.video = out / "localizations.jsonl", out / "annotated.mp4"
+        self.stills: dict[float, np.ndarray] = {}  # annotated images by the second they show
         self.key = self._key()
 
     def _key(self) -> str:
@@ -148,7 +149,7 @@ class _Run:
                     answer = self.stream.update(frame.image, frame.stamp_ns)
                     lines.writelines(record_lines(answer, frame, len(self.stream.prompts)))
                     if writer:
-                        writer.write(_live_picture(frame, answer), frame.time_s)
+                        writer.write(_live_image(frame, answer), frame.time_s)
                     if done % CHECKPOINT_FRAMES == 0:
                         lines.flush()
                         self._save(frame)
@@ -192,16 +193,32 @@ class _Run:
         return state["index"] + 1, done_s + 2e-6, due_s, state["stream"]["index"]
 
     def annotate_pass(self, report: VideoReport) -> None:
-        """Read the recording and the lines side by side, draw, encode."""
+        """Read the recording and the lines side by side, draw, encode; keeps the best moments."""
+        best_s = {round(m.peak_s, 6) for found in report.moments for m in found}
         frames = thin(self.source.frames(0.0, self.seconds), self.period_s)
         with VideoWriter(self.video) as writer:
             groups = by_frame(read_records(self.records))
             for n, (frame, group) in enumerate(zip(frames, groups, strict=False)):
-                header = _header(frame.time_s, report, n)
-                writer.write(
-                    draw_localization(frame.image, merged(group), header=header), frame.time_s
-                )
+                found, header = merged(group), _header(frame.time_s, report, n)
+                if group[0]["time_s"] in best_s:
+                    self.stills[group[0]["time_s"]] = draw_localization(frame.image, found)
+                writer.write(draw_localization(frame.image, found, header=header), frame.time_s)
                 self.progress("annotate", n + 1, report.frame_count)
+
+    def read_stills(self, times_s: Sequence[float]) -> None:
+        """Fill `stills`, where the annotated video was not made or came from a live source."""
+        if self.source.is_live:
+            if self.video.is_file():
+                replay = open_source(self.video)
+                shown = ((t, next(replay.frames(t), None)) for t in times_s)
+                self.stills |= {round(t, 6): frame.image for t, frame in shown if frame}
+            return
+        wanted = {round(t, 6) for t in times_s} - self.stills.keys()
+        for group in by_frame(read_records(self.records)) if wanted else ():
+            if (time_s := group[0]["time_s"]) in wanted:
+                frame = next(self.source.frames(max(time_s - 1e-3, 0.0)), None)
+                if frame is not None:
+                    self.stills[time_s] = draw_localization(frame.image, merged(group))
 
 
 def record_lines(answer: VideoFrame, frame: SourceFrame, prompts: int) -> Iterator[str]:
@@ -258,20 +275,21 @@ def _write_summary(run: _Run, report: VideoReport) -> None:
     write_text(run.out / "timeline.json", json.dumps(summary, ensure_ascii=False, indent=1))
 
 
-def _write_pictures(run: _Run, report: VideoReport) -> None:
-    """timeline.png and moments.png; a live source's pictures come from its annotated video."""
+def _write_images(run: _Run, report: VideoReport) -> None:
+    """timeline.png and moments.png; a live source's images come from its annotated video."""
     if not report.frame_count:
         return
     labels = [compiled.prompt.markup for compiled in run.stream.prompts]
     wanted = [(m.peak_s, p, m) for p, found in enumerate(report.moments) for m in found]
-    pictures = _pictures_at(run, [w[0] for w in wanted])
+    run.read_stills([w[0] for w in wanted])
+    images = [run.stills.get(round(w[0], 6)) for w in wanted]
     curves = [
         TimelineCurve(label, raw, smooth, found, run.stream.timeline.enter)
         for label, raw, smooth, found in zip(
             labels, report.raw, report.smoothed, report.intervals, strict=True
         )
     ]
-    thumbnails = [(w[0], im) for w, im in zip(wanted, pictures, strict=True) if im is not None][:10]
+    thumbnails = [(w[0], im) for w, im in zip(wanted, images, strict=True) if im is not None][:10]
     timeline_png(
         run.out / "timeline.png",
         report.times_s,
@@ -279,35 +297,13 @@ def _write_pictures(run: _Run, report: VideoReport) -> None:
         thumbnails=thumbnails,
         title=run.source.name,
     )
-    shown = [(w, im) for w, im in zip(wanted, pictures, strict=True) if im is not None]
+    shown = [(w, im) for w, im in zip(wanted, images, strict=True) if im is not None]
     if shown:
         captions = [
             f"{labels[p]}  {clock(t)}  {m.score:.2f}{'' if report.timeline.claims(m) else '?'}"
             for (t, p, m), _ in shown
         ]
         write_image(run.out / "moments.png", contact_sheet([im for _, im in shown], captions))
-
-
-def _pictures_at(run: _Run, times_s: list[float]) -> list[np.ndarray | None]:
-    """Annotated frames at the given times; None where they cannot be read again."""
-    out: list[np.ndarray | None] = [None] * len(times_s)
-    if run.source.is_live and not run.video.is_file():
-        return out
-    wanted = set(np.round(times_s, 6))
-    if run.source.is_live:
-        replay = open_source(run.video)
-        return [next((f.image for f in replay.frames(t)), None) for t in times_s]
-    groups = {
-        group[0]["time_s"]: group
-        for group in by_frame(read_records(run.records))
-        if group[0]["time_s"] in wanted
-    }
-    for n, time_s in enumerate(times_s):
-        group = groups.get(round(time_s, 6))
-        frame = next(run.source.frames(max(time_s - 1e-3, 0.0)), None)
-        if group is not None and frame is not None:
-            out[n] = draw_localization(frame.image, merged(group))
-    return out
 
 
 def _header(time_s: float, report: VideoReport, n: int) -> str:
@@ -318,7 +314,7 @@ def _header(time_s: float, report: VideoReport, n: int) -> str:
     return f"{clock(time_s)}   " + "   ".join(marks)
 
 
-def _live_picture(frame: SourceFrame, answer: VideoFrame) -> np.ndarray:
+def _live_image(frame: SourceFrame, answer: VideoFrame) -> np.ndarray:
     marks = [f"{'●' if p.interval else '○'} {p.relevance:.2f}" for p in answer.prompts]
     image = frame.image
     for prompt in answer.prompts:
