@@ -63,7 +63,7 @@ def find_moments(
 
     Args:
         source: a recording, not a live one. prompts: as for `StreamLocalizer`.
-        period_s: things that show for less than this may be missed.
+        period_s: objects that show for less than this may be missed.
         fine_fps: frames a second looked at where a moment begins and ends.
         threshold: score at which an object is found; None: the model's own.
     """

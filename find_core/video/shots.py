@@ -59,7 +59,7 @@ def motion_between(before: np.ndarray, after: np.ndarray) -> Motion:
 def similarity(a: np.ndarray, b: np.ndarray) -> float:
     """How alike two images of one size are, -1 to 1.
 
-    Their correlation (a dimmed light changes nothing), or by how few pixels changed (a thing that
+    Their correlation (a dimmed light changes nothing), or by how few pixels changed (an object that
     moves before a plain wall changes the correlation, but is no new shot): the better of the two.
     """
     unchanged = 1 - 2 * float(np.mean(np.abs(a - b) > CHANGED))

@@ -37,7 +37,7 @@ class TimelineConfig:
     break_s: float = 2.0
 
     def claims(self, moment: Interval) -> bool:
-        """Is it good enough to say that the thing is there?"""
+        """Is it good enough to say that the object is there?"""
         return moment.peak >= self.enter
 
 
