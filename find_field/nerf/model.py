@@ -211,9 +211,11 @@ def _lpips_on_demand() -> Iterator[None]:
     """nerfacto builds LPIPS at once, and dies offline: within this block it gets `_Lpips` instead."""
     from torchmetrics.image import lpip
 
-    original = lpip.LearnedPerceptualImagePatchSimilarity
-    lpip.LearnedPerceptualImagePatchSimilarity = lambda **options: _Lpips(original, options)
+    holder: Any = lpip  # a class is replaced by a function for a moment
+
+    original = holder.LearnedPerceptualImagePatchSimilarity
+    holder.LearnedPerceptualImagePatchSimilarity = lambda **options: _Lpips(original, options)
     try:
         yield
     finally:
-        lpip.LearnedPerceptualImagePatchSimilarity = original
+        holder.LearnedPerceptualImagePatchSimilarity = original
