@@ -6,12 +6,17 @@ of nerfstudio runs, name modules by their dotted path. `python -m OLD_NAME` work
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, util
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
+from typing import Any, TypeVar
+
+AnyClass = TypeVar("AnyClass")
 
 
 class _Alias(InspectLoader):
@@ -61,6 +66,24 @@ def keep_old_names(names: Mapping[str, str]) -> None:
     """Let `import OLD` give the module NEW, for every `{OLD: NEW}` of `names`."""
     # Before the finder of files: through an old package it would load a module a second time.
     sys.meta_path.insert(0, _Finder(names))
+
+
+def keep_old_arguments(**names: str) -> Callable[[type[AnyClass]], type[AnyClass]]:
+    """Class decorator: `Config(old=1)` and `config.old` go on meaning `new`, for every `old="new"`."""
+
+    def decorate(cls: type[AnyClass]) -> type[AnyClass]:
+        plain = cls.__init__
+
+        @functools.wraps(plain)
+        def init(self: AnyClass, *args: Any, **given: Any) -> None:
+            plain(self, *args, **{names.get(name, name): value for name, value in given.items()})
+
+        cls.__init__ = init  # type: ignore[method-assign, assignment]
+        for old, new in names.items():
+            setattr(cls, old, property(operator.attrgetter(new)))
+        return cls
+
+    return decorate
 
 
 OLD_NAMES = {

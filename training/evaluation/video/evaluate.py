@@ -23,7 +23,7 @@ from find_core.video.timeline import (
     Interval,
     TimelineConfig,
     best_moments,
-    cut_intervals,
+    segment_intervals,
     smooth_both_ways,
     top_intervals,
 )
@@ -97,7 +97,7 @@ def _when(
     intervals that they claimed.
     """
     smooth = smooth_both_ways(times, raw, timeline.smooth_s)
-    offline = cut_intervals(times, smooth, timeline, end_s)
+    offline = segment_intervals(times, smooth, timeline, end_s)
     plain = metrics.intervals_of_presence(times, np.array(raw) >= timeline.enter, end_s)
     out: dict[str, Any] = {}
     moments = best_moments(times, smooth, timeline, 1, end_s)
