@@ -81,15 +81,35 @@ def run(args: argparse.Namespace) -> int:
         raise AlbumError("An album is asked one prompt at a time: give --prompt once.")
     files = picture_files(args.add)
     find = load_model(args)
-    album = open_album(args.album, find, new=bool(files))
     if files:
-        count = album.add(_read(files))
-        if "://" not in args.album:
-            album.save(args.album)
-        print(f"{count} pictures added, {len(album)} in {args.album}.", file=sys.stderr)
+        album = _add(args.album, find, files)
+    else:
+        album = open_album(args.album, find, new=False)
     if prompts:
         _search(args, find, album, prompts[0])
     return 0
+
+
+def _add(place: str, find: Find, files: Sequence[Path]) -> Album:
+    """Add pictures, and save as it goes: what breaks off keeps what was done."""
+    if "://" in place:
+        album = open_album(place, find, new=True)
+        count = album.add(_read(files))
+    else:
+        with locked(Path(place), AlbumError):
+            album, count = open_album(place, find, new=True), 0
+            saved_at, pending = time.monotonic(), 0
+            try:
+                for start in range(0, len(files), BATCH):
+                    pending += album.add(_read(files[start : start + BATCH], start, len(files)))
+                    if time.monotonic() - saved_at > SAVE_EVERY_S:
+                        album.save(place)
+                        count, pending, saved_at = count + pending, 0, time.monotonic()
+            finally:
+                album.save(place)
+            count += pending
+    print(f"{count} pictures added, {len(album)} in {shown(place, 200)}.", file=sys.stderr)
+    return album
 
 
 def open_album(place: str, find: Find, new: bool) -> Album:
