@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,12 +37,11 @@ def replacing(path: Path, error: type[FindError] = FindError) -> Iterator[Path]:
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         yield temporary
+        sync(temporary)
         temporary.chmod(mode)  # some writers put a file of their own there, closed to others
         temporary.replace(path)
-    except (OSError, SafetensorError, RuntimeError) as problem:  # torch.save's is a RuntimeError
+    except (OSError, SafetensorError) as problem:
         _discard(temporary)
-        if isinstance(problem, FindError):
-            raise
         raise error(
             f"{shown(path, 200)} cannot be written ({shown(problem, 120)}): check the disk."
         ) from None
@@ -54,7 +55,12 @@ def replace_file(
 ) -> None:
     """Have `write_to` write a temporary file, then put it in place in one step; see `replacing`."""
     with replacing(path, error) as temporary:
-        write_to(temporary)
+        try:
+            write_to(temporary)
+        except RuntimeError as problem:  # what torch.save makes of a full disk
+            if isinstance(problem, FindError):
+                raise
+            raise OSError(shown(problem, 120)) from None
 
 
 def write_text(path: Path, text: str, error: type[FindError] = FindError) -> None:
@@ -64,6 +70,15 @@ def write_text(path: Path, text: str, error: type[FindError] = FindError) -> Non
     """
     data = text.encode("utf-8", "backslashreplace")
     replace_file(path, lambda file: file.write_bytes(data), error)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold what was written to `path`, also after a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _discard(temporary: Path) -> None:

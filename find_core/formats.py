@@ -9,7 +9,6 @@ A safetensors or .npy file that parses is not yet whole: what is in it must fit 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,11 +172,3 @@ def read_state(path: Path, layout: Mapping[str, Key]) -> dict[str, Any] | None:
 
     return read_or_none(path, read)
 
-
-def sync(path: Path) -> None:
-    """Have the disk hold what was written to `path`, also after a power loss."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
