@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import ImageError
+from find_core.files import replace_file
 from find_core.image_header import FORMATS, ImageHeader, read_header
 from find_core.printable import shown
 
@@ -251,3 +252,13 @@ def image_key(image: np.ndarray) -> str:
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image).tobytes())
     return digest.hexdigest()[:32]
+
+
+def write_image(path: str | Path, image: np.ndarray) -> Path:
+    """Write (H, W, 3) uint8 RGB as PNG or JPEG by the suffix, atomically."""
+    path = Path(path)
+    good, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not good:
+        raise ImageError(f"Cannot write {path.name}: give a name that ends in .png or .jpg.")
+    replace_file(path, lambda file: file.write_bytes(data.tobytes()), ImageError)
+    return path

@@ -38,7 +38,8 @@ class Find:
     """The model behind all three doors. May be used from several threads.
 
     Args:
-        model: the trainable interface. vision: frozen image encoder.
+        model: the trainable interface.
+        vision: frozen image encoder.
         language: frozen text encoder, or a function that builds it when first needed: a robot whose
             prompts are compiled ahead never loads the language model.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"...
@@ -67,7 +68,6 @@ class Find:
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.vision: Any = vision
-        self._plain_vision: Any = vision  # what `compile` leaves as it is
         frozen: Any = vision
         if isinstance(frozen, torch.nn.Module):
             frozen.to(self.device)
@@ -113,7 +113,7 @@ class Find:
         """
         with self._lock:
             if self._fingerprint is None:
-                self._fingerprint = space_of(self.model, self._plain_vision)
+                self._fingerprint = space_of(self.model, self.vision)
             return self._fingerprint
 
     @property

@@ -21,7 +21,9 @@ class Geometry:
     """Sizes (height, width) in pixels of an image on its way through the network.
 
     Attributes:
-        original: as handed in. resized: after scaling. padded: of the network input.
+        original: as handed in.
+        resized: after scaling.
+        padded: of the network input.
     """
 
     original: tuple[int, int]

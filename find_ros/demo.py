@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from find_core.drawing.overlay import TimelineCurve, timeline_png
+from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
 from find_core.files import write_text
 from find_core.video.timeline import TimelineConfig, cut_intervals

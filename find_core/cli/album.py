@@ -18,8 +18,8 @@ from find_core.cli.common import (
     add_prompt_arguments,
     load_model,
     read_prompts,
+    write_json,
 )
-from find_core.cli.localize import write_json
 from find_core.errors import AlbumError
 from find_core.files import locked
 from find_core.printable import shown
@@ -209,7 +209,7 @@ def _draw(
     out: Path, find: Find, prompt: Prompt, hits: Sequence[AlbumHit], threshold: float | None
 ) -> None:
     """hits.png: what the prompt means in each hit whose picture is still where it was."""
-    from find_core.drawing.overlay import contact_sheet, draw_localization, write_image
+    from find_core.drawing import contact_sheet, draw_localization, write_image
     from find_core.errors import ImageError
     from find_core.images import read_image
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from find_core.errors import PromptError
+from find_core.files import write_text
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
+    from find_core.video.offline import Progress
 
 Formatter = argparse.RawDescriptionHelpFormatter  # examples as they are written
 
@@ -100,3 +105,26 @@ def read_prompts(args: argparse.Namespace) -> list[Prompt]:
     if not prompts:
         raise PromptError("Say what to look for: --prompt 'the <red cup>'.")
     return prompts
+
+
+@contextmanager
+def progress_bars(quiet: bool) -> Iterator[Progress]:
+    """A bar per stage on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield update
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically, for people to read too."""
+    write_text(path, json.dumps(data, ensure_ascii=False, indent=1) + "\n")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,10 @@ from find_core.cli.common import (
     add_model_arguments,
     add_prompt_arguments,
     load_model,
+    progress_bars,
     read_prompts,
+    write_json,
 )
-from find_core.files import write_text
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -96,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _localize_picture(args: argparse.Namespace, find: Find, prompts: list[Prompt]) -> int:
-    from find_core.drawing.overlay import draw_localization, write_image
+    from find_core.drawing import draw_localization, write_image
     from find_core.images import read_image
 
     image = read_image(args.source)
@@ -188,7 +187,7 @@ def _search(
 
 
 def _search_pictures(out: Path, name: str, prompts: list[Prompt], report: SearchReport) -> None:
-    from find_core.drawing.overlay import (
+    from find_core.drawing import (
         TimelineCurve,
         contact_sheet,
         draw_localization,
@@ -210,26 +209,3 @@ def _search_pictures(out: Path, name: str, prompts: list[Prompt], report: Search
         timeline_png(
             out / "timeline.png", report.times_s, curves, thumbnails=thumbnails[:10], title=name
         )
-
-
-@contextmanager
-def progress_bars(quiet: bool) -> Iterator[Progress]:
-    """A bar per stage on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield update
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON atomically."""
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=1) + "\n")

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from find_core.cli.common import Formatter, add_model_arguments, load_model
-from find_core.cli.localize import write_json
+from find_core.cli.common import Formatter, add_model_arguments, load_model, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +115,7 @@ def _write(
     import cv2
     import numpy as np
 
-    from find_core.drawing.overlay import draw_localization, write_image
+    from find_core.drawing import draw_localization, write_image
     from find_core.results import Entity, Localization
 
     out.mkdir(parents=True, exist_ok=True)

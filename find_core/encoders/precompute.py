@@ -54,7 +54,9 @@ def precompute(
     """Add the token states of `texts` to the file; how many were new.
 
     Args:
-        config: names the encoder. path: made if missing. progress: show a bar.
+        config: names the encoder.
+        path: made if missing.
+        progress: show a bar.
 
     Raises:
         EncoderError: the file is damaged or of another encoder. PromptError: a text is too long.

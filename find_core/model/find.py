@@ -25,7 +25,9 @@ class FindModel(nn.Module):
     """Pixel decoder, sampler, interface and heads (the paper's figure 4).
 
     Args:
-        config: sizes. vision_channels: of res2..res5. language_width: of token states.
+        config: sizes.
+        vision_channels: of res2..res5 (strides 4, 8, 16, 32).
+        language_width: of token states.
     """
 
     def __init__(

@@ -47,7 +47,10 @@ class Reference:
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) bool of the image's size.
         box: (x1, y1, x2, y2) pixel edges, x2/y2 exclusive.
-        point: (x, y) pixels. polygon: (N>=3, 2). circle: (x, y, radius). scribble: (N, 2).
+        point: (x, y) pixels, integers are pixel centres.
+        polygon: (N>=3, 2) corners, pixels.
+        circle: (x, y, radius) pixels.
+        scribble: (N>=1, 2) points of a stroke, pixels.
 
     Raises:
         ImageError: the image is not (H, W, 3) uint8.

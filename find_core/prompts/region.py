@@ -46,10 +46,28 @@ class Region:
 
     @staticmethod
     def point(x: float, y: float, positive: bool = True) -> Region:
+        """A click: the pixel whose centre is nearest to (x, y), and its neighbours.
+
+        Args:
+            x, y: pixels, integers are pixel centres.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: not finite numbers.
+        """
         return Region("point", _floats("point", (x, y), (2,)), positive)
 
     @staticmethod
     def box(x1: float, y1: float, x2: float, y2: float, positive: bool = True) -> Region:
+        """A rectangle.
+
+        Args:
+            x1, y1, x2, y2: pixel edges; x2 and y2 are exclusive.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: not finite numbers, or nothing inside.
+        """
         data = _floats("box", (x1, y1, x2, y2), (4,))
         if not (data[2] > data[0] and data[3] > data[1]):
             raise PromptError(
@@ -64,6 +82,15 @@ class Region:
 
     @staticmethod
     def circle(x: float, y: float, radius: float, positive: bool = True) -> Region:
+        """A disc: pixels whose centre is at most `radius` from (x, y).
+
+        Args:
+            x, y, radius: pixels, integers are pixel centres.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: not finite numbers, or a radius that is not above 0.
+        """
         data = _floats("circle", (x, y, radius), (3,))
         if data[2] <= 0:
             raise PromptError(
@@ -73,6 +100,15 @@ class Region:
 
     @staticmethod
     def polygon(points_xy: Any, positive: bool = True) -> Region:
+        """A filled polygon, its outline included.
+
+        Args:
+            points_xy: (N>=3, 2) corners x, y in pixels, integers are pixel centres.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: not finite numbers, or fewer than three corners.
+        """
         data = _floats("polygon", points_xy, (-1, 2))
         if len(data) < 3:
             raise PromptError(
@@ -82,6 +118,16 @@ class Region:
 
     @staticmethod
     def scribble(points_xy: Any, width_px: float = 5.0, positive: bool = True) -> Region:
+        """A stroke along a line of points.
+
+        Args:
+            points_xy: (N>=1, 2) points x, y in pixels, integers are pixel centres.
+            width_px: of the stroke.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: not finite numbers, no point, or a width that is not above 0.
+        """
         data = _floats("scribble", points_xy, (-1, 2))
         if len(data) < 1 or not 0 < width_px <= MAX_STROKE_PX / len(data):
             raise PromptError(
@@ -92,6 +138,15 @@ class Region:
 
     @staticmethod
     def mask(mask: Any, positive: bool = True) -> Region:
+        """Exactly these pixels.
+
+        Args:
+            mask: (H, W) bool of the image's own size.
+            positive: False means "not this" (interactive segmentation only).
+
+        Raises:
+            PromptError: another shape or dtype, or no pixel at all.
+        """
         data = np.asarray(mask)
         if data.ndim != 2 or data.dtype != np.bool_:
             raise PromptError(

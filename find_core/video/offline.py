@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from find_core.drawing.overlay import (
+from find_core.drawing import (
     TimelineCurve,
     contact_sheet,
     draw_localization,

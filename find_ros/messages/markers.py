@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from visualization_msgs.msg import Marker, MarkerArray
 
-from find_core.drawing.overlay import entity_color
+from find_core.drawing import entity_color
 from find_ros.messages.poses import matrix_to_pose
 
 TEXT_HEIGHT_M = 0.04

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Float32, Header, String
 from visualization_msgs.msg import MarkerArray
 
-from find_core.drawing.overlay import draw_localization
+from find_core.drawing import draw_localization
 from find_core.video.stream import VideoFrame
 from find_ros.messages import detections
 from find_ros.messages.images import array_to_image, rgb_to_compressed, stamp_to_ns

@@ -24,7 +24,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install .[ros])
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from find_core.drawing.overlay import write_image
+from find_core.drawing import write_image
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE
 from find_ros.support.resources import OLD_PROFILE_VARIABLE, PROFILE_VARIABLE, share_file

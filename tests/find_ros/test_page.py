@@ -15,7 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install .[ros])
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import NodeNameNonExistentError
 
-from find_core.drawing.overlay import write_image
+from find_core.drawing import write_image
 from find_ros.camera_player import TABLE as PLAYER_TABLE
 from find_ros.field_parameters import TABLE as FIELD_TABLE
 from find_ros.localizer_parameters import TABLE as LOCALIZER_TABLE

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from find_core.drawing.overlay import contact_sheet, draw_localization
+from find_core.drawing import contact_sheet, draw_localization
 from find_core.model.attention_table import TokenGroup
 from find_core.results import Entity, Localization, box_of_mask
 from training.data.augment import ViewConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from find_core.drawing.overlay import write_image
+from find_core.drawing import write_image
 from find_core.files import write_text
 from training.config import TrainConfig
 from training.data.batches import Batches

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from find_core.drawing.overlay import (
+from find_core.drawing import (
     PALETTE,
     TimelineCurve,
     contact_sheet,

@@ -66,7 +66,7 @@ def test_the_player_publishes_tf(robot, tmp_path):
     tf2 = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs comes with ROS, not as a wheel")
     import json
 
-    from find_core.drawing.overlay import write_image
+    from find_core.drawing import write_image
 
     (tmp_path / "rgb").mkdir()
     write_image(tmp_path / "rgb" / "000000.png", scene())
