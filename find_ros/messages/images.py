@@ -16,6 +16,7 @@ from find_core.video.sources.image_encodings import (
     decode_depth_m,
     decode_rgb,
 )
+from find_ros.messages.errors import MessageError
 
 
 def image_to_rgb(msg: Any) -> np.ndarray:
@@ -25,6 +26,25 @@ def image_to_rgb(msg: Any) -> np.ndarray:
         ImageMessageError: unknown encoding, zero size, wrong step, short data.
     """
     return decode_rgb(msg.encoding, msg.height, msg.width, msg.step, msg.data)
+
+
+def check_size(msg: Any, max_megapixels: float) -> None:
+    """Refuse a sensor_msgs/Image of more pixels than are taken, before it is decoded.
+
+    Raises:
+        MessageError: "too_large".
+    """
+    check_pixels(msg.height, msg.width, max_megapixels)
+
+
+def check_pixels(height: int, width: int, max_megapixels: float) -> None:
+    """`check_size` of an image whose size is known."""
+    if height * width > max_megapixels * 1e6:
+        raise MessageError(
+            "too_large",
+            f"The image is {width}x{height} pixels, more than max_megapixels "
+            f"({max_megapixels:g}): scale it down or raise the parameter.",
+        )
 
 
 def compressed_to_rgb(msg: Any) -> np.ndarray:
