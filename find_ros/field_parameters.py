@@ -55,7 +55,7 @@ class FieldParameters:
         PromptLimits.max_references, "Most reference images kept, and in one query.", 1, 1000
     )
     max_megapixels: float = param(
-        64.0, "Larger images, depth images and references are refused.", 0.01, 268.0, live=True
+        64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
     )
     depth_tolerance_s: float = param(
         0.005,

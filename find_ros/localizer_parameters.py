@@ -99,7 +99,7 @@ class LocalizerParameters:
         PromptLimits.max_references, "Most reference images kept, and in one prompt.", 1, 1000
     )
     max_megapixels: float = param(
-        64.0, "Larger images, depth images and references are refused.", 0.01, 268.0, live=True
+        64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
     )
     jpeg_quality: int = param(80, "Of ~/overlay/compressed.", 1, 100, live=True)
 

@@ -5,12 +5,15 @@ What the pixels mean stands in `find_core.video.sources.image_encodings`, for li
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from typing import Any
 
 import cv2
 import numpy as np
 
+from find_core.errors import ImageError
+from find_core.image_header import read_header
 from find_core.video.sources.image_encodings import (
     decode_compressed,
     decode_depth_m,
@@ -37,8 +40,15 @@ def check_size(msg: Any, max_megapixels: float) -> None:
     check_pixels(msg.height, msg.width, max_megapixels)
 
 
+def check_compressed_size(msg: Any, max_megapixels: float) -> None:
+    """`check_size` of a sensor_msgs/CompressedImage, by its header."""
+    with contextlib.suppress(ImageError):  # `compressed_to_rgb` says what is wrong with it
+        header = read_header(memoryview(msg.data), "the image")
+        check_pixels(header.height, header.width, max_megapixels)
+
+
 def check_pixels(height: int, width: int, max_megapixels: float) -> None:
-    """`check_size` of an image whose size is known."""
+    """Raises MessageError: "too_large"."""
     if height * width > max_megapixels * 1e6:
         raise MessageError(
             "too_large",

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from find_ros.messages.images import (
-    check_pixels,
+    check_compressed_size,
     check_size,
     compressed_to_rgb,
     image_to_rgb,
@@ -85,9 +85,8 @@ class CameraInput:
             MessageError, ImageMessageError: too large, or not to be read.
         """
         if self.config.compressed:
-            image_rgb = compressed_to_rgb(msg)
-            check_pixels(image_rgb.shape[0], image_rgb.shape[1], max_megapixels)
-            return image_rgb
+            check_compressed_size(msg, max_megapixels)
+            return compressed_to_rgb(msg)
         check_size(msg, max_megapixels)
         return image_to_rgb(msg)
 
