@@ -114,7 +114,7 @@ def locked(path: Path, error: type[FindError] = FindError) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The one who held it may have removed the file between our two calls.
-            mine = os.fstat(descriptor).st_ino == os.stat(beside).st_ino
+            mine = os.fstat(descriptor).st_ino == Path(beside).stat().st_ino
         except BlockingIOError:
             os.close(descriptor)
             raise error(

@@ -300,7 +300,7 @@ def test_places_on_servers(find, monkeypatch, place, url, collection):
 
 def test_a_name_that_is_not_utf8(folder, capfd):
     odd = os.fsencode(folder / "photos") + b"/\xff.png"
-    os.rename(folder / "photos/0.png", odd)
+    (folder / "photos/0.png").rename(os.fsdecode(odd))
     file = str(folder / "a.album")
     assert main(["album", file, "--add", str(folder / "photos")]) == 0
     assert main(["album", file, "--prompt", PROMPTS[0], "--json", "--out", str(folder / "o")]) == 0
