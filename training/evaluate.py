@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 import find_core as fc
-from find_core.errors import FindError
 from find_core.files import write_text
+from training.engine.command import ends_in_a_sentence
 
 
 def main() -> None:
@@ -47,13 +47,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    try:
+    with ends_in_a_sentence("training.evaluate"):
         result = evaluate(args)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    if args.out:
-        write_text(args.out, json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1) if args.json else table(result))
+        if args.out:
+            write_text(args.out, json.dumps(result, indent=1) + "\n")
+        print(json.dumps(result, indent=1) if args.json else table(result))
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
