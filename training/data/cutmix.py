@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from torch import Tensor
 
-from training.data.formats.records import PhraseLabel, Record
+from training.data.formats.records import IGNORED, PhraseLabel, Record
 from training.data.store import STRIDES
 
 CELL_PX = max(STRIDES)
@@ -94,7 +94,8 @@ def mix(
     window = draw_window(height_px, width_px, rng)
     inside = window.at(1)
     pasted = guest[1][inside].astype(np.int64)
-    numbers[inside] = np.where(pasted > 0, pasted + len(host[0].instances), 0)
+    moved = np.where(pasted == IGNORED, IGNORED, pasted + len(host[0].instances))
+    numbers[inside] = np.where(pasted > 0, moved, 0)
     for stride, mine, other in zip(STRIDES, maps, guest[2], strict=True):
         rows, columns = window.at(stride)
         mine[:, rows, columns] = other[:, rows, columns]
