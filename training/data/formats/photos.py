@@ -140,8 +140,9 @@ def read_photos(root: str | Path, sets: Iterable[str] | None = None) -> list[Pho
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            if row["set"] in wanted:
-                photos.append(_photo(root, row, known[row["set"]]))
+            photo_set = known[row["set"]]
+            if photo_set.name in wanted:
+                photos.append(_photo(root, row, photo_set))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ImageError(f"{path}, line {number} is no photograph ({error!r}).") from None
     return photos
