@@ -1,6 +1,6 @@
 """Two photographs in one, cut and pasted in the frozen features (CutMix, arXiv 1905.04899).
 
-Where photographs are few, a network learns each by heart and names its things by the company they
+Where photographs are few, a network learns each by heart and names its objects by the company they
 keep. A pasted window breaks the company up and leaves every name true.
 """
 
@@ -81,7 +81,7 @@ def mix(
     guest: tuple[Record, np.ndarray, list[Tensor]],
     rng: np.random.Generator,
 ) -> tuple[Record, np.ndarray, list[Tensor]]:
-    """The host with a window of the guest in its place; itself where both hold too many things.
+    """The host with a window of the guest in its place; itself where both hold too many objects.
 
     Args:
         host, guest: record, (H, W) uint8 instance numbers, four (C, h, w) feature maps; sizes agree.

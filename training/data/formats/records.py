@@ -27,7 +27,7 @@ class LabelKind(str, Enum):
     MERGED = "merged"
     """All pixels of a class, be they one object or several: teaches pixels and names, no counts."""
     BOX = "box"
-    """Only the extent: the pixels of its box hold the object and other things."""
+    """Only the extent: the pixels of its box hold the object and other objects."""
 
 
 @dataclass(frozen=True)
