@@ -25,7 +25,7 @@ from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
 from find_core.prompts.region import Region
 from find_core.scene import Scene
-from training.data.formats.photos import Photo, evaluation_photos
+from training.data.formats.photos import Photo, is_for_evaluation, read_photos
 from training.data.formats.records import LabelKind
 from training.data.queries.strokes import click
 from training.evaluation.metrics import DetectionAuc, IoUMeter, ScoreSeries, share_over_half
@@ -111,13 +111,14 @@ def run_photos(
         {"all": metrics, "by_set": {set: metrics}, "left_out_as_seen": images the packaged default
         was trained on}.
     """
-    every = evaluation_photos(root)
+    photographs = read_photos(root)
+    every = [p for p in photographs if is_for_evaluation(p)]
     if not every:
         raise ImageError(f"{root} holds no photographs to evaluate on.")
     seen = seen_images()
     unseen = [p for p in every if not (p.set.name.startswith("coco") and p.file_name in seen)]
     photos = chosen(unseen, limit)
-    thing_names = names_of_things(unseen)
+    thing_names = names_of_things(photographs)
     holders = holders_by_name(unseen)
     total = SetReport()
     by_set: dict[str, SetReport] = defaultdict(SetReport)
@@ -128,9 +129,9 @@ def run_photos(
         reports = (total, by_set[photo.set.name])
         for report in reports:
             report.images += 1
-        ask_targets(reports, scene, targets_of(photo, numbers), holders, rng)
-        ask_absent(reports, scene, photo, thing_names, rng)
-        ask_image_labels(reports, scene, photo)
+        measure_targets(reports, scene, targets_of(photo, numbers), holders, rng)
+        measure_absent(reports, scene, photo, thing_names, rng)
+        measure_image_labels(reports, scene, photo)
         progress(n + 1, len(photos))
     return {
         "all": total.metrics(),
@@ -212,7 +213,7 @@ def largest_piece(mask: np.ndarray) -> float:
     return float(stats[1:, cv2.CC_STAT_AREA].max() / mask.sum())
 
 
-def ask_targets(
+def measure_targets(
     reports: Sequence[SetReport], scene: Scene, targets: Sequence[Target],
     holders: dict[str, list[Photo]], rng: np.random.Generator,
 ) -> None:  # fmt: skip
@@ -256,7 +257,7 @@ def reference_to(
     return None
 
 
-def ask_absent(
+def measure_absent(
     reports: Sequence[SetReport], scene: Scene, photo: Photo,
     thing_names: dict[str, frozenset[str]], rng: np.random.Generator,
 ) -> None:  # fmt: skip
@@ -269,7 +270,7 @@ def ask_absent(
             report.presence.absent.add(answer.entities[0].score, photo.record.key)
 
 
-def ask_image_labels(reports: Sequence[SetReport], scene: Scene, photo: Photo) -> None:
+def measure_image_labels(reports: Sequence[SetReport], scene: Scene, photo: Photo) -> None:
     """The finest name of an image of which only the name is known."""
     if photo.record.image_labels and not photo.record.instances:
         prompt = Prompt((PromptEntity(photo.record.image_labels[0]),))

@@ -11,7 +11,7 @@ import pytest
 
 from find_core.results import box_of_mask
 from tests.training.data.test_photos import set_row
-from training.data.formats.photos import evaluation_photos
+from training.data.formats.photos import read_photos
 from training.evaluation import photos_suite
 from training.evaluation.photos_suite import chosen, iou_of_boxes, run_photos, targets_of
 
@@ -147,7 +147,7 @@ def test_a_blind_model_is_wrong_everywhere(root: Path) -> None:
 
 
 def test_a_limit_takes_the_same_few_of_each_set(root: Path) -> None:
-    photos = evaluation_photos(root)
+    photos = read_photos(root)
     few = chosen(photos, 2)
     assert few == chosen(list(reversed(photos)), 2) and len(few) == 2 + 1 + 1
     assert {p.file_name for p in few} <= {p.file_name for p in chosen(photos, 3)}
@@ -158,7 +158,7 @@ def test_merged_regions_count_only_in_one_piece(tmp_path: Path) -> None:
 
     from training.data.formats.records import LabelKind
 
-    photo = evaluation_photos(write_photos(tmp_path, 1))[0]
+    photo = read_photos(write_photos(tmp_path, 1))[0]
     cat, *rest = photo.record.instances
     merged = dataclasses.replace(cat, label_kind=LabelKind.MERGED)
     record = dataclasses.replace(photo.record, instances=(merged, *rest))

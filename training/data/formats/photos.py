@@ -165,9 +165,9 @@ def training_photos(root: str | Path, sets: Iterable[str] | None = None) -> list
     return [photo for photo in read_photos(root, chosen) if not photo.held_out]
 
 
-def evaluation_photos(root: str | Path) -> list[Photo]:
-    """The held-out tenth of the shippable sets, and all images of the others."""
-    return [p for p in read_photos(root) if p.held_out or not p.set.shippable]
+def is_for_evaluation(photo: Photo) -> bool:
+    """Is it of the held-out tenth of a shippable set, or of a set that never trains?"""
+    return photo.held_out or not photo.set.shippable
 
 
 def _photo(root: Path, row: dict[str, Any], photo_set: PhotoSet) -> Photo:
