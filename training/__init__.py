@@ -8,5 +8,6 @@ OLD_NAMES = {
     "training.video_suite": "training.evaluation.video",
     **{f"training.video_suite.{name}": f"training.evaluation.video.{name}" for name in _VIDEO},
     "training.video_suite.evaluate_video": "training.evaluation.video.evaluate",
+    "training.evaluation.pictures": "training.evaluation.sheets",
 }
 keep_old_names(OLD_NAMES)
