@@ -17,7 +17,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.images import MAX_MEGAPIXELS, MAX_SIDE_PX
-from find_core.printable import quoted
+from find_core.support.printable import quoted
 
 MIN_SHARE = 0.25  # of the largest part: smaller ones are fragments, and dropped
 MIN_GAP = 0.35  # of the larger part: nearer ones may be one object behind a pole, or its lid
@@ -250,5 +250,6 @@ def _covered(
 ) -> np.ndarray:
     """(Q,) how many pixels of a part each object proposal covers; reads the part's box alone."""
     x, y, width, height = stats[part, : cv2.CC_STAT_AREA]
-    window = np.s_[y : y + height, x : x + width]
-    return np.count_nonzero(objects_QHW[(slice(None), *window)][:, labels[window] == part], axis=1)
+    rows, cols = slice(y, y + height), slice(x, x + width)
+    inside = labels[rows, cols] == part
+    return np.count_nonzero(objects_QHW[:, rows, cols][:, inside], axis=1)

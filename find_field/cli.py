@@ -267,7 +267,7 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     import cv2
 
     from find_core.errors import FieldError
-    from find_core.files import replace_file
+    from find_core.support.files import replace_file
     from find_field.io.export import heat_colors
     from find_field.io.render import top_view
 

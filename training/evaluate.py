@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 import find_core as fc
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.engine.command import ends_in_a_sentence
 
 

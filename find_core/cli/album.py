@@ -21,8 +21,8 @@ from find_core.cli.common import (
     write_json,
 )
 from find_core.errors import AlbumError
-from find_core.files import locked
-from find_core.printable import shown
+from find_core.support.files import locked
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     import numpy as np

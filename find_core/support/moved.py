@@ -87,6 +87,7 @@ def keep_old_arguments(**names: str) -> Callable[[type[AnyClass]], type[AnyClass
 
 
 OLD_NAMES = {
+    "find_core.files": "find_core.support.files",
     "find_core.album": "find_core.tasks.album",
     "find_core.checkpoint_adapter": "find_core.checkpoint.key_mapping",
     "find_core.checkpoint_published": "find_core.checkpoint.published",

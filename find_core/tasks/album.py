@@ -24,11 +24,11 @@ import torch
 
 from find_core.embedding_space import same_space
 from find_core.errors import AlbumError
-from find_core.files import read_tensors, write_tensors
-from find_core.formats import Array, check_arrays
 from find_core.prompts.compiled import CompiledPrompt
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import Engine
+from find_core.support.files import read_tensors, write_tensors
+from find_core.support.formats import Array, check_arrays
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:

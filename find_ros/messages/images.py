@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import ImageError
-from find_core.image_header import read_header
+from find_core.support.image_header import read_header
 from find_core.video.sources.image_encodings import (
     decode_compressed,
     decode_depth_m,

@@ -21,7 +21,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from find_core.printable import quoted
+from find_core.support.printable import quoted
 from find_ros.support.text import printable
 
 T = TypeVar("T")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from find_core.printable import shown
+from find_core.support.printable import shown
 
 # What a user wrote, and a whole sentence that may quote it.
 TEXT_LIMIT, SENTENCE_LIMIT = 200, 600
 
 
 def printable(text: object, limit: int = TEXT_LIMIT) -> str:
-    """`find_core.printable.shown`, as long as logs and diagnostics take it."""
+    """`find_core.support.printable.shown`, as long as logs and diagnostics take it."""
     return shown(text, limit)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from find_core.errors import CheckpointError
-from find_core.files import read_tensors, replace_file, write_tensors, write_text
+from find_core.support.files import read_tensors, replace_file, write_tensors, write_text
 from training.config import RecipeError, TrainConfig, flat, from_dict
 from training.engine.optim import MovingAverage
 from training.step.step import TrainStep

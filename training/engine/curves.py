@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from find_core.files import replace_file, write_text
+from find_core.support.files import replace_file, write_text
 from training.config import RecipeError
 
 

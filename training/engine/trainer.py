@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from find_core.drawing import write_image
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.config import RecipeError, TrainConfig
 from training.data.batches import Batches
 from training.data.sample import Batch

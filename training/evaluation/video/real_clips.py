@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from find_core.drawing import contact_sheet, write_image
-from find_core.files import write_text
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.files import write_text
 from find_core.video.offline import VideoReport, localize_video
 from find_core.video.sources import open_source
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.evaluation.video.scripts import SCENARIOS
 
 if TYPE_CHECKING:
