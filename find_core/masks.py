@@ -192,5 +192,6 @@ def _covered(
 ) -> np.ndarray:
     """(Q,) how many pixels of a part each object proposal covers; reads the part's box alone."""
     x, y, width, height = stats[part, : cv2.CC_STAT_AREA]
-    window = np.s_[y : y + height, x : x + width]
-    return np.count_nonzero(objects_QHW[(slice(None), *window)][:, labels[window] == part], axis=1)
+    rows, columns = slice(y, y + height), slice(x, x + width)
+    inside = labels[rows, columns] == part
+    return np.count_nonzero(objects_QHW[:, rows, columns][:, inside], axis=1)
