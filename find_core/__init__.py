@@ -13,8 +13,6 @@ from find_core.errors import (
     ImageError,
     PromptError,
 )
-from find_core.lazy import lazy_names
-from find_core.moved import OLD_NAMES, keep_old_names
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
 from find_core.prompts.region import Region
 from find_core.results import (
@@ -27,6 +25,8 @@ from find_core.results import (
     Segment,
     SemanticSegmentation,
 )
+from find_core.support.lazy import lazy_names
+from find_core.support.moved import OLD_NAMES, keep_old_names
 
 if TYPE_CHECKING:
     from find_core.loading import load
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from find_core.prompts.compiled import CompiledPrompt
     from find_core.scene import Scene
     from find_core.tasks.album import Album, AlbumHit
+    from find_core.video.offline import localize_video
+    from find_core.video.sources import SourceError, open_source
+    from find_core.video.stream import StreamLocalizer
 
 __version__ = "0.1.0"
 
@@ -42,8 +45,12 @@ keep_old_names(OLD_NAMES)
 # torch is imported when a model is first asked for, so that `import find_core` stays quick.
 _LAZY = {
     "load": "find_core.loading",
-    **dict.fromkeys(("Find", "Scene", "CompiledPrompt"), "find_core.predictor"),
+    "Find": "find_core.predictor",
+    "Scene": "find_core.scene",
+    "CompiledPrompt": "find_core.prompts.compiled",
     **dict.fromkeys(("Album", "AlbumHit"), "find_core.tasks.album"),
+    **dict.fromkeys(("StreamLocalizer", "localize_video"), "find_core.video"),
+    **dict.fromkeys(("SourceError", "open_source"), "find_core.video.sources"),
 }
 
 __all__ = [
@@ -71,7 +78,11 @@ __all__ = [
     "Scene",
     "Segment",
     "SemanticSegmentation",
+    "SourceError",
+    "StreamLocalizer",
     "load",
+    "localize_video",
+    "open_source",
 ]
 
 

@@ -9,11 +9,15 @@ Letters: H rows, W columns of an image, Q object proposals.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import cv2
 import numpy as np
+
+from find_core.errors import FindError
+from find_core.images import MAX_MEGAPIXELS, MAX_SIDE_PX
+from find_core.support.printable import quoted
 
 MIN_SHARE = 0.25  # of the largest part: smaller ones are fragments, and dropped
 MIN_GAP = 0.35  # of the larger part: nearer ones may be one object behind a pole, or its lid
@@ -65,13 +69,67 @@ def mask_to_rle(mask: np.ndarray) -> dict[str, Any]:
     return {"size": [int(s) for s in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
-def rle_to_mask(rle: dict[str, Any]) -> np.ndarray:
-    """(H, W) bool mask of a COCO RLE whose counts are str or bytes."""
-    from pycocotools import mask as coco
+def rle_to_mask(rle: Mapping[str, Any], size: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W) bool mask of a COCO RLE.
 
+    Decoded here, not in C: pycocotools believes the size and the runs that it is given.
+
+    Args:
+        rle: {"size": [H, W], "counts": str, bytes, or a list of run lengths}.
+        size: (H, W) that it must have.
+
+    Raises:
+        FindError: not of that form, another size, or runs that do not sum to H * W.
+    """
+    height, width = _rle_size(rle, size)
     counts = rle["counts"]
-    counts = counts.encode("ascii") if isinstance(counts, str) else counts
-    return coco.decode({"size": rle["size"], "counts": counts}).astype(bool)
+    if isinstance(counts, str):
+        counts = counts.encode("utf-8", "surrogatepass")  # beyond ASCII is no digit
+    runs = _compressed_runs(counts) if isinstance(counts, bytes) else _plain_runs(counts)
+    if runs is None or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise FindError(f"A mask's RLE is damaged: its runs do not cover {height}x{width} pixels.")
+    values = np.arange(len(runs)) % 2 == 1  # runs of 0 and 1 in turn, down the columns
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def _rle_size(rle: Any, wanted: tuple[int, int] | None) -> tuple[int, int]:
+    size = rle.get("size") if isinstance(rle, Mapping) else None
+    if not isinstance(size, list | tuple) or len(size) != 2 or "counts" not in rle:
+        raise FindError(f'A mask\'s RLE is {{"size": [H, W], "counts": ...}}, got {quoted(rle)}.')
+    if any(type(s) is not int or not 0 < s <= MAX_SIDE_PX for s in size) or (
+        size[0] * size[1] > MAX_MEGAPIXELS * 1e6
+    ):
+        raise FindError(f"A mask's RLE claims {quoted(size)} pixels: no image has that size.")
+    if wanted is not None and tuple(size) != tuple(wanted):
+        raise FindError(f"A mask is {size[0]}x{size[1]}, its image {wanted[0]}x{wanted[1]}.")
+    return size[0], size[1]
+
+
+def _compressed_runs(counts: bytes) -> np.ndarray | None:
+    """(N,) int64 run lengths of COCO's text form; None where it is none.
+
+    Each number is little-endian base 32, character 48 + digit, 32 more where another follows, the
+    last digit's 16 its sign; from the fourth on it is the difference to the last but one.
+    """
+    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
+    if not len(digits) or digits.min() < 0 or digits.max() > 63 or digits[-1] & 32:
+        return None
+    last = np.flatnonzero((digits & 32) == 0)
+    first = np.concatenate([[0], last[:-1] + 1])
+    if (last - first).max() > 6:  # 35 bits: more than any image has pixels
+        return None
+    shift = 5 * (np.arange(len(digits)) - np.repeat(first, last - first + 1))
+    numbers = np.add.reduceat((digits & 31) << shift, first)
+    numbers -= np.where(digits[last] & 16, np.int64(1) << shift[last] + 5, 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _plain_runs(counts: Any) -> np.ndarray | None:
+    if not isinstance(counts, list) or not all(type(c) is int and 0 <= c < 2**32 for c in counts):
+        return None
+    return np.array(counts, np.int64)
 
 
 def split_disconnected(
@@ -192,6 +250,6 @@ def _covered(
 ) -> np.ndarray:
     """(Q,) how many pixels of a part each object proposal covers; reads the part's box alone."""
     x, y, width, height = stats[part, : cv2.CC_STAT_AREA]
-    rows, columns = slice(y, y + height), slice(x, x + width)
-    inside = labels[rows, columns] == part
-    return np.count_nonzero(objects_QHW[:, rows, columns][:, inside], axis=1)
+    rows, cols = slice(y, y + height), slice(x, x + width)
+    inside = labels[rows, cols] == part
+    return np.count_nonzero(objects_QHW[:, rows, cols][:, inside], axis=1)

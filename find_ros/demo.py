@@ -26,7 +26,7 @@ from rich.table import Table
 
 from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
-from find_core.files import write_text
+from find_core.support.files import write_text
 from find_core.video.timeline import TimelineConfig, segment_intervals
 from find_core.video.writer import VideoWriter
 

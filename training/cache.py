@@ -18,12 +18,14 @@ from pathlib import Path
 import torch
 
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.errors import ImageError
 from find_core.preprocess import normalise
 from training.data.augment import ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, view_of
+from training.engine.command import ends_in_a_sentence
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,16 @@ def _records(args: argparse.Namespace) -> list[Record]:
         records += coco.panoptic_records(args.coco_panoptic, args.coco_split)
     if args.coco_captions:
         records += coco.instance_records(args.coco_captions, args.coco_split)
-    index, count = (int(x) for x in args.shard.split("/"))
+    index, count = args.shard
     return [r for n, r in enumerate(records) if n % count == index]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """`i/n` of the command line."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with i below n: e.g. 0/2")
+    return int(index), int(count)
 
 
 def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
@@ -77,7 +87,9 @@ def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
     while True:
         try:
             records = _records(args)
-        except FileNotFoundError:
+        except (FileNotFoundError, ImageError):
+            if not args.follow:
+                raise
             records = []
         if len(records) != known:
             known, quiet = len(records), 0.0
@@ -101,7 +113,13 @@ def main() -> None:
     parser.add_argument("--coco-split", default="train2017")
     parser.add_argument("--store", required=True, help="folder of the feature store")
     parser.add_argument("--part", default="a", help="name of this process's part")
-    parser.add_argument("--shard", default="0/1", help="i/n: every n-th record from the i-th")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        default=(0, 1),
+        metavar="i/n",
+        help="every n-th record from the i-th",
+    )
     parser.add_argument("--variants", type=int, default=1, help="views per picture")
     parser.add_argument("--first-variant", type=int, default=PLAIN)
     parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
@@ -110,7 +128,15 @@ def main() -> None:
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
     parser.add_argument("--patience-s", type=float, default=300.0)
     args = parser.parse_args()
+    if not (args.tabletop or args.coco_panoptic or args.coco_captions):
+        parser.error("name what to encode: --tabletop, --coco-panoptic or --coco-captions")
     torch.set_num_threads(1)
+    with ends_in_a_sentence("training.cache"):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode all views that the command line names, and report on the way."""
     vision = VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
     encoder = build_vision(vision)

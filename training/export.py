@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,13 +19,14 @@ import torch
 
 from find_core import checkpoint
 from find_core.encoders import build_language, build_vision
-from find_core.errors import FindError
 from find_core.model.find import FindModel
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
 from training.config import override
 from training.data.formats.tabletop import read_split
+from training.engine.build import start_from
 from training.engine.checkpoints import load_config, load_weights
+from training.engine.command import ends_in_a_sentence
 from training.evaluation.tabletop_suite import LabelledScene
 
 FORMS = ("the <{}>", "{}", "find the <{}>")
@@ -46,7 +46,7 @@ def export(
     config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
     model = FindModel(config.model, vision.channels, language.width)
-    model.load_state_dict(load_weights(run / f"{weights}.safetensors"))
+    start_from(model, load_weights(run / f"{weights}.safetensors"), str(run))
     fitted: dict[str, float] = {}
     if calibrate is not None:
         find = Find(model, vision, language, device="cpu")
@@ -113,11 +113,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
-    try:
+    with ends_in_a_sentence("training.export"):
         fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    print(f"{args.out}: {fitted or 'not calibrated'}")
+        print(f"{args.out}: {fitted or 'not calibrated'}")
 
 
 if __name__ == "__main__":

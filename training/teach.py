@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,6 @@ from torch import Tensor
 from find_core import checkpoint
 from find_core.checkpoint import resolve
 from find_core.encoders import build_language, build_vision
-from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
@@ -34,7 +32,8 @@ from training.data.formats.user import read_names, user_knowledge, user_records
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.store import FeatureStore
 from training.engine.build import build_module
-from training.engine.trainer import Trainer
+from training.engine.command import ends_in_a_sentence
+from training.engine.trainer import Report, Trainer
 from training.recipes import recipe
 
 VIEWS = 10
@@ -57,7 +56,7 @@ def teach(
     facts: LabelKnowledge,
     out: Path,
     config: TeachConfig,
-    report=print,
+    report: Report = print,
 ) -> Path:
     """Adapt `model` to the records and write the new checkpoint; returns its folder."""
     source = Path(resolve(model))
@@ -106,7 +105,7 @@ def teach_recipe(
     )  # fmt: skip
 
 
-def cache_views(run: TrainConfig, records: list[Record], report=print) -> None:
+def cache_views(run: TrainConfig, records: list[Record], report: Report = print) -> None:
     """Encode several views of every picture."""
     encoder = build_vision(run.model.vision)
     writer = open_writer(run.data.store, "user", encoder, run.model.vision, run.data.view)
@@ -134,14 +133,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    try:
+    with ends_in_a_sentence("training.teach"):
         names = read_names(args.names)
         records = user_records(args.images, args.masks, names)
         config = TeachConfig(steps=args.steps, keep=args.keep)
         folder = teach(args.model, records, user_knowledge(names), args.out, config)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
+        print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
 
 
 if __name__ == "__main__":

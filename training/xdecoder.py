@@ -11,7 +11,6 @@ decoder and language encoder are left, and the interface begins afresh from the 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
@@ -20,9 +19,9 @@ from find_core import checkpoint
 from find_core.checkpoint.key_mapping import to_ours
 from find_core.checkpoint.published import load_state, sha256_of
 from find_core.encoders import build_vision
-from find_core.errors import FindError
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from training.engine.command import ends_in_a_sentence
 from training.recipes import RECIPES, recipe
 
 FROZEN = ("vision.", "pixel_decoder.")
@@ -64,12 +63,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    try:
+    with ends_in_a_sentence("training.xdecoder"):
         model = recipe(args.recipe).model
         folder = convert(args.file, args.out, model, args.language_width, args.seed)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
-    print(f"{folder}: frozen vision of {args.file.name}; train with --set init={folder}")
+        print(f"{folder}: frozen vision of {args.file.name}; train with --set init={folder}")
 
 
 if __name__ == "__main__":

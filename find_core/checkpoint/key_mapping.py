@@ -140,6 +140,10 @@ def infer_config(state: Mapping[str, torch.Tensor]) -> FindConfig:
         raise CheckpointError(
             f"This is not a published FIND checkpoint: it has no tensor {error.args[0]!r}."
         ) from None
+    except IndexError:
+        raise CheckpointError(
+            "This is not a published FIND checkpoint: its tensors have other shapes."
+        ) from None
 
 
 def _infer_config(state: Mapping[str, torch.Tensor]) -> FindConfig:

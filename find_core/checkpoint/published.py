@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 import warnings
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from find_core.checkpoint.key_mapping import (
 )
 from find_core.checkpoint.store import Checkpoint, write
 from find_core.errors import CheckpointError
+from find_core.support.files import check_genuine
 
 HUB_REPO = "xueyanz/FIND"
 
@@ -81,6 +81,7 @@ def verify(path: Path, *, allow_altered: bool = False) -> str:
         raise CheckpointError(
             f"There is no file {path}: the released ones are at https://huggingface.co/{HUB_REPO}."
         )
+    check_genuine(path, CheckpointError)
     sha256 = sha256_of(path)
     if sha256 in {release.sha256 for release in RELEASES.values()}:
         return sha256
@@ -142,7 +143,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     try:
         # weights_only: a pickle that wants to run anything is refused, not run.
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the damaged part's reader raises
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise CheckpointError(
             f"{path} is not a readable PyTorch file of plain tensors ({first_line}): "

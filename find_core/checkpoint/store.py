@@ -20,13 +20,22 @@ from torch import Tensor
 
 from find_core.encoders.registry import weights_in_checkpoint
 from find_core.errors import CheckpointError
-from find_core.files import read_tensors, replace_file, write_tensors
+from find_core.images import MAX_SIDE_PX
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import parse_json
 
 FORMAT, VERSION = "find_core", 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _MAX_SIZE = 100_000  # of any one dimension
+_RANGES = {
+    "encoder_layers": (0, _MAX_SIZE),
+    "vision.short_side_px": (1, MAX_SIDE_PX),
+    "vision.max_side_px": (1, MAX_SIDE_PX),
+    "vision.size_divisibility": (1, 1024),  # images are padded to it
+}
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -113,11 +122,11 @@ def read_folder(directory: str | Path) -> Checkpoint:
     path = Path(directory)
     config, header = read_config(path)
     tensors, metadata = _read_weights(path / WEIGHTS_FILE)
-    if metadata.get("fingerprint") != header.get("fingerprint"):
+    fingerprint, notes = metadata.get("fingerprint"), header.get("notes") or {}
+    if fingerprint is None or fingerprint != header.get("fingerprint"):
         raise CheckpointError(
             f"{CONFIG_FILE} and {WEIGHTS_FILE} in {path} are not of one save: copy both again."
         )
-    fingerprint, notes = str(header.get("fingerprint")), header.get("notes") or {}
     return Checkpoint(config, tensors, fingerprint, notes)
 
 
@@ -130,8 +139,8 @@ def read_config(directory: str | Path) -> tuple[FindConfig, dict[str, Any]]:
             "given directly, or converted by `find-core import FILE.pt --out DIR`."
         )
     try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        header = parse_json(path.read_bytes(), shown(path, 200), CheckpointError)
+    except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error}): copy it again.") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of the format {FORMAT!r}: is it another program's?")
@@ -151,14 +160,16 @@ def read_config(directory: str | Path) -> tuple[FindConfig, dict[str, Any]]:
 
 def _check_sizes(config: FindConfig) -> None:
     """Sizes that no model has; a config is as little trusted as the rest of the file."""
-    sizes = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if type(getattr(config, field.name)) is int  # a bool is no size
-    }
-    for name, size in sizes.items():
-        if not (0 if name == "encoder_layers" else 1) <= size <= _MAX_SIZE:
-            raise CheckpointError(f"Config key {name} = {size} does not describe a model.")
+    for prefix, part in (("", config), ("vision.", config.vision), ("language.", config.language)):
+        for spec in dataclasses.fields(part):
+            size = getattr(part, spec.name)
+            if type(size) is not int:  # a bool is no size
+                continue
+            low, high = _RANGES.get(prefix + spec.name, (1, _MAX_SIZE))
+            if not low <= size <= high:
+                raise CheckpointError(
+                    f"Config key {prefix}{spec.name} = {quoted(size)} does not describe a model."
+                )
     if config.hidden_dim % config.num_heads or config.num_layers + config.encoder_layers > 1000:
         raise CheckpointError(
             f"The config does not describe a model: hidden_dim {config.hidden_dim} in "
@@ -172,7 +183,13 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors, metadata = read_tensors(path, CheckpointError)
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
-            raise CheckpointError(f"{name} is {tensor.dtype}, not a float: the file is foreign.")
+            raise CheckpointError(
+                f"{shown(name)} is {tensor.dtype}, not a float: the file is foreign."
+            )
+    if _fingerprint(tensors) != metadata.get("fingerprint"):
+        raise CheckpointError(
+            f"{path} is damaged: its weights are not those that were saved. Copy it again."
+        )
     return {name: tensor.float() for name, tensor in tensors.items()}, metadata
 
 

@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ from find_core.cli.common import (
     read_prompts,
     write_json,
 )
+from find_core.errors import AlbumError
+from find_core.support.files import locked
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from find_core.predictor import Find
     from find_core.prompts.prompt import Prompt
     from find_core.tasks.album import Album, AlbumHit
+
+SAVE_EVERY_S, SAVE_AT_MOST_EVERY = 30.0, 64  # seconds; pictures between two looks at the clock
 
 EPILOG = """\
 Examples:
@@ -69,8 +76,6 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from find_core.errors import AlbumError
-
     asked = bool(args.prompt or args.prompt_json)
     if not (asked or args.add):
         raise AlbumError("Say what to do: --add photos/, or --prompt 'the <red cup>'.")
@@ -81,15 +86,44 @@ def run(args: argparse.Namespace) -> int:
         raise AlbumError("An album is asked one prompt at a time: give --prompt once.")
     files = picture_files(args.add)
     find = load_model(args)
-    album = open_album(args.album, find, new=bool(files))
     if files:
-        count = album.add(_read(files))
-        if "://" not in args.album:
-            album.save(args.album)
-        print(f"{count} pictures added, {len(album)} in {args.album}.", file=sys.stderr)
+        album = _add(args.album, find, files)
+    else:
+        album = open_album(args.album, find, new=False)
     if prompts:
         _search(args, find, album, prompts[0])
     return 0
+
+
+def _add(place: str, find: Find, files: Sequence[Path]) -> Album:
+    """Add pictures, and save as it goes: where it breaks off, what was done is kept."""
+    pictures = _read(_shown_progress(files))
+    if "://" in place:
+        album = open_album(place, find, new=True)
+        count = album.add(pictures)
+    else:
+        with locked(Path(place), AlbumError):
+            album = open_album(place, find, new=True)
+            count = _add_and_save(album, Path(place), pictures)
+    print(f"{count} pictures added, {len(album)} in {shown(place, 200)}.", file=sys.stderr)
+    return album
+
+
+def _add_and_save(album: Album, path: Path, pictures: Iterator[tuple[str, np.ndarray]]) -> int:
+    count = unsaved = 0
+    saved_at = time.monotonic()
+    try:
+        while some := album.add(islice(pictures, SAVE_AT_MOST_EVERY)):
+            count, unsaved = count + some, unsaved + some
+            if time.monotonic() - saved_at > SAVE_EVERY_S:
+                album.save(path)
+                unsaved, saved_at = 0, time.monotonic()
+    except BaseException:  # Ctrl-C too: those that were encoded since are in the album
+        album.save(path)
+        raise
+    if unsaved or not path.exists():
+        album.save(path)
+    return count
 
 
 def open_album(place: str, find: Find, new: bool) -> Album:
@@ -110,37 +144,45 @@ def picture_files(paths: Sequence[Path]) -> list[Path]:
     Raises:
         AlbumError: a path does not exist, or nothing there is a picture.
     """
-    from find_core.errors import AlbumError
     from find_core.video.sources import PICTURES
 
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in PICTURES)
+            inside = sorted(
+                p
+                for p in path.rglob("*")
+                # "._" files are macOS's notes on files, not pictures.
+                if p.suffix.lower() in PICTURES and not p.name.startswith("._")
+            )
             files |= dict.fromkeys(inside)
         elif path.is_file():
             files[path] = None
         else:
-            raise AlbumError(f"No picture and no folder at {path}: check the path.")
+            raise AlbumError(f"No picture and no folder at {shown(path, 200)}: check the path.")
     if paths and not files:
         raise AlbumError(f"No pictures in {paths[0]}: their names end in {', '.join(PICTURES)}.")
     return list(files)
 
 
-def _read(files: Sequence[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and pixels, with a progress bar; a file that is no picture is named and left out."""
-    from rich.console import Console
-    from rich.progress import track
-
+def _read(files: Iterable[Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and pixels; a file that is no picture is named and left out."""
     from find_core.errors import ImageError
     from find_core.images import read_image
 
-    console = Console(stderr=True)
-    for path in track(files, "encoding", console=console, disable=not console.is_terminal):
+    for path in files:
         try:
             yield str(path), read_image(path)
         except ImageError as error:
             print(f"Left out: {error}", file=sys.stderr)
+
+
+def _shown_progress(files: Sequence[Path]) -> Iterator[Path]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(files, "encoding", console=console, disable=not console.is_terminal)
 
 
 def _search(args: argparse.Namespace, find: Find, album: Album, prompt: Prompt) -> None:
@@ -160,7 +202,7 @@ def _search(args: argparse.Namespace, find: Find, album: Album, prompt: Prompt) 
         print(json.dumps(answer, ensure_ascii=False))
     else:
         for hit in hits:
-            print(f"{hit.score:7.3f}  relevance {hit.relevance:.2f}  {hit.name}")
+            print(f"{hit.score:7.3f}  relevance {hit.relevance:.2f}  {shown(hit.name, 400)}")
 
 
 def _draw(
@@ -168,14 +210,19 @@ def _draw(
 ) -> None:
     """hits.png: what the prompt means in each hit whose picture is still where it was."""
     from find_core.drawing import contact_sheet, draw_localization, write_image
+    from find_core.errors import ImageError
     from find_core.images import read_image
 
     images, captions = [], []
     for hit in hits:
         if Path(hit.name).is_file():
-            image = read_image(hit.name)
+            try:
+                image = read_image(hit.name)
+            except ImageError as error:  # it was whole when it was added
+                print(f"Not drawn: {error}", file=sys.stderr)
+                continue
             answer = find.encode(image).localize(prompt, threshold=threshold)
             images.append(draw_localization(image, answer))
-            captions.append(f"{hit.score:.2f}  {Path(hit.name).name}")
+            captions.append(f"{hit.score:.2f}  {shown(Path(hit.name).name)}")
     if images:
         write_image(out / "hits.png", contact_sheet(images, captions))

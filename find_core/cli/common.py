@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.errors import PromptError
-from find_core.files import write_text
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
+from find_core.support.files import write_text
 
 if TYPE_CHECKING:
     from find_core.predictor import Find

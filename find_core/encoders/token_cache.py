@@ -21,9 +21,19 @@ from find_core.encoders.base import (
     TextTokens,
 )
 from find_core.errors import EncoderError, PromptError
-from find_core.files import read_tensors, write_tensors
+from find_core.support.files import read_tensors, write_tensors
+from find_core.support.formats import Array, Key, check_arrays, check_object
+from find_core.support.printable import quoted
+from find_core.support.strict_json import parse_json
 
 FORMAT, VERSION = "find_core language cache", "1"
+# N texts, T tokens of them all, W width of their states.
+LAYOUT = {
+    "states": Array("T W", "float16 float32"),
+    "offsets": Array("T 2", "int64", 0, 100_000),
+    "lengths": Array("N", "int64", 0, 100_000),
+}
+SOURCE = {"name": Key((str,), optional=True), "options": Key((dict,), optional=True)}
 ADD_COMMAND = "python -m find_core.encoders.precompute MODEL --out {path} --text {text}"
 
 
@@ -96,13 +106,20 @@ def read_vocabulary(path: str | Path) -> tuple[dict[str, TextTokens], dict[str, 
             f"{metadata.get('format')!r} {metadata.get('version')!r}): make it anew."
         )
     try:
-        return _unpack(tensors, json.loads(metadata["texts"])), metadata
-    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        texts = parse_json(metadata.get("texts", ""), "its list of texts", EncoderError)
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise EncoderError("its texts are no list of texts")
+        return _unpack(tensors, texts), metadata
+    except EncoderError as error:
         raise EncoderError(f"{path} contradicts itself ({error}): make it anew.") from None
 
 
 def _unpack(tensors: Mapping[str, Tensor], texts: list[str]) -> dict[str, TextTokens]:
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name in LAYOUT}
+    sizes = check_arrays(arrays, LAYOUT, "it", EncoderError, {"N": len(texts)})
     lengths = tensors["lengths"].tolist()
+    if len(set(texts)) != len(texts) or sum(lengths) != sizes["T"]:
+        raise EncoderError("its texts and their states differ in number")
     states = tensors["states"].float().split(lengths)
     offsets = tensors["offsets"].split(lengths)
     return {
@@ -135,7 +152,10 @@ class CachedText(FrozenModule):
         self.width = next((t.states.shape[1] for t in self._tokens.values()), 0)
         self.register_buffer("_device", torch.empty(0), persistent=False)
         if expected is not None:
-            _check_source(self.path, json.loads(metadata.get("language", "{}")), expected)
+            what = f"The source of {self.path.name}"
+            source = parse_json(metadata.get("language", "{}"), what, EncoderError)
+            check_object(source, SOURCE, what, EncoderError)
+            _check_source(self.path, source, expected)
 
     @property
     def texts(self) -> list[str]:
@@ -151,7 +171,7 @@ class CachedText(FrozenModule):
         if unknown := [text for text in texts if text not in self._tokens]:
             command = ADD_COMMAND.format(path=self.path, text=json.dumps(unknown[0]))
             raise PromptError(
-                f"{unknown[0][:60]!r} is not in the language cache {self.path.name}: on a machine "
+                f"{quoted(unknown[0], 60)} is not in the language cache {self.path.name}: on a machine "
                 f"with the language model run `{command}`."
             )
         found = [self._tokens[text] for text in texts]

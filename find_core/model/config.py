@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from find_core.encoders.base import LanguageConfig, VisionConfig
 from find_core.errors import CheckpointError
+from find_core.support.printable import quoted, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +84,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(set(values) - set(fields)):
         raise CheckpointError(
-            f"Config key {where}{unknown[0]} is unknown to this version: update find_ros."
+            f"Config key {where}{shown(unknown[0])} is unknown to this version: update find_ros."
         )
     checked = {k: _convert(v, fields[k], where + k) for k, v in values.items()}
     return cls(**checked)
@@ -94,13 +95,27 @@ def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
     if kind in ("int", "float", "str"):
         want: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
         if not isinstance(value, want) or isinstance(value, bool):
-            raise CheckpointError(f"Config key {where} must be {kind}, got {value!r}.")
+            raise CheckpointError(f"Config key {where} must be {kind}, got {quoted(value)}.")
+        if isinstance(value, float) and not -1e9 < value < 1e9:  # also refuses NaN
+            raise CheckpointError(f"Config key {where} is out of range: {quoted(value)}.")
         if isinstance(value, int) and value < 0:
             raise CheckpointError(f"Config key {where} must not be negative, got {value}.")
     if kind.startswith("tuple"):
-        return tuple(value)
+        return _three_numbers(value, where)
+    if kind.startswith("dict") and not isinstance(value, dict):
+        raise CheckpointError(f"Config key {where} must be an object, got {quoted(value)}.")
     if kind == "bool" and not isinstance(value, bool):
-        raise CheckpointError(f"Config key {where} must be true or false, got {value!r}.")
+        raise CheckpointError(f"Config key {where} must be true or false, got {quoted(value)}.")
+    if where == "threshold" and not 0 <= value <= 1:
+        raise CheckpointError(f"Config key threshold lies between 0 and 1, got {value}.")
     if where == "selection" and value not in SELECTIONS:
-        raise CheckpointError(f"Config key selection is one of {SELECTIONS}, got {value!r}.")
+        raise CheckpointError(f"Config key selection is one of {SELECTIONS}, got {quoted(value)}.")
     return value
+
+
+def _three_numbers(value: Any, where: str) -> tuple[float, ...]:
+    numbers = tuple(value) if isinstance(value, list | tuple) else ()
+    plain = all(type(v) in (int, float) and abs(v) < 1e9 for v in numbers)
+    if len(numbers) != 3 or not plain or (where.endswith("std") and min(numbers) <= 0):
+        raise CheckpointError(f"Config key {where} must be three numbers, got {quoted(value)}.")
+    return numbers

@@ -18,11 +18,21 @@ from typing import Any
 import numpy as np
 
 from find_core.errors import ImageError, PromptError
-from find_core.images import check_image, from_png_base64, read_image, to_png_base64
+from find_core.images import (
+    MAX_MEGAPIXELS,
+    check_image,
+    from_png_base64,
+    read_image,
+    to_png_base64,
+)
 from find_core.prompts.region import KINDS, Region
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import check_json, check_schema
 
 # Long enough for any instruction; the language encoder's own token limit is checked on compile.
 MAX_CHARS = 2000
+MAX_REFERENCES = 16
+"""References of a prompt that comes as JSON; each keeps an image and a mask of its size."""
 # What stands in the sentence for a visual entity (docs/spec.md 2.5).
 PLACEHOLDER = "[INTERACTIVE]"
 # How a class name is read, in use and in training.
@@ -77,11 +87,20 @@ class Reference:
         base_dir: str | Path | None = None,
         images: Mapping[str, np.ndarray] | None = None,
     ) -> Reference:
-        """Read the form of `to_json`; the image may also be {"path"} or {"name"} (of `images`)."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("image"), Mapping):
-            raise PromptError('A reference in JSON is {"image": {"path": ...}, "region": {...}}.')
-        image = _image_from_json(data["image"], base_dir, images or {})
-        return Reference(image, region_from_json(data.get("region")))
+        """Read the form of `to_json`; the image may also be {"path"} or {"name"}.
+
+        Args:
+            base_dir: folder that image paths start from; None refuses paths.
+            images: images known by name, (H, W, 3) uint8 RGB.
+
+        Raises:
+            PromptError, ImageError: with a sentence that says what was wrong.
+        """
+        prompt = {"prompt": "<this>", "references": {"this": data}}
+        check_json(prompt, "The reference", PromptError)
+        check_schema(prompt, "prompt", "The reference", PromptError)
+        image = _image_from_json(data["image"], base_dir, images or {}, MAX_MEGAPIXELS)
+        return Reference(image, region_from_json(data["region"]))
 
 
 _COUNTS = {"point": 2, "box": 4, "circle": 3}
@@ -97,7 +116,9 @@ def _region(kind: str, value: Any) -> Region:
     except TypeError:
         numbers = ()
     if len(numbers) != _COUNTS[kind]:
-        raise PromptError(f"A {kind} takes a tuple of {_COUNTS[kind]} numbers, got {value!r}.")
+        raise PromptError(
+            f"A {kind} takes a tuple of {_COUNTS[kind]} numbers, got {quoted(value)}."
+        )
     return getattr(Region, kind)(*numbers)
 
 
@@ -111,12 +132,19 @@ def region_to_json(region: Region) -> dict[str, Any]:
 
 
 def region_from_json(data: Any) -> Region:
+    """Inverse of `region_to_json`.
+
+    Raises:
+        PromptError, ImageError: not of that form; the sentence says why.
+    """
     if not isinstance(data, Mapping) or data.get("kind") not in KINDS or "data" not in data:
         raise PromptError(
             f'A region in JSON is {{"kind": one of {", ".join(KINDS)}, "data": [numbers]}}, '
-            f"got {str(data)[:80]!r}."
+            f"got {quoted(data)}."
         )
-    kind, value, positive = data["kind"], data["data"], bool(data.get("positive", True))
+    kind, value, positive = data["kind"], data["data"], data.get("positive", True)
+    if not isinstance(positive, bool):
+        raise PromptError(f"A region's positive is true or false, got {quoted(positive)}.")
     if kind == "mask":
         if not isinstance(value, Mapping) or not isinstance(value.get("png_base64"), str):
             raise PromptError('A mask in JSON is {"kind": "mask", "data": {"png_base64": "..."}}.')
@@ -124,25 +152,33 @@ def region_from_json(data: Any) -> Region:
     if kind == "scribble":
         width_px = data.get("width_px", 5.0)
         if isinstance(width_px, bool) or not isinstance(width_px, int | float):
-            raise PromptError(f"A scribble's width_px is a number of pixels, got {width_px!r}.")
+            raise PromptError(
+                f"A scribble's width_px is a number of pixels, got {quoted(width_px)}."
+            )
         return Region.scribble(value, width_px, positive)
     region = _region(kind, value)
     return Region(region.kind, region.data, positive)
 
 
 def _image_from_json(
-    data: Mapping[str, Any], base_dir: str | Path | None, images: Mapping[str, np.ndarray]
+    data: Mapping[str, Any],
+    base_dir: str | Path | None,
+    images: Mapping[str, np.ndarray],
+    max_megapixels: float,
 ) -> np.ndarray:
-    if isinstance(data.get("png_base64"), str):
-        return from_png_base64(data["png_base64"])
-    if isinstance(data.get("path"), str):
-        return read_image(Path(base_dir or ".") / data["path"])
-    if isinstance(data.get("name"), str):
-        if data["name"] not in images:
-            known = ", ".join(sorted(images)) or "none yet"
-            raise PromptError(f"No image is known as {data['name']!r} (known: {known}).")
-        return images[data["name"]]
-    raise PromptError('A reference image in JSON is {"path"}, {"png_base64"} or {"name"}.')
+    """The image of a reference that fits the schema."""
+    if "png_base64" in data:
+        return from_png_base64(data["png_base64"], max_megapixels=max_megapixels)
+    if "path" in data:
+        if (
+            base_dir is None
+        ):  # it came from elsewhere, and files of this machine are not its business
+            raise PromptError('Files are not read for this prompt: send the image as "png_base64".')
+        return read_image(Path(base_dir) / data["path"], max_megapixels=max_megapixels)
+    if data["name"] not in images:
+        known = shown(", ".join(sorted(images)) or "none yet", 200)
+        raise PromptError(f"No image is known as {quoted(data['name'])} (known: {known}).")
+    return images[data["name"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +230,9 @@ class Prompt:
         """`parse` with the references as a mapping (names need not be Python identifiers)."""
         prompt = Prompt.bind_known(text, references)
         if unused := sorted(set(references) - {entity.label for entity in prompt.entities}):
-            raise PromptError(f"Reference {unused[0]!r} is never used: write <{unused[0]}> for it.")
+            raise PromptError(
+                f"Reference {quoted(unused[0])} is never used: write <{shown(unused[0])}> for it."
+            )
         return prompt
 
     @staticmethod
@@ -208,9 +246,12 @@ class Prompt:
             raise PromptError(f"A prompt is a string, got {type(text).__name__}.")
         if len(text) > MAX_CHARS:
             raise PromptError(f"The prompt has {len(text)} characters: at most {MAX_CHARS}.")
+        check_json(text, "The prompt", PromptError)
         for name, reference in references.items():
             if not isinstance(reference, Reference):
-                raise PromptError(f"{name}= must be a find_core.Reference, got {reference!r:.60}.")
+                raise PromptError(
+                    f"{shown(name)}= must be a find_core.Reference, got {quoted(reference)}."
+                )
         pieces = _split(text)
         if not any(is_entity for _, is_entity in pieces):
             pieces = [("".join(t for t, _ in pieces).strip(), True)]
@@ -262,25 +303,37 @@ class Prompt:
 
         Args:
             data: the decoded JSON object.
-            base_dir: folder that relative image paths start from.
-            images: pictures known by name ({"image": {"name": ...}}), (H, W, 3) uint8 RGB.
+            base_dir: folder that image paths start from; None refuses paths, for prompts from
+                elsewhere.
+            images: images known by name ({"image": {"name": ...}}), (H, W, 3) uint8 RGB.
 
         Raises:
             PromptError, ImageError: with a sentence that says what was wrong.
         """
         if not isinstance(data, Mapping) or not isinstance(data.get("prompt"), str):
             raise PromptError('A prompt in JSON is {"version": 1, "prompt": "the <mug>"}.')
-        if data.get("version", JSON_VERSION) != JSON_VERSION:
-            raise PromptError(f"Prompt version {data['version']!r} is not {JSON_VERSION}.")
-        references = {} if data.get("references") is None else data["references"]
-        if not isinstance(references, Mapping):
-            raise PromptError('"references" is an object: {"name": {"image", "region"}}.')
-        bound = {}
+        check_json(data, "The prompt", PromptError)
+        check_schema(data, "prompt", "The prompt", PromptError)
+        references = data.get("references", {})
+        if len(references) > MAX_REFERENCES:
+            raise PromptError(
+                f"The prompt has {len(references)} references: at most {MAX_REFERENCES}."
+            )
+        # The sentence first: an image that it does not name is not decoded.
+        labels = {entity.label for entity in Prompt.bind_known(data["prompt"], {}).entities}
+        if unused := sorted(set(references) - labels):
+            raise PromptError(
+                f"Reference {quoted(unused[0])} is never used: write <{shown(unused[0])}> for it."
+            )
+        bound, megapixels = {}, MAX_MEGAPIXELS  # of all references together
         for name, ref in references.items():
             try:
-                bound[str(name)] = Reference.from_json(ref, base_dir, images)
+                image = _image_from_json(ref["image"], base_dir, images or {}, megapixels)
+                bound[name] = Reference(image, region_from_json(ref["region"]))
             except (PromptError, ImageError) as error:
-                raise type(error)(f"Reference {name!r}: {error}") from None
+                raise type(error)(f"Reference {quoted(name)}: {error}") from None
+            if "name" not in ref["image"]:
+                megapixels -= image.shape[0] * image.shape[1] / 1e6
         return Prompt.bind(data["prompt"], bound)
 
 
@@ -308,13 +361,13 @@ def _split(text: str) -> list[tuple[str, bool]]:
             piece += token[1]
         elif (token == "<") == inside:
             raise PromptError(
-                f"Unbalanced {token!r} at character {match.start()} of {text[:60]!r}: "
+                f"Unbalanced {token!r} at character {match.start()} of {quoted(text, 60)}: "
                 r"write <entity>, or \< for a literal bracket."
             )
         else:
             pieces.append((piece.strip() if inside else piece, inside))
             piece, inside = "", token == "<"
     if inside:
-        raise PromptError(f"A '<' is never closed in {text[:60]!r}: write <entity>.")
+        raise PromptError(f"A '<' is never closed in {quoted(text, 60)}: write <entity>.")
     pieces.append((piece + text[end:], False))
     return pieces

@@ -13,12 +13,18 @@ import cv2
 import numpy as np
 
 from find_core.errors import PromptError
+from find_core.support.printable import quoted
 
 RegionKind = Literal["mask", "box", "point", "polygon", "circle", "scribble"]
 KINDS: tuple[RegionKind, ...] = ("mask", "box", "point", "polygon", "circle", "scribble")
 
 # A click covers 3x3 pixels, as in the interactive protocol of the paper (docs/spec.md 3.5).
 POINT_RADIUS_PX = 1
+MAX_POINTS = 10_000
+"""Of a polygon or scribble."""
+MAX_STROKE_WIDTH_PX = 32767.0  # what OpenCV draws
+MAX_STROKE_PX = 100_000
+"""Points times width of a scribble, which bounds the time it takes to draw."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +72,11 @@ class Region:
         if not (data[2] > data[0] and data[3] > data[1]):
             raise PromptError(
                 f"Box {tuple(data.tolist())} is empty: give (x1, y1, x2, y2) with x2 > x1 and y2 > y1."
+            )
+        if data.min() >= 0 and data.max() <= 1 and (data[2:] - data[:2]).min() < 1:
+            raise PromptError(
+                f"Box {tuple(data.tolist())} is below one pixel: are these shares of the image? Give "
+                "pixels."
             )
         return Region("box", data, positive)
 
@@ -118,9 +129,12 @@ class Region:
             PromptError: not finite numbers, no point, or a width that is not above 0.
         """
         data = _floats("scribble", points_xy, (-1, 2))
-        if len(data) < 1 or not width_px > 0:
-            raise PromptError("Scribble needs at least one (x, y) point and a width_px > 0.")
-        return Region("scribble", data, positive, float(width_px))
+        if len(data) < 1 or not 0 < width_px <= MAX_STROKE_PX / len(data):
+            raise PromptError(
+                "Scribble needs at least one (x, y) point and a width_px above 0, at most "
+                f"{MAX_STROKE_PX / max(1, len(data)):g} for {len(data)} points."
+            )
+        return Region("scribble", data, positive, min(float(width_px), MAX_STROKE_WIDTH_PX))
 
     @staticmethod
     def mask(mask: Any, positive: bool = True) -> Region:
@@ -163,20 +177,29 @@ class Region:
                 f"The {self.kind} {np.round(self.data, 1).tolist()} lies outside its image of "
                 f"{width}x{height} pixels: give coordinates in pixels of that image."
             )
-        return canvas.astype(bool)
+        return canvas.view(np.bool_)
 
 
 def _floats(kind: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
     try:
         given = np.asarray(values)
-        if given.dtype.kind in "USb":  # "3" and True would pass as numbers
-            raise TypeError
+        if given.dtype.kind in "USb" or _holds_no_numbers(values):
+            raise TypeError  # "3" and True would pass as numbers
         data = given.astype(np.float64).reshape(shape)
-    except (TypeError, ValueError):
-        raise PromptError(f"A {kind} needs numbers of shape {shape}, got {values!r}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise PromptError(
+            f"A {kind} needs numbers of shape {shape}, got {quoted(values)}."
+        ) from None
+    if len(data) > MAX_POINTS:
+        raise PromptError(f"A {kind} has {len(data)} points: at most {MAX_POINTS}.")
     if not np.isfinite(data).all() or np.abs(data).max(initial=0) > 1e6:
-        raise PromptError(f"A {kind} needs finite pixel coordinates, got {values!r}.")
+        raise PromptError(f"A {kind} needs finite pixel coordinates, got {quoted(values)}.")
     return data
+
+
+def _holds_no_numbers(values: Any) -> bool:
+    """Whether a flat sequence mixes in booleans or text, which numpy would turn into numbers."""
+    return isinstance(values, list | tuple) and any(isinstance(v, bool | str) for v in values)
 
 
 def _draw_point(canvas: np.ndarray, region: Region) -> None:
@@ -198,8 +221,10 @@ def _draw_box(canvas: np.ndarray, region: Region) -> None:
 
 def _draw_circle(canvas: np.ndarray, region: Region) -> None:
     x, y, r = region.data
-    rows, cols = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
-    canvas[(cols - x) ** 2 + (rows - y) ** 2 <= max(r, 0.71) ** 2] = 1
+    rows, cols = np.arange(canvas.shape[0]), np.arange(canvas.shape[1])
+    # Row by row's half width: squares of all pixels would take eight times the image.
+    reach = max(r, 0.71) ** 2 - (rows - y) ** 2
+    np.less_equal((cols - x) ** 2, reach[:, None], out=canvas.view(np.bool_))
 
 
 def _draw_polygon(canvas: np.ndarray, region: Region) -> None:

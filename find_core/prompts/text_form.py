@@ -10,7 +10,6 @@ A prompt is a sentence with `<...>` entities, or the JSON form of `Prompt.to_jso
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -19,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from find_core.errors import PromptError
-from find_core.images import read_image
+from find_core.errors import ImageError, PromptError
+from find_core.images import PATH_LIMIT, read_bytes, read_image
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.prompts.region import KINDS
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import MAX_JSON_CHARS, parse_json
 
 _KIND = "|".join(KINDS)
 _REFERENCE = re.compile(
@@ -41,7 +42,7 @@ def parse_reference(text: str) -> tuple[str, Reference]:
     match = _REFERENCE.fullmatch(text)
     if match is None or not match["name"].strip():
         raise PromptError(
-            f"Cannot read the reference {text!r}: write NAME=PHOTO:KIND=VALUES, "
+            f"Cannot read the reference {quoted(text)}: write NAME=PHOTO:KIND=VALUES, "
             "e.g. cup=photo.jpg:box=40,30,180,170."
         )
     kind = match["kind"] or match["other"]
@@ -59,7 +60,9 @@ def parse_references(texts: Iterable[str]) -> dict[str, Reference]:
     for text in texts:
         name, reference = parse_reference(text)
         if name in references:
-            raise PromptError(f"Two references are called {name!r}: give one of them another name.")
+            raise PromptError(
+                f"Two references are called {quoted(name)}: give one of them another name."
+            )
         references[name] = reference
     return references
 
@@ -72,16 +75,13 @@ def prompt_from_json_text(
     """`Prompt.from_json` of a string.
 
     Args:
-        base_dir: folder that relative image paths start from.
+        base_dir: folder that image paths start from; None refuses paths, for prompts from elsewhere.
         images: images known by name, (H, W, 3) uint8 RGB.
 
     Raises:
         PromptError, ImageError: with a sentence that says what was wrong.
     """
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PromptError(f"The prompt is not JSON: {error}.") from None
+    data = parse_json(text, "The prompt", PromptError)
     return Prompt.from_json(data, base_dir=base_dir, images=images)
 
 
@@ -91,32 +91,34 @@ def read_prompt_file(path: Path) -> Prompt:
     Raises:
         PromptError, ImageError: with a sentence that says what was wrong.
     """
+    name = shown(path, PATH_LIMIT)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PromptError(f"No prompt file at {path}: check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"Cannot read the prompt file {path} ({error}).") from None
-    try:
-        return prompt_from_json_text(text, base_dir=path.parent)
+        data = parse_json(read_bytes(path, MAX_JSON_CHARS).tobytes(), "The prompt", PromptError)
+        return Prompt.from_json(data, base_dir=path.parent)
+    except ImageError as error:
+        if path.is_file():
+            raise
+        raise PromptError(f"No prompt file at {name}: check the path ({error}).") from None
     except PromptError as error:
-        raise PromptError(f"{path}: {error}") from None
+        raise PromptError(f"{name}: {error}") from None
 
 
 def _value(kind: str, text: str) -> Any:
     """What `Reference` takes for `kind`."""
     if kind == "mask":
-        return read_image(text).max(axis=2) > 127
+        bright = read_image(text).max(axis=2)
+        # An index mask has small numbers; in a drawn one, JPEG leaves dirt around the white.
+        return bright > (127 if bright.max() > 127 else 0)
     numbers = [_number(kind, part) for part in text.split(",")]
     if kind not in ("polygon", "scribble"):
         return tuple(numbers)
     if len(numbers) % 2:
-        raise PromptError(f"A {kind} takes pairs x,y, got {len(numbers)} numbers: {text!r}.")
+        raise PromptError(f"A {kind} takes pairs x,y, got {len(numbers)} numbers: {quoted(text)}.")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _number(kind: str, text: str) -> float:
     value = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise PromptError(f"A {kind} takes numbers with commas between them, got {text!r}.")
+        raise PromptError(f"A {kind} takes numbers with commas between them, got {quoted(text)}.")
     return value

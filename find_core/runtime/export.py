@@ -14,6 +14,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 

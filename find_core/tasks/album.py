@@ -24,10 +24,11 @@ import torch
 
 from find_core.embedding_space import same_space
 from find_core.errors import AlbumError
-from find_core.files import read_tensors, write_tensors
 from find_core.prompts.compiled import CompiledPrompt
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import Engine
+from find_core.support.files import read_tensors, write_tensors
+from find_core.support.formats import Array, check_arrays
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "find_core.tasks.album", "1"
 IMAGE, OBJECTS = "image", "objects"
+# N pictures, Q objects of each, D width; unit rows in half precision, zeros where there is none.
+LAYOUT = {
+    IMAGE: Array("N D", "float32", -1.01, 1.01),
+    OBJECTS: Array("N Q D", "float32", -1.01, 1.01),
+}
 CANDIDATES = 128
 """How many images each half of the score proposes, at least; their sum then ranks exactly."""
 BATCH = 32
@@ -111,11 +117,12 @@ class Album:
         if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
             raise AlbumError(f"{path} is no album of this version: make it again.")
         _same_space(metadata.get("fingerprint"), find, str(path))
-        names = json.loads(metadata["names"])
-        if not len(names) == len(tensors[IMAGE]) == len(tensors[OBJECTS]):
-            raise AlbumError(f"{path} is damaged (its parts differ in length): make it again.")
+        names = _names(metadata, path)
+        arrays = {name: tensor.float().numpy() for name, tensor in tensors.items()}
+        sizes = {"N": len(names), "Q": find.config.num_queries, "D": find.embedding_dim}
+        check_arrays(arrays, LAYOUT, str(path), AlbumError, sizes)
         album = Album(find)
-        album.insert(names, tensors[IMAGE].float().numpy(), tensors[OBJECTS].float().numpy())
+        album.insert(names, arrays[IMAGE], arrays[OBJECTS])
         return album
 
     def save(self, path: str | Path) -> Path:
@@ -297,8 +304,21 @@ class Album:
 
 
 def _id(name: str) -> str:
-    """An image's id: the same name is the same image."""
+    """An image's id: the same name is the same image, also one that is not UTF-8."""
+    name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def _names(metadata: dict[str, str], path: Path) -> list[str]:
+    """What the pictures of a file are called, each once."""
+    try:
+        names = json.loads(metadata.get("names", ""))
+    except (ValueError, RecursionError):
+        names = None
+    plain = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not plain or len(set(names)) != len(names):
+        raise AlbumError(f"{path} is damaged (its names cannot be read): make it again.")
+    return names
 
 
 def _same_space(fingerprint: Any, find: Engine, what: str) -> None:

@@ -27,8 +27,8 @@ from find_core.drawing import (
     write_image,
 )
 from find_core.errors import FindError
-from find_core.files import write_text
 from find_core.protocols import FindLike, LocalizedImage
+from find_core.support.files import write_text
 from find_core.video.records import by_frame, merged, read_records
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
 from find_core.video.stream import AnyPrompt, StreamConfig, StreamLocalizer, VideoFrame

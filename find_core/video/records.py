@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from find_core.errors import FindError
-from find_core.results import Entity, Instance, Localization, rle_to_mask
+from find_core.masks import rle_to_mask
+from find_core.results import Entity, Instance, Localization
+from find_core.support.printable import shown
+from find_core.support.strict_json import check_json, check_schema
 
 
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
@@ -19,35 +22,43 @@ def read_records(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises:
         FindError: a line is not a JSON object; says which.
     """
-    with Path(path).open(encoding="utf-8") as lines:
+    with Path(path).open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 raise FindError(
-                    f"Line {number} of {path} is not a JSON object: the file is damaged."
+                    f"Line {number} of {shown(path, 200)} is not a JSON object: the file is damaged."
                 )
             yield record
 
 
-def localization_from_json(data: dict[str, Any]) -> Localization:
-    """Inverse of `Localization.to_json`; embeddings, which JSON does not carry, are empty (0,)."""
-    entities = tuple(_entity_from_json(e) for e in data["entities"])
+def localization_from_json(data: Any) -> Localization:
+    """Inverse of `Localization.to_json`; embeddings, which JSON does not carry, are empty (0,).
+
+    Raises:
+        FindError: it does not fit the schema, or its masks are damaged or of several sizes.
+    """
+    check_json(data, "The localization", FindError)
+    check_schema(data, "localization", "The localization", FindError)
     height, width = data["entities"][0]["mask_rle"]["size"]
+    entities = tuple(_entity_from_json(e, (height, width)) for e in data["entities"])
     return Localization(float(data["relevance"]), entities, height, width)
 
 
-def _entity_from_json(data: dict[str, Any]) -> Entity:
-    instances = tuple(Instance(**_common(i)) for i in data["instances"])
-    return Entity(**_common(data), label=data["label"], found=data["found"], instances=instances)
+def _entity_from_json(data: dict[str, Any], size: tuple[int, int]) -> Entity:
+    instances = tuple(Instance(**_common(i, size)) for i in data["instances"])
+    return Entity(
+        **_common(data, size), label=data["label"], found=data["found"], instances=instances
+    )
 
 
-def _common(data: dict[str, Any]) -> dict[str, Any]:
+def _common(data: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return {
         "score": float(data["score"]),
-        "mask": rle_to_mask(data["mask_rle"]),
+        "mask": rle_to_mask(data["mask_rle"], size),
         "box_xyxy": np.array(data["box_xyxy"], np.float64),
         "embedding": np.zeros(0, np.float32),
         "track_id": data["track_id"],

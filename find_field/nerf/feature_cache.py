@@ -19,9 +19,10 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_core.files import replace_file
 from find_core.images import image_key
 from find_core.protocols import EmbeddedImage, FindLike
+from find_core.support.files import replace_file
+from find_core.support.formats import Array, read_npy
 from find_field.field.basis import fit_basis
 
 
@@ -42,12 +43,15 @@ class FeatureCache:
         """((Q, h, w) float16 memory-mapped, (Q, D) float32) of a (H, W, 3) uint8 RGB picture."""
         key = image_key(image)
         maps_path, vectors_path = (self.folder / f"{key}.{p}.npy" for p in ("maps", "vectors"))
-        if not vectors_path.is_file():
-            maps, vectors = self.find.encode(image).semantic_map()
-            _save(maps_path, maps.astype(np.float16))
-            _save(vectors_path, vectors.astype(np.float32))
-            self.computed += 1
-        return np.load(maps_path, mmap_mode="r"), np.load(vectors_path)
+        cached = _read_map(maps_path, vectors_path)
+        if cached is not None:
+            return cached
+        maps, vectors = self.find.encode(image).semantic_map()
+        maps, vectors = maps.astype(np.float16), vectors.astype(np.float32)
+        _save(maps_path, maps)
+        _save(vectors_path, vectors)
+        self.computed += 1
+        return _read_map(maps_path, vectors_path) or (maps, vectors)
 
     @property
     def nbytes(self) -> int:
@@ -103,12 +107,38 @@ def build_set(
     digest.update(b"" if basis is None else basis.tobytes())
     path = cache.folder / f"set-{digest.hexdigest()[:24]}.npy"
     basis_path = path.with_suffix(".basis.npy")
-    if not path.is_file() or not basis_path.is_file():
+    cached = _read_set(path, basis_path, parts)
+    if cached is None:
         basis = _common_basis(parts, rank) if basis is None else basis
-        _save(basis_path, basis)
+        _save(basis_path, basis.astype(np.float32))
         _save(path, _coefficient_maps(parts, basis))
-    maps = np.load(path, mmap_mode="r")
-    return FeatureSet(maps, np.load(basis_path), maps.mean(axis=(0, 1, 2), dtype=np.float32))
+        cached = _read_set(path, basis_path, parts)
+    if cached is None:
+        raise FieldError(f"The feature cache {cache.folder} cannot be read back: check the disk.")
+    maps, basis = cached
+    return FeatureSet(maps, basis, maps.mean(axis=(0, 1, 2), dtype=np.float32))
+
+
+def _read_map(maps_path: Path, vectors_path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """A picture's files; None where they are missing or damaged: a cache heals itself."""
+    vectors = read_npy(vectors_path, Array("Q D", "float32"))
+    maps = read_npy(
+        maps_path, Array("Q h w", "float16"), {} if vectors is None else {"Q": len(vectors)}
+    )
+    return None if maps is None or vectors is None or not maps.size else (maps, np.array(vectors))
+
+
+def _read_set(
+    path: Path, basis_path: Path, parts: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A set's files; None where they are missing, damaged or not of these pictures' sizes."""
+    (_, h, w), width = parts[0][0].shape, parts[0][1].shape[1]
+    basis = read_npy(basis_path, Array("D k", "float32"), {"D": width})
+    if basis is None:
+        return None
+    sizes = {"n": len(parts), "h": h, "w": w, "k": basis.shape[1]}
+    maps = read_npy(path, Array("n h w k", "float16"), sizes)
+    return None if maps is None else (maps, np.array(basis))
 
 
 def _common_basis(parts: Sequence[tuple[np.ndarray, np.ndarray]], rank: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import cv2
@@ -11,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from find_core import masks
+from find_core.errors import FindError
 from find_core.masks import (
     box_of_mask,
     mask_iou,
+    mask_to_rle,
     part_at,
+    rle_to_mask,
     split_disconnected,
     split_instance,
 )
@@ -184,3 +188,52 @@ def test_near_parts_by_proposals_equal_a_slow_reading(shapes, proposals, own):
         in_a, in_b = labels == a, labels == b
         expected = owned(in_a, in_b) and owned(in_b, in_a)
         assert masks._two_objects(labels, stats, a, b, objects) == expected
+
+
+@given(
+    height=st.integers(1, 40), width=st.integers(1, 40), share=st.floats(0, 1), seed=st.integers(0, 99)
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_rle_decodes_as_pycocotools_encodes(height, width, share, seed):
+    from pycocotools import mask as coco
+
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    rle = mask_to_rle(mask)
+    assert np.array_equal(rle_to_mask(rle), mask)
+    assert np.array_equal(rle_to_mask(rle), coco.decode(rle).astype(bool))
+    plain = np.diff(np.flatnonzero(np.diff(mask.T.ravel(), prepend=not mask[0, 0], append=2)))
+    runs = [0] * int(mask[0, 0]) + [int(n) for n in plain]
+    assert np.array_equal(rle_to_mask({"size": [height, width], "counts": runs}), mask)
+
+
+@pytest.mark.parametrize(
+    "rle",
+    [
+        None, [], {}, {"size": [4, 4]}, {"counts": ""}, {"size": [4, 4], "counts": ""},
+        {"size": [65536, 65536], "counts": "P"}, {"size": [24, 32, 1], "counts": "0"},
+        {"size": [16384, 16384], "counts": "P"}, {"size": [4, 4], "counts": "0"},
+        {"size": [4, 4], "counts": "Zo" * 40}, {"size": [4, 4], "counts": "ä1"},
+        {"size": [4, 4], "counts": "P"}, {"size": ["4", 4], "counts": "`0"},
+        {"size": [4.0, 4], "counts": "`0"}, {"size": [True, 4], "counts": "40"},
+        {"size": [-4, -4], "counts": "`0"}, {"size": [10**400, 4], "counts": "`0"},
+        {"size": [4, 4], "counts": [8, 9]}, {"size": [4, 4], "counts": [-1, 17]},
+        {"size": [4, 4], "counts": [10**30]}, {"size": [4, 4], "counts": ["16"]},
+        {"size": [4, 4], "counts": {"16": 0}}, {"size": [4, 4], "counts": 16},
+    ],
+)  # fmt: skip
+def test_exception_of_foreign_rle(rle):
+    with pytest.raises(FindError, match=r"RLE"):
+        rle_to_mask(rle)
+
+
+@given(st.binary(max_size=30), st.integers(1, 9), st.integers(1, 9))
+@settings(max_examples=300, deadline=None)
+def test_any_counts_give_a_mask_or_an_error(counts, height, width):
+    with contextlib.suppress(FindError):
+        mask = rle_to_mask({"size": [height, width], "counts": counts})
+        assert mask.shape == (height, width) and mask.dtype == np.bool_
+
+
+def test_exception_of_a_mask_of_another_size():
+    with pytest.raises(FindError, match="4x5, its image 5x4"):
+        rle_to_mask(mask_to_rle(np.zeros((4, 5), bool)), (5, 4))

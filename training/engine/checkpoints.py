@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from find_core.files import replace_file, write_tensors, write_text
-from training.config import RecipeError, TrainConfig, from_dict
+from find_core.errors import CheckpointError
+from find_core.support.files import read_tensors, replace_file, write_tensors, write_text
+from training.config import RecipeError, TrainConfig, flat, from_dict
 from training.engine.optim import MovingAverage
 from training.step.step import TrainStep
 
-STATE = "state.pt"
+STATE, CONFIG = "state.pt", "config.json"
 
 
 @dataclass
@@ -39,23 +40,71 @@ def save_state(folder: Path, state: RunState) -> None:
         "average": state.average.values if state.average else None,
         "bank": memory,
     }
-    replace_file(folder / STATE, lambda file: torch.save(payload, file))
+    replace_file(folder / STATE, lambda file: _save(payload, file))
+
+
+def _save(payload: dict[str, Any], file: Path) -> None:
+    try:
+        torch.save(payload, file)
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(str(error)) from None
 
 
 def load_state(folder: Path, state: RunState) -> bool:
-    """Continue from `state.pt` if it is there."""
+    """Continue from `state.pt` if it is there.
+
+    Raises:
+        RecipeError: the file is damaged, or of a run with other parameters.
+    """
     path = folder / STATE
     if not path.is_file():
         return False
-    payload = torch.load(path, map_location="cpu", weights_only=True)
-    state.module.load_state_dict(payload["module"])
-    for optimizer, values in zip(state.optimizers, payload["optimizers"], strict=True):
-        optimizer.load_state_dict(values)
-    if state.average is not None and payload["average"] is not None:
-        state.average.values = payload["average"]
-    state.module.bank.memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
-    state.step = payload["step"]
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+        memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
+        step, average = int(payload["step"]), payload["average"]
+        module, optimizers = payload["module"], payload["optimizers"]
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes make PyTorch's reader fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecipeError(
+            f"{path} is damaged ({reason:.100}): delete it to begin again; "
+            f"--set init={folder / 'last.safetensors'} begins from the last weights."
+        ) from None
+    try:
+        state.module.load_state_dict(module)
+        for optimizer, values in zip(state.optimizers, optimizers, strict=True):
+            optimizer.load_state_dict(values)
+    except (RuntimeError, ValueError):
+        raise RecipeError(
+            f"{folder} holds a run of other parameters or another optimiser: give the settings "
+            "that it was begun with, or another --out."
+        ) from None
+    if state.average is not None and average is not None:
+        state.average.values = average
+    state.module.bank.memory, state.step = memory, step
     return True
+
+
+def what_differs(folder: Path, config: TrainConfig) -> str:
+    """How a run differs from how it was begun, in a sentence; empty where it does not."""
+    if not (folder / STATE).is_file():
+        return ""
+    try:
+        old, new = flat(load_config(folder)), flat(config)
+    except RecipeError as error:
+        return f"How the run was begun is not known: {error}"
+    changes = [
+        f"{key}={_plain(old.get(key))}, now {_plain(value)}"
+        for key, value in new.items()
+        if old.get(key) != value
+    ]
+    return f"{folder} was begun with {'; '.join(changes)}." if changes else ""
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) and value else repr(value)
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], half: bool = False) -> None:
@@ -68,8 +117,13 @@ def save_weights(path: Path, weights: dict[str, Tensor], half: bool = False) -> 
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Weights as float32."""
-    return {n: v.float() if v.is_floating_point() else v for n, v in load_file(path).items()}
+    """Weights as float32.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a safetensors file.
+    """
+    tensors, _ = read_tensors(path, CheckpointError)
+    return {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
 
 
 def model_weights(state: RunState) -> dict[str, Tensor]:
@@ -79,18 +133,18 @@ def model_weights(state: RunState) -> dict[str, Tensor]:
 
 
 def save_config(folder: Path, config: TrainConfig) -> None:
-    write_text(folder / "config.json", json.dumps(config.to_dict(), indent=1))
+    write_text(folder / CONFIG, json.dumps(config.to_dict(), indent=1))
 
 
 def load_config(folder: Path) -> TrainConfig:
     """The run's recipe as it was run.
 
     Raises:
-        RecipeError: the folder holds no run.
+        RecipeError: the folder holds no run, or its config.json is damaged.
     """
     try:
-        return from_dict(TrainConfig, json.loads((folder / "config.json").read_text()))
-    except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
+        return from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise RecipeError(
             f"{folder} holds no training run ({error}): give the --out folder of training.train."
         ) from None

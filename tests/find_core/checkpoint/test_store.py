@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import find_core as fc
 from find_core import checkpoint as ck
 from find_core.checkpoint import open as checkpoint_open
+from find_core.checkpoint import store
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.find import FindModel
@@ -43,8 +44,16 @@ def _edit_weights(folder: Path, change) -> None:
     path = folder / ck.WEIGHTS_FILE
     tensors = load_file(path)
     change(tensors)
-    header = json.loads((folder / ck.CONFIG_FILE).read_text())
-    save_file(tensors, path, {"fingerprint": header["fingerprint"]})
+    fingerprint = store._fingerprint(tensors)  # as a program that wrote such weights would
+    _edit_config(folder, fingerprint=fingerprint)
+    save_file(tensors, path, {"fingerprint": fingerprint})
+
+
+def _flip_bit(folder: Path) -> None:
+    path = folder / ck.WEIGHTS_FILE
+    data = bytearray(path.read_bytes())
+    data[-1000] ^= 4
+    path.write_bytes(data)
 
 
 def test_smoke(find, folder):
@@ -132,14 +141,30 @@ def _put(name: str, tensor: torch.Tensor):
     return lambda folder: _edit_weights(folder, lambda t: t.update({name: tensor}))
 
 
+def _twice(folder: Path) -> None:
+    path = folder / ck.CONFIG_FILE
+    path.write_text(path.read_text().replace("{", '{"format": "x", ', 1))
+
+
 BROKEN = {
     "no config": (lambda f: (f / ck.CONFIG_FILE).unlink(), "has no config.json.*find-core import"),
     "no weights": (lambda f: (f / ck.WEIGHTS_FILE).unlink(), "model.safetensors is missing"),
     "truncated": (_truncate, "truncated, damaged or not a safetensors file"),
     "empty": (lambda f: (f / ck.WEIGHTS_FILE).write_bytes(b""), "not a safetensors file"),
     "hostile pickle": (_hostile_weights, "truncated, damaged or not a safetensors file"),
-    "config not JSON": (lambda f: (f / ck.CONFIG_FILE).write_text("{"), "cannot be read"),
-    "config not UTF-8": (lambda f: (f / ck.CONFIG_FILE).write_bytes(b"\xff\xfe"), "cannot be read"),
+    "config not JSON": (lambda f: (f / ck.CONFIG_FILE).write_text("{"), "not JSON"),
+    "config not UTF-8": (lambda f: (f / ck.CONFIG_FILE).write_bytes(b"\xff\xfe"), "not UTF-8"),
+    "config doubled": (lambda f: _twice(f), "stands there twice"),
+    "config nested": (lambda f: (f / ck.CONFIG_FILE).write_text("[" * 90_000), "nested deeper"),
+    "one flipped bit": (_flip_bit, "weights are not those that were saved"),
+    "a web page": (
+        lambda f: (f / ck.WEIGHTS_FILE).write_bytes(b"<!doctype html><html>"),
+        "is a web page",
+    ),
+    "an LFS pointer": (
+        lambda f: (f / ck.WEIGHTS_FILE).write_bytes(b"version https://git-lfs.github.com/spec/v1"),
+        "is a Git LFS pointer",
+    ),
     "foreign": (lambda f: _edit_config(f, format="bert"), "not of the format 'find_core'"),
     "newer": (lambda f: _edit_config(f, version=2), "version 2, this program reads 1: update"),
     "config list": (lambda f: (f / ck.CONFIG_FILE).write_text("[]"), "not of the format"),
@@ -181,6 +206,29 @@ def test_impossible_sizes(folder, sizes):
     _edit_config(folder, model=model | sizes)
     with pytest.raises(CheckpointError, match="does not describe a model"):
         ck.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("vision", {"mean": ["1", "2", "3"]}), ("vision", {"std": [1, 1]}), ("vision", {"std": [1, 0, 1]}),
+        ("vision", {"mean": 3}), ("vision", {"options": 5}), ("vision", {"size_divisibility": 100_000}),
+        ("vision", {"short_side_px": 10**6}), ("vision", {"short_side_px": 0}), ("language", {"options": []}),
+        ("language", {"max_tokens": 10**9}), ("", {"threshold": 7.0}), ("", {"relevance_scale": 1e300}),
+        ("", {"hidden_dim": "512"}), ("", {"single_things": 1}), ("", {"selection": "\ud800"[:0]}),
+    ],
+)  # fmt: skip
+def test_impossible_values(folder, part, values):
+    model = json.loads((folder / ck.CONFIG_FILE).read_text())["model"]
+    _edit_config(folder, model=model | ({part: model[part] | values} if part else values))
+    with pytest.raises(CheckpointError, match=next(iter(values))):
+        ck.read(folder)
+
+
+def test_a_byte_order_mark_is_no_damage(folder):
+    path = folder / ck.CONFIG_FILE
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert ck.read(folder).config == ck.read(folder).config
 
 
 def test_unknown_encoder(folder):

@@ -193,6 +193,7 @@ def test_exception_image(image, says):
         fc.Reference(image, point=(1, 1))
 
 
+POINT = {"kind": "point", "data": [3, 4]}
 BAD_JSON = [
     (None, "in JSON"),
     ([], "in JSON"),
@@ -200,15 +201,27 @@ BAD_JSON = [
     ({"prompt": "a", "version": 9}, "version"),
     ({"prompt": "a", "references": []}, "object"),
     ({"prompt": "<a>", "references": {"a": 1}}, "reference"),
-    ({"prompt": "<a>", "references": {"a": {"image": {"path": "none.png"}}}}, "No image file"),
-    ({"prompt": "<a>", "references": {"a": {"image": {"name": "x"}}}}, "No image is known"),
-    ({"prompt": "<a>", "references": {"a": {"image": {"png_base64": "%%"}}}}, "base64"),
-    ({"prompt": "<a>", "references": {"a": {"image": {"png_base64": "aGk="}}}}, "decode"),
-    ({"prompt": "<a>", "references": {"a": {"image": {}}}}, "image"),
+    (
+        {"prompt": "<a>", "references": {"a": {"image": {"path": "none.png"}, "region": POINT}}},
+        "No image file",
+    ),
+    (
+        {"prompt": "<a>", "references": {"a": {"image": {"name": "x"}, "region": POINT}}},
+        "No image is known",
+    ),
+    (
+        {"prompt": "<a>", "references": {"a": {"image": {"png_base64": "%%"}, "region": POINT}}},
+        "base64",
+    ),
+    (
+        {"prompt": "<a>", "references": {"a": {"image": {"png_base64": "aGk="}, "region": POINT}}},
+        "decode",
+    ),
+    ({"prompt": "<a>", "references": {"a": {"image": {}, "region": POINT}}}, "image"),
 ]
 
 
 @pytest.mark.parametrize(("data", "says"), BAD_JSON)
 def test_exception_json(data, says):
     with pytest.raises((fc.PromptError, fc.ImageError), match=says):
-        fc.Prompt.from_json(data)
+        fc.Prompt.from_json(data, base_dir=".")

@@ -99,7 +99,7 @@ def test_prompt_file(photo):
     path = photo.with_name("prompt.json")
     path.write_text(json.dumps(prompt))
     assert read_prompt_file(path).entities[0].is_visual
-    for text, says in [("{", "not JSON"), ("[]", "in JSON"), ("\udc80", "Cannot read")]:
+    for text, says in [("{", "not JSON"), ("[]", "in JSON"), ("\udc80", "not UTF-8")]:
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         with pytest.raises(fc.PromptError, match=says):
             read_prompt_file(path)

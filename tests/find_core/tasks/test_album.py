@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -16,8 +18,8 @@ from safetensors.torch import save_file
 import find_core as fc
 from find_core.cli import main
 from find_core.cli.album import open_album, picture_files
-from find_core.files import read_tensors
 from find_core.schemas import load_schema
+from find_core.support.files import locked, read_tensors
 from find_core.tasks import retrieve as retrieval
 from find_core.testing import tiny_find
 
@@ -159,7 +161,7 @@ def test_what_is_no_album(find, album, tmp_path):
         fc.Album.load(tmp_path / "other.album", find)
     tensors, metadata = read_tensors(album.save(tmp_path / "a.album"))
     save_file({**tensors, "image": tensors["image"][:3]}, tmp_path / "cut.album", metadata)
-    with pytest.raises(fc.AlbumError, match="differ in length"):
+    with pytest.raises(fc.AlbumError, match="is damaged: 'image' has shape"):
         fc.Album.load(tmp_path / "cut.album", find)
     models = pytest.importorskip("qdrant_client").models
     album.client.create_collection(
@@ -167,6 +169,39 @@ def test_what_is_no_album(find, album, tmp_path):
     )
     with pytest.raises(fc.AlbumError, match="is no album: choose another name"):
         fc.Album(find, album.client, "texts")
+
+
+def _with_nan(tensors):
+    objects = tensors["objects"].clone()
+    objects[0, 0, 0] = torch.nan
+    return tensors | {"objects": objects}
+
+
+DAMAGES = {
+    "NaN": lambda t, m: (_with_nan(t), m),
+    "no objects": lambda t, m: ({"image": t["image"]}, m),
+    "flat": lambda t, m: (t | {"objects": t["objects"].flatten(1)}, m),
+    "narrow": lambda t, m: (t | {"image": t["image"][:, :-1].contiguous()}, m),
+    "scalar": lambda t, m: (t | {"image": torch.tensor(1.0)}, m),
+    "long vectors": lambda t, m: (t | {"image": t["image"] * 100}, m),
+    "no names": lambda t, m: (t, {k: v for k, v in m.items() if k != "names"}),
+    "names cut": lambda t, m: (t, m | {"names": m["names"][:-3]}),
+    "names as numbers": lambda t, m: (t, m | {"names": json.dumps(list(range(len(t["image"]))))}),
+    "one name for all": lambda t, m: (t, m | {"names": json.dumps(["a"] * len(t["image"]))}),
+    "names nested": lambda t, m: (t, m | {"names": "[" * 90_000}),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_an_album_is_whole_or_refused(find, album, tmp_path, what):
+    tensors, metadata = read_tensors(album.save(tmp_path / "a.album"))
+    save_file(
+        *DAMAGES[what](tensors, metadata)[:1],
+        tmp_path / "b.album",
+        DAMAGES[what](tensors, metadata)[1],
+    )
+    with pytest.raises(fc.AlbumError, match=r"b\.album.*(damaged|not whole)"):
+        fc.Album.load(tmp_path / "b.album", find)
 
 
 class _Refusing(BaseHTTPRequestHandler):
@@ -261,3 +296,51 @@ def test_places_on_servers(find, monkeypatch, place, url, collection):
     monkeypatch.setattr(fc.Album, "connect", lambda *a, **k: seen.append((a, k)))
     open_album(place, find, new=False)
     assert seen[0][0] == (url, find, collection)
+
+
+def test_a_name_that_is_not_utf8(folder, capfd):
+    odd = os.fsencode(folder / "photos") + b"/\xff.png"
+    (folder / "photos/0.png").rename(os.fsdecode(odd))
+    file = str(folder / "a.album")
+    assert main(["album", file, "--add", str(folder / "photos")]) == 0
+    assert main(["album", file, "--prompt", PROMPTS[0], "--json", "--out", str(folder / "o")]) == 0
+    hits = json.loads(capfd.readouterr().out)["hits"]
+    assert sum(hit["name"].endswith("\udcff.png") for hit in hits) == 1
+    assert len(json.loads((folder / "o/hits.json").read_text())["hits"]) == 5
+
+
+def test_two_writers_of_one_album(folder, capsys):
+    """The second is told, and drops nothing of the first."""
+    file = folder / "a.album"
+    with locked(file, fc.AlbumError):
+        assert main(["album", str(file), "--add", str(folder / "photos")]) == 2
+    assert "Another process is writing" in capsys.readouterr().err
+    assert main(["album", str(file), "--add", str(folder / "photos")]) == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["a.album", "photos"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, RuntimeError])
+def test_what_breaks_off_keeps_what_was_done(folder, find, monkeypatch, end):
+    count = 0
+    encode = find.encode
+
+    def breaking(image):
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise end
+        return encode(image)
+
+    monkeypatch.setattr(find, "encode", breaking)
+    with contextlib.suppress(end):
+        main(["album", str(folder / "a.album"), "--add", str(folder / "photos")])
+    monkeypatch.undo()
+    assert len(fc.Album.load(folder / "a.album", find)) == 3
+
+
+def test_a_picture_damaged_since_is_left_out_of_the_drawing(folder, capsys):
+    file = str(folder / "a.album")
+    main(["album", file, "--add", str(folder / "photos")])
+    (folder / "photos/0.png").write_bytes(b"no picture")
+    asked = ["album", file, "--prompt", PROMPTS[0], "--out", str(folder / "o")]
+    assert main(asked) == 0 and "Not drawn" in capsys.readouterr().err

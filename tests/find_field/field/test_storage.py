@@ -59,12 +59,12 @@ def test_foreign_newer_missing_and_incomplete(room, saved, tmp_path):
     cases = [
         ({"a": np.ones(2)}, None, "no field"),
         (arrays, {"format": "find-field", "version": "99", "info": info}, "newer"),
-        (arrays, {"format": "find-field", "version": "1", "info": "{"}, "damaged header"),
+        (arrays, {"format": "find-field", "version": "1", "info": "{"}, "not JSON"),
         (arrays, {"format": "find-field", "version": "1", "info": "{}"}, "voxel_size_m"),
         ({k: v for k, v in arrays.items() if k != "ijk"},
          {"format": "find-field", "version": "1", "info": info}, "ijk"),
         (arrays | {"weight": arrays["weight"][:-1]},
-         {"format": "find-field", "version": "1", "info": info}, "rows"),
+         {"format": "find-field", "version": "1", "info": info}, "weight"),
     ]  # fmt: skip
     for tensors, metadata, says in cases:
         save_file(tensors, other, metadata)
@@ -121,3 +121,73 @@ def test_memory_per_voxel_is_what_it_says(room, oracle):
     )
     assert told["semantic"] == stored / len(room)
     assert told["semantic"] + told["search index"] <= 160
+
+
+def _changed(arrays, info, what):
+    """A field's arrays and header with one thing wrong."""
+    arrays, info = dict(arrays), json.loads(json.dumps(info))
+    n = len(arrays["ijk"])
+    with_nan = arrays["semantic.coefficients"].copy()
+    with_nan[n // 2, 0] = np.nan
+    array_changes = {
+        "NaN coefficients": {"semantic.coefficients": with_nan},
+        "infinite points": {"points_world_m": np.full((n, 3), np.inf, np.float32)},
+        "far points": {"points_world_m": np.full((n, 3), 1e30, np.float32)},
+        "flat ijk": {"ijk": arrays["ijk"].reshape(-1)},
+        "wide ijk": {"ijk": np.zeros((n, 4), np.int32)},
+        "ijk as floats": {"ijk": arrays["ijk"].astype(np.float32)},
+        "huge ijk": {"ijk": np.full((n, 3), 2**31 - 1, np.int32)},
+        "grey colours": {"colors": arrays["colors"][:, :1]},
+        "negative weight": {"weight": -arrays["weight"] - 1},
+        "short basis": {"semantic.basis": arrays["semantic.basis"][:, :-1]},
+        "more coefficients than width": {
+            "semantic.basis": arrays["semantic.basis"][:9]},
+        "scalar": {"count": np.array(3, np.int32)},
+        "coefficients as integers": {"semantic.coefficients": with_nan.astype(np.int16)},
+        "another channel's rows": {
+            "pixel.basis": np.eye(4, dtype=np.float32), "pixel.variance": np.ones(3, np.float16),
+            "pixel.coefficients": np.ones((3, 4), np.float16)},
+        "half a channel": {"pixel.basis": np.eye(4, dtype=np.float32)},
+    }  # fmt: skip
+    info_changes = {
+        "voxel size 0": {"voxel_size_m": 0}, "voxel size NaN": {"voxel_size_m": float("nan")},
+        "voxel size below 0": {"voxel_size_m": -1.0}, "voxel size as text": {"voxel_size_m": "0.01"},
+        "voxel size true": {"voxel_size_m": True}, "huge voxel size": {"voxel_size_m": 1e300},
+        "provenance a list": {"provenance": []}, "model a number": {"provenance": {"model": 3}},
+        "frame a list": {"provenance": {"frame": []}}, "frames true": {"provenance": {"frames": True}},
+        "no up": {"provenance": {"up_world": [0, 0, 0]}}, "up text": {"provenance": {"up_world": "z"}},
+        "up infinite": {"provenance": {"up_world": [0, 0, 1e400]}},
+    }  # fmt: skip
+    return arrays | array_changes.get(what, {}), info | info_changes.get(what, {})
+
+
+DAMAGES = [
+    "NaN coefficients", "infinite points", "far points", "flat ijk", "wide ijk", "ijk as floats",
+    "huge ijk", "grey colours", "negative weight", "short basis", "more coefficients than width",
+    "scalar", "coefficients as integers", "another channel's rows", "half a channel", "voxel size 0",
+    "voxel size NaN", "voxel size below 0", "voxel size as text", "voxel size true", "huge voxel size",
+    "provenance a list", "model a number", "frame a list", "frames true", "no up", "up text",
+    "up infinite",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_field_is_whole_or_refused(room, saved, tmp_path, what):
+    from safetensors.numpy import load_file, save_file
+
+    good = {"voxel_size_m": 0.01, "provenance": {}}
+    arrays, info = _changed(load_file(saved), good, what)
+    metadata = {"format": "find-field", "version": "1", "info": json.dumps(info)}
+    save_file(arrays, tmp_path / "other.field", metadata)
+    with pytest.raises(FieldError, match="no whole field") as caught:
+        ff.load(tmp_path / "other.field")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("version", ["9" * 5000, "-1", "²", "", "0"])
+def test_exception_of_odd_versions(saved, tmp_path, version):
+    from safetensors.numpy import load_file, save_file
+
+    save_file(load_file(saved), tmp_path / "v.field", {"format": "find-field", "version": version})
+    with pytest.raises(FieldError, match="file version"):
+        ff.load(tmp_path / "v.field")

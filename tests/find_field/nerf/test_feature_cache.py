@@ -88,3 +88,41 @@ def test_nothing_half_written_stays(frames, oracle, tmp_path, monkeypatch):
     with pytest.raises(FieldError, match="disk full"):
         cache.semantic_map(frames[0].rgb)
     assert list(cache.folder.iterdir()) == []
+
+
+DAMAGE = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "zeros": lambda path: path.write_bytes(bytes(len(path.read_bytes()))),
+    "another shape": lambda path: _save_array(path, np.zeros((3, 3), np.float16)),
+    "another type": lambda path: _save_array(path, np.load(path).astype(np.float64)),
+    "NaN": lambda path: _save_array(path, np.load(path) * np.float16(np.nan)),
+    "a pickle": lambda path: np.save(path, np.array([{}], object), allow_pickle=True),
+    "no file": lambda path: path.unlink(),
+}
+
+
+def _save_array(path, array):
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize(
+    "which", ["*.maps.npy", "*.vectors.npy", "set-*.basis.npy", "set-*[0-9a-f].npy"]
+)
+def test_a_damaged_cache_is_an_absent_one(frames, oracle, tmp_path, what, which):
+    before = build_set(FeatureCache(tmp_path, oracle), readers(frames[:2]), rank=8)
+    want = np.array(before.maps)
+    path = sorted(
+        p
+        for p in (tmp_path / oracle.fingerprint).glob(which)
+        if p.stem.count(".") == which.count(".") - 1
+    )[0]
+    DAMAGE[what](path)
+    again = build_set(FeatureCache(tmp_path, oracle), readers(frames[:2]), rank=8)
+    assert again.basis.shape == before.basis.shape and np.isfinite(again.basis).all()
+    np.testing.assert_allclose(again.maps @ again.basis.T, want @ before.basis.T, atol=1e-2)
+    healed = Counting(oracle)
+    build_set(FeatureCache(tmp_path, healed), readers(frames[:2]), rank=8)
+    assert healed.calls == 0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from find_core.drawing import contact_sheet, draw_localization, write_image
-from find_core.files import write_text
+from find_core.support.files import write_text
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,

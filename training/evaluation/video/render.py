@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.evaluation.video.scripts import SCENARIOS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def orders(seed: int, known: int = 4, held: int = 1, noise: int = 1) -> list[Ord
     """So many clips of every scenario: known kinds, held-out kinds, and with sensor noise."""
     out = []
     for scenario in SCENARIOS:
-        # Every third is asked with a picture instead of words.
+        # Every third is asked with an image instead of words.
         out += [Order(scenario, seed * 100 + n, visual=n % 3 == 2) for n in range(known)]
         out += [Order(scenario, seed * 100 + 50 + n, held=True) for n in range(held)]
         out += [Order(scenario, seed * 100 + n, noise=True) for n in range(noise)]
@@ -134,7 +134,7 @@ def describe(stage: Stage, order: Order) -> dict:
 
 
 def _write_reference(world: World, stage: Stage, seed: int, folder: Path) -> None:
-    """A picture of the target in another place, with its mask."""
+    """An image of the target in another place, with its mask."""
     from training.tabletop.scene.world import with_backdrop
 
     for attempt in range(20):

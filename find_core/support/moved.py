@@ -87,6 +87,7 @@ def keep_old_arguments(**names: str) -> Callable[[type[AnyClass]], type[AnyClass
 
 
 OLD_NAMES = {
+    "find_core.files": "find_core.support.files",
     "find_core.album": "find_core.tasks.album",
     "find_core.checkpoint_adapter": "find_core.checkpoint.key_mapping",
     "find_core.checkpoint_published": "find_core.checkpoint.published",
@@ -122,4 +123,6 @@ OLD_NAMES = {
     "find_core.video_sources": "find_core.video.sources",
     "find_core.video_writer": "find_core.video.writer",
     "find_core.model.tasks": "find_core.model.attention_table",
+    "find_core.lazy": "find_core.support.lazy",
+    "find_core.moved": "find_core.support.moved",
 }
