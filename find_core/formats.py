@@ -171,4 +171,3 @@ def read_state(path: Path, layout: Mapping[str, Key]) -> dict[str, Any] | None:
         return check_object(data, layout, path.name, FindError)
 
     return read_or_none(path, read)
-

@@ -10,6 +10,7 @@ already read it. `--follow` keeps looking for scenes that are still being render
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from pathlib import Path
 
 import torch
 
+from find_core.command_line import Parser, fraction, number, run_command, whole
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
 from find_core.preprocess import normalise
+from find_core.printable import shown
+from training.config import RecipeError
 from training.data.augment import ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
@@ -67,7 +71,7 @@ def _records(args: argparse.Namespace) -> list[Record]:
         records += coco.panoptic_records(args.coco_panoptic, args.coco_split)
     if args.coco_captions:
         records += coco.instance_records(args.coco_captions, args.coco_split)
-    index, count = (int(x) for x in args.shard.split("/"))
+    index, count = args.shard
     return [r for n, r in enumerate(records) if n % count == index]
 
 
@@ -89,27 +93,42 @@ def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
             quiet += 10
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _shard(text: str) -> tuple[int, int]:
+    """An argparse type: "i/n" with 0 <= i < n."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count) < 10**6):
+        raise argparse.ArgumentTypeError(f"{shown(text, 40)!r} is not i/n with i below n")
+    return int(index), int(count)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tabletop", help="folder of rendered scenes")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--limit", type=int, help="only the first scenes")
+    parser.add_argument("--limit", type=whole(1), help="only the first scenes")
     parser.add_argument("--coco-panoptic", help="COCO folder with panoptic annotations")
     parser.add_argument("--coco-captions", help="COCO folder with instances and captions")
     parser.add_argument("--coco-split", default="train2017")
     parser.add_argument("--store", required=True, help="folder of the feature store")
     parser.add_argument("--part", default="a", help="name of this process's part")
-    parser.add_argument("--shard", default="0/1", help="i/n: every n-th record from the i-th")
-    parser.add_argument("--variants", type=int, default=1, help="views per picture")
+    parser.add_argument("--shard", type=_shard, default=(0, 1), help="i/n: every n-th record from the i-th")
+    parser.add_argument("--variants", type=whole(1), default=1, help="views per picture")
     parser.add_argument("--first-variant", type=int, default=PLAIN)
-    parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
-    parser.add_argument("--height", type=int, default=ViewConfig.height, help="of a view, pixels")
-    parser.add_argument("--width", type=int, default=ViewConfig.width, help="of a view, pixels")
+    parser.add_argument("--min-crop", type=fraction, default=ViewConfig.min_crop)
+    parser.add_argument(
+        "--height", type=whole(1), default=ViewConfig.height, help="of a view, pixels"
+    )
+    parser.add_argument(
+        "--width", type=whole(1), default=ViewConfig.width, help="of a view, pixels"
+    )
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
-    parser.add_argument("--patience-s", type=float, default=300.0)
-    args = parser.parse_args()
+    parser.add_argument("--patience-s", type=number(0), default=300.0)
+    return run_command("training.cache", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    if not (args.tabletop or args.coco_panoptic or args.coco_captions):
+        raise RecipeError("Say what to encode: --tabletop, --coco-panoptic or --coco-captions.")
     torch.set_num_threads(1)
     vision = VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
@@ -127,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from find_core.errors import FindError
@@ -166,7 +169,65 @@ def override(config: TrainConfig, assignments: list[str]) -> TrainConfig:
         if not sign:
             raise RecipeError(f"Override {assignment!r} is not KEY=VALUE: e.g. optim.lr=5e-4.")
         config = _replace(config, key.strip().split("."), value.strip(), key.strip())
+    check_ranges(config)
     return config
+
+
+AT_LEAST_ONE = (
+    "optim.steps", "data.batch.size", "log_every", "save_every", "refresh_every",
+    "data.view.height", "data.view.width",
+)  # fmt: skip
+
+
+def check_ranges(config: TrainConfig) -> None:
+    """Numbers with which nothing could be trained.
+
+    Raises:
+        RecipeError: names the setting.
+    """
+    values = flat(config.to_dict())
+    for key, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"{key} is {value}: give a finite number.")
+    for key in AT_LEAST_ONE:
+        if values.get(key, 1) < 1:
+            raise RecipeError(f"{key} is {values[key]}: give at least 1.")
+    if values["optim.lr"] <= 0:
+        raise RecipeError(f"optim.lr is {values['optim.lr']}: give a rate above 0.")
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted keys, as `--set` takes them."""
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[prefix + key] = value
+    return out
+
+
+# A run that goes on may go on longer, elsewhere, and tell more or less of itself.
+MAY_CHANGE = (
+    "name", "optim.steps", "log_every", "save_every", "refresh_every", "init", "data.tabletop",
+    "data.coco_panoptic", "data.coco_captions", "data.coco_refs", "data.coco_entities",
+    "data.karpathy", "data.store",
+)  # fmt: skip
+
+
+def check_same_run(before: TrainConfig, now: TrainConfig, folder: Path) -> None:
+    """A run goes on with the settings that it was begun with.
+
+    Raises:
+        RecipeError: names the first that differs.
+    """
+    old, new = (json.loads(json.dumps(flat(c.to_dict()))) for c in (before, now))
+    for key in sorted(set(old) | set(new)):
+        if key not in MAY_CHANGE and old.get(key) != new.get(key):
+            raise RecipeError(
+                f"{folder} was begun with {key}={old.get(key)}, not {new.get(key)}: give the same, or "
+                "another --out."
+            )
 
 
 def _replace(node: Any, path: list[str], value: str, key: str) -> Any:
@@ -189,6 +250,8 @@ def _parse(value: str, old: Any, key: str) -> Any:
         raise RecipeError(
             f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}."
         ) from None
+    except (ValueError, RecursionError):
+        raise RecipeError(f"{key} is too large or too deep: e.g. {key}={old!r}.") from None
     if isinstance(old, bool) != isinstance(parsed, bool):
         raise RecipeError(f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}.")
     if isinstance(old, float) and isinstance(parsed, int):

@@ -15,23 +15,22 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import find_core as fc
-from find_core.errors import FindError
+from find_core.command_line import Parser, run_command, whole
 from find_core.files import write_text
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", required=True, choices=("tabletop", "real", "video"))
     parser.add_argument("--model", default="find-tabletop", help="what find_core.load takes")
-    parser.add_argument("--input-px", type=int, help="short side of the model's input, pixels")
+    parser.add_argument("--input-px", type=whole(1), help="short side of the model's input, pixels")
     parser.add_argument("--tabletop", default="data/tabletop", help="folder of rendered scenes")
     parser.add_argument("--data", default="shared/data", help="folder of the real miniature sets")
     parser.add_argument("--clips", default="runs/video_suite", help="video: folder of clips")
@@ -41,16 +40,16 @@ def main() -> None:
         type=Path,
         help="tabletop: folder for sheets of the first scenes' answers and precision-recall curves",
     )
-    parser.add_argument("--limit", type=int, help="only the first pictures of each split")
+    parser.add_argument("--limit", type=whole(1), help="only the first pictures of each split")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+    parser.add_argument("--threads", type=whole(1), default=1)
+    return run_command("training.evaluate", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    try:
-        result = evaluate(args)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    result = evaluate(args)
     if args.out:
         write_text(args.out, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1) if args.json else table(result))
@@ -109,4 +108,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from find_core import checkpoint
+from find_core.command_line import Parser, run_command, whole
 from find_core.encoders import build_language, build_vision
-from find_core.errors import FindError
 from find_core.model.find import FindModel
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
@@ -99,26 +99,24 @@ def fit_relevance(there: np.ndarray, absent: np.ndarray, rounds: int = 200) -> d
     return {"relevance_scale": float(theta[0]), "relevance_bias": float(-theta[1] / theta[0])}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--weights", default="last", choices=("last", "best"))
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
-    parser.add_argument("--limit", type=int, default=60, help="scenes to calibrate on")
+    parser.add_argument("--limit", type=whole(1), default=60, help="scenes to calibrate on")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
     )
-    args = parser.parse_args()
+    return run_command("training.export", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    try:
-        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
     print(f"{args.out}: {fitted or 'not calibrated'}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,7 +15,7 @@ import argparse
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,8 +23,8 @@ from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
+from find_core.command_line import Parser, fraction, run_command, whole
 from find_core.encoders import build_language, build_vision
-from find_core.errors import FindError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
@@ -120,29 +120,29 @@ def mix(old: Mapping[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[
     return {n: torch.lerp(v.float(), old[n].float(), keep) for n, v in new.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder of pictures")
     parser.add_argument("--masks", required=True, help="folder of label PNGs")
     parser.add_argument("--names", required=True, help="JSON: label -> name or names")
     parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
     parser.add_argument("--model", default="find-tabletop", help="checkpoint folder to start from")
-    parser.add_argument("--steps", type=int, default=TeachConfig.steps)
-    parser.add_argument("--keep", type=float, default=TeachConfig.keep, help="share of old weights")
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+    parser.add_argument("--steps", type=whole(1), default=TeachConfig.steps)
+    parser.add_argument(
+        "--keep", type=fraction, default=TeachConfig.keep, help="share of old weights"
+    )
+    parser.add_argument("--threads", type=whole(1), default=1)
+    return run_command("training.teach", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    try:
-        names = read_names(args.names)
-        records = user_records(args.images, args.masks, names)
-        config = TeachConfig(steps=args.steps, keep=args.keep)
-        folder = teach(args.model, records, user_knowledge(names), args.out, config)
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    names = read_names(args.names)
+    records = user_records(args.images, args.masks, names)
+    config = TeachConfig(steps=args.steps, keep=args.keep)
+    folder = teach(args.model, records, user_knowledge(names), args.out, config)
     print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,12 +16,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from find_core.errors import FindError
-from training.config import RecipeError, TrainConfig, override
+from find_core.command_line import Parser, run_command, whole
+from training.config import TrainConfig, override
 from training.data.batches import Batches
 from training.data.sample import Batch
 from training.data.sources import Sources, open_sources
@@ -30,40 +31,34 @@ from training.engine.trainer import Trainer
 from training.recipes import RECIPES, recipe
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", required=True, choices=sorted(RECIPES))
     parser.add_argument("--out", required=True, type=Path, help="folder of the run")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="override settings"
     )
     parser.add_argument("--val-store", default="", help="feature store of pictures to validate on")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--until", type=int, help="stop after this step (go on later)")
-    args = parser.parse_args()
+    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
+    parser.add_argument("--until", type=whole(1), help="stop after this step (go on later)")
+    return run_command("training.train", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    try:
-        config = override(recipe(args.recipe), args.set)
-        sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
-        module = build_module(
-            config, sources.knowledge, sources.names, sources.store.shape.channels
-        )
-        batches = Batches(
-            sources.records, sources.store, sources.knowledge, config.data.batch, config.seed,
-            reload=sources.reload,
-        )  # fmt: skip
-        val = fixed_batches(config, sources, args.val_store) if args.val_store else []
-        size = sum(p.numel() for p in module.model.parameters()) / 1e6
-        print(f"{batches.refresh()} pictures, {len(sources.names)} names, {size:.2f} M parameters")
-        Trainer(config, args.out, module, batches, val, lambda line: print(line, flush=True)).run(
-            args.until
-        )
-    except RecipeError as error:
-        sys.exit(str(error))
-    except FindError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    config = override(recipe(args.recipe), args.set)
+    sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
+    module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
+    batches = Batches(
+        sources.records, sources.store, sources.knowledge, config.data.batch, config.seed,
+        reload=sources.reload,
+    )  # fmt: skip
+    val = fixed_batches(config, sources, args.val_store) if args.val_store else []
+    size = sum(p.numel() for p in module.model.parameters()) / 1e6
+    print(f"{batches.refresh()} pictures, {len(sources.names)} names, {size:.2f} M parameters")
+    Trainer(config, args.out, module, batches, val, lambda line: print(line, flush=True)).run(
+        args.until
+    )
 
 
 def fixed_batches(
@@ -77,4 +72,4 @@ def fixed_batches(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,11 +12,14 @@ import torch
 
 from find_core.drawing import write_image
 from find_core.files import write_text
-from training.config import TrainConfig
+from training.config import TrainConfig, check_same_run
 from training.data.batches import Batches
 from training.data.sample import Batch
 from training.engine.checkpoints import (
+    CONFIG,
+    STATE,
     RunState,
+    load_config,
     load_state,
     model_weights,
     save_config,
@@ -54,6 +57,8 @@ class Trainer:
         average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
         self.state = RunState(module, made, average)
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / STATE).is_file() and (folder / CONFIG).is_file():
+            check_same_run(load_config(folder), config, folder)
         resumed = load_state(folder, self.state)
         if average is not None and not resumed:
             average.values = {n: v.clone() for n, v in module.state_dict().items()}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from find_core.command_line import Parser, run_command
 from find_core.files import write_text
 from training.evaluation.video.scripts import SCENARIOS
 
@@ -57,7 +58,7 @@ def orders(seed: int, known: int = 4, held: int = 1, noise: int = 1) -> list[Ord
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Render the labelled clips of the video suite.",
         epilog="Example: python -m training.evaluation.video.render --out runs/video_suite --seed 1",
     )
@@ -66,7 +67,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--known", type=int, default=4, help="clips a scenario, known kinds")
     parser.add_argument("--held", type=int, default=1, help="clips a scenario, held-out kinds")
     parser.add_argument("--noise", type=int, default=1, help="clips a scenario, noisy sensor")
-    args = parser.parse_args(argv)
+    return run_command("training.evaluation.video.render", parser, argv, _run_command)
+
+
+def _run_command(args: argparse.Namespace) -> int:
     render_suite(args.out, orders(args.seed, args.known, args.held, args.noise))
     return 0
 
