@@ -20,10 +20,11 @@ import torch
 
 from find_core.command_line import Parser, fraction, number, run_command, whole
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.errors import FindError
 from find_core.preprocess import normalise
 from find_core.printable import shown
 from training.config import RecipeError
-from training.data.augment import ViewConfig
+from training.data.augment import View, ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoreWriter
@@ -44,15 +45,31 @@ class CacheJob:
 def fill(
     writer: StoreWriter, encoder: VisionEncoder, vision: VisionConfig, job: CacheJob, batch: int = 8
 ) -> int:
-    """Encode every view that the part does not hold yet; returns how many were added."""
+    """Encode every view that the part does not hold yet; returns how many were added.
+
+    A picture that cannot be read is named on stderr, and left out.
+    """
     todo = [(r, v) for v in job.variants for r in job.records if not writer.has(r.key, v)]
+    added = 0
     for start in range(0, len(todo), batch):
-        chunk = todo[start : start + batch]
-        views = [view_of(r, v, job.view) for r, v in chunk]
+        made = [(r, v, _view_or_none(r, v, job.view)) for r, v in todo[start : start + batch]]
+        chunk = [(r, v) for r, v, view in made if view is not None]
+        views = [view for _, _, view in made if view is not None]
+        if not views:
+            continue
+        added += len(views)
         maps = encoder(normalise([v.image for v in views], vision))
         for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
             writer.append(record.key, variant, view, [m[k] for m in maps])
-    return len(todo)
+    return added
+
+
+def _view_or_none(record: Record, variant: int, view: ViewConfig) -> View | None:
+    try:
+        return view_of(record, variant, view)
+    except FindError as error:
+        print(f"Left out {shown(record.key)}: {shown(error, 300)}", file=sys.stderr)
+        return None
 
 
 def open_writer(
@@ -111,7 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--coco-split", default="train2017")
     parser.add_argument("--store", required=True, help="folder of the feature store")
     parser.add_argument("--part", default="a", help="name of this process's part")
-    parser.add_argument("--shard", type=_shard, default=(0, 1), help="i/n: every n-th record from the i-th")
+    parser.add_argument(
+        "--shard", type=_shard, default=(0, 1), help="i/n: every n-th record from the i-th"
+    )
     parser.add_argument("--variants", type=whole(1), default=1, help="views per picture")
     parser.add_argument("--first-variant", type=int, default=PLAIN)
     parser.add_argument("--min-crop", type=fraction, default=ViewConfig.min_crop)
