@@ -22,9 +22,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import find_core as fc
-from find_core.files import write_text
 from find_core.model import TokenGroup
 from find_core.predictor import Find
+from find_core.support.files import write_text
 
 TARGETS = {
     # name: (least ratio, sentence when missed)

@@ -25,8 +25,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import find_core
 import find_field as ff
-from find_field.evaluation.models import load_model
 from find_field.io.datasets import open_folder
 from find_field.io.export import heat_colors
 from find_field.io.render import draw_hits, overlay, reproject, top_view
@@ -77,7 +77,7 @@ def main() -> None:
     options = _parse()
     options.out.mkdir(parents=True, exist_ok=True)
     files = open_folder(options.room).files
-    find = load_model(options.model)
+    find = find_core.load(options.model)
     lifter = ff.Lifter(find, voxel_size_m=options.voxel, max_depth_m=options.max_depth,
                        up_world=tuple(options.up))  # fmt: skip
     for i, entry in enumerate(files):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from find_core.files import write_text
+from find_core.support.files import write_text
 
 
 def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:

@@ -28,9 +28,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from find_core.files import write_text
 from find_core.prompts.prompt import as_prompt
 from find_core.results import Entity, Instance, Localization
+from find_core.support.files import write_text
 from find_ros.support.resources import use_fastdds_profile
 
 TARGET_OVERHEAD_MS, TARGET_AGE_MARGIN_MS, TARGET_JAIN = 5.0, 15.0, 0.99

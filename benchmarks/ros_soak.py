@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from find_core.files import write_text
+from find_core.support.files import write_text
 from find_ros.support.resources import use_fastdds_profile
 
 TARGET_DRIFT = 0.02

@@ -13,8 +13,6 @@ from find_core.errors import (
     ImageError,
     PromptError,
 )
-from find_core.lazy import lazy_names
-from find_core.moved import OLD_NAMES, keep_old_names
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
 from find_core.prompts.region import Region
 from find_core.results import (
@@ -27,6 +25,8 @@ from find_core.results import (
     Segment,
     SemanticSegmentation,
 )
+from find_core.support.lazy import lazy_names
+from find_core.support.moved import OLD_NAMES, keep_old_names
 
 if TYPE_CHECKING:
     from find_core.loading import load

@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 
 from find_core.errors import ImageError
-from find_core.files import replace_file
-from find_core.image_header import FORMATS, ImageHeader, read_header
-from find_core.printable import shown
+from find_core.support.files import replace_file
+from find_core.support.image_header import FORMATS, ImageHeader, read_header
+from find_core.support.printable import shown
 
 MAX_SIDE_PX = 16384
 MAX_MEGAPIXELS = 100.0

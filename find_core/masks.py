@@ -17,7 +17,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.images import MAX_MEGAPIXELS, MAX_SIDE_PX
-from find_core.printable import quoted
+from find_core.support.printable import quoted
 
 MIN_SHARE = 0.25  # of the largest part: smaller ones are fragments, and dropped
 MIN_GAP = 0.35  # of the larger part: nearer ones may be one object behind a pole, or its lid
@@ -198,7 +198,7 @@ def connected_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np
             for g in groups
             if any(
                 not _apart(stats[label], stats[k])
-                and not (objects and _two_objects(labels == label, labels == k, objects()))
+                and not (objects and _two_objects(labels, stats, label, k, objects()))
                 for k in g
             )
         ]
@@ -228,14 +228,28 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(gap > MIN_GAP * larger)
 
 
-def _two_objects(a: np.ndarray, b: np.ndarray, objects_QHW: np.ndarray) -> bool:
+def _two_objects(
+    labels: np.ndarray, stats: np.ndarray, a: int, b: int, objects_QHW: np.ndarray
+) -> bool:
     """Has each of two parts an object proposal that is mostly it, and hardly the other?"""
-    area_Q = np.count_nonzero(objects_QHW, axis=(1, 2))
-    on_a_Q = np.count_nonzero(objects_QHW[:, a], axis=1)
-    on_b_Q = np.count_nonzero(objects_QHW[:, b], axis=1)
+    on_a_Q = _covered(labels, stats, a, objects_QHW)
+    on_b_Q = _covered(labels, stats, b, objects_QHW)
+    area_a, area_b = stats[a, cv2.CC_STAT_AREA], stats[b, cv2.CC_STAT_AREA]
 
-    def owned(own_Q: np.ndarray, own: np.ndarray, other_Q: np.ndarray, other: np.ndarray) -> bool:
-        much = (own_Q >= OWN_SHARE * np.count_nonzero(own)) & (own_Q >= 0.5 * area_Q)
-        return bool((much & (other_Q <= OTHER_SHARE * np.count_nonzero(other))).any())
+    def owned(own_Q: np.ndarray, own: int, other_Q: np.ndarray, other: int) -> bool:
+        fitting = (own_Q >= OWN_SHARE * own) & (other_Q <= OTHER_SHARE * other)
+        return any(
+            own_Q[q] >= 0.5 * np.count_nonzero(objects_QHW[q]) for q in np.flatnonzero(fitting)
+        )
 
-    return owned(on_a_Q, a, on_b_Q, b) and owned(on_b_Q, b, on_a_Q, a)
+    return owned(on_a_Q, area_a, on_b_Q, area_b) and owned(on_b_Q, area_b, on_a_Q, area_a)
+
+
+def _covered(
+    labels: np.ndarray, stats: np.ndarray, part: int, objects_QHW: np.ndarray
+) -> np.ndarray:
+    """(Q,) how many pixels of a part each object proposal covers; reads the part's box alone."""
+    x, y, width, height = stats[part, : cv2.CC_STAT_AREA]
+    rows, cols = slice(y, y + height), slice(x, x + width)
+    inside = labels[rows, cols] == part
+    return np.count_nonzero(objects_QHW[:, rows, cols][:, inside], axis=1)

@@ -16,8 +16,6 @@ from find_core.embedding_space import space_of
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
 from find_core.errors import FindError
 from find_core.images import check_image
-from find_core.lazy import lazy_names
-from find_core.lru import Lru
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
@@ -28,6 +26,8 @@ from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_promp
 from find_core.runtime.protocol import ImageRuntime
 from find_core.runtime.select import open_runtime
 from find_core.scene import Scene
+from find_core.support.lazy import lazy_names
+from find_core.support.lru import Lru
 
 __all__ = ["CompiledPrompt", "Find", "Scene", "load"]  # noqa: F822
 

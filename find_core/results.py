@@ -73,7 +73,7 @@ def _to_json(instance: Instance, mask_rle: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Localization:
-    """Where the things a prompt speaks of are in one image.
+    """Where the objects that a prompt speaks of are in one image.
 
     Attributes:
         relevance: in [0, 1], does this image show what the prompt speaks of; the least of the

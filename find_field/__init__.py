@@ -7,7 +7,7 @@ hits[0].centroid_world_m, hits[0].T_world_object
 
 from __future__ import annotations
 
-from find_core.moved import keep_old_names
+from find_core.support.moved import keep_old_names
 from find_field.field.basis import fit_basis
 from find_field.field.data import Channel
 from find_field.field.feature_field import FeatureField, load

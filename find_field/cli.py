@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from find_core.command_line import Direction, Parser, fraction, number, run_command, whole
 from find_core.errors import PromptError
+from find_core.support.command_line import Direction, Parser, fraction, number, run_command, whole
 
 _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
@@ -194,13 +194,13 @@ def _trained(options: argparse.Namespace) -> Any:
     if not options.field.is_file():
         raise FieldError(f"No file {options.field}: ns-train prints where its config.yml is.")
     try:
-        from find_field.nerf.export import load_and_export
+        from find_field.nerf.runs import export_run
     except ImportError as error:
         raise FieldError(
             f"A training run needs nerfstudio ({error}): pip install find_ros[field]."
         ) from None
     chosen = {} if options.voxel is None else {"voxel_size_m": options.voxel}
-    return load_and_export(options.field, **chosen)
+    return export_run(options.field, **chosen)
 
 
 def run_info(options: argparse.Namespace) -> int:
@@ -267,7 +267,7 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     import cv2
 
     from find_core.errors import FieldError
-    from find_core.files import replace_file
+    from find_core.support.files import replace_file
     from find_field.io.export import heat_colors
     from find_field.io.render import top_view
 

@@ -5,7 +5,6 @@ OLD_NAMES = {
     "find_field.truth": "find_field.evaluation.ground_truth",
     "find_field.oracle": "find_field.evaluation.oracle",
     "find_field.testing": "find_field.evaluation.toy_world",
-    "find_field.models": "find_field.evaluation.models",
     "find_field.feature_field": "find_field.field.feature_field",
     "find_field.query": "find_field.field.query",
     "find_field.merge": "find_field.field.merge",

@@ -8,6 +8,11 @@ where tf2_msgs is installed, /tf.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds; Ctrl-C ends it without a word
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import math
 import sys
@@ -19,7 +24,6 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header, String
@@ -37,9 +41,12 @@ from find_ros.messages.poses import matrix_to_quaternion
 from find_ros.player_parameters import TABLE, PlayerParameters
 from find_ros.sources.base import PlayedFrame, PlayerSource
 from find_ros.sources.open import open_player_source
+from find_ros.sources.pace import Pace
 from find_ros.support import qos
+from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
+from find_ros.support.text import SENTENCE_LIMIT, printable
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -49,7 +56,7 @@ except ImportError:
 SETTLE_S = 0.5
 
 
-class CameraPlayer(Node):
+class CameraPlayer(GuardedNode):
     """See the package page for topics and parameters."""
 
     def __init__(self, **node_options: Any) -> None:
@@ -59,7 +66,6 @@ class CameraPlayer(Node):
             self.destroy_node()
             raise ValueError("camera_player needs something to play: -p source:=video.mp4")
         self._source = open_player_source(p.source, world_frame=p.world_frame)
-        self.exit_status = 0
         self._stopping, self._answered = threading.Event(), threading.Event()
         self._stamp_ns = self._lockstep_zero_ns = 0
         self._create_publishers()
@@ -68,13 +74,14 @@ class CameraPlayer(Node):
         # The first tick tells that the node is being spun; then frames come from their own thread.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._start = self.create_timer(0.0, self._on_start, clock=steady)
-        self._thread = threading.Thread(target=self._play, name="player", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def close(self) -> bool:
         self._stopping.set()
         self._answered.set()
-        if self._thread.is_alive():
-            self._thread.join(GRACE_S)
+        if self._thread is None:
+            return True
+        self._thread.join(GRACE_S)
         return not self._thread.is_alive()
 
     def _create_publishers(self) -> None:
@@ -95,10 +102,16 @@ class CameraPlayer(Node):
 
     def _on_start(self) -> None:
         self._start.cancel()
-        self._thread.start()
+        self._thread = self.net.start_thread("player", self._play)
 
     def _on_answer(self, msg: String) -> None:
-        if json.loads(msg.data).get("stamp_ns", 0) >= self._stamp_ns:
+        """Wakes the player; what is no localization is nobody's answer."""
+        try:
+            answer = json.loads(msg.data)
+        except (ValueError, RecursionError):
+            return
+        stamp_ns = answer.get("stamp_ns") if isinstance(answer, dict) else None
+        if isinstance(stamp_ns, int) and stamp_ns >= self._stamp_ns:
             self._answered.set()
 
     def _play(self) -> None:
@@ -110,31 +123,27 @@ class CameraPlayer(Node):
                 count += self._play_once(self._source)
             if self.context.ok():  # after a signal there is nobody left to tell
                 self.get_logger().info(f"Played {count} frames.")
-        except FindError as error:
-            self.get_logger().error(str(error))
-            self.exit_status = 1
         except Exception as error:
             if self._stopping.is_set() or not self.context.ok():
                 return  # a publisher that went away with the node
-            self.get_logger().error(f"Playing broke off: {type(error).__name__}: {error}")
+            own = isinstance(error, FindError)
+            what = str(error) if own else f"Playing broke off: {type(error).__name__}: {error}"
+            self.get_logger().error(printable(what, SENTENCE_LIMIT))
             self.exit_status = 1
         if self.parameters.exit_at_end or self.exit_status:
             self.context.try_shutdown()
 
     def _play_once(self, source: PlayerSource) -> int:
-        due_s, count = time.monotonic(), 0
-        began_s, self._lockstep_zero_ns = due_s, self.get_clock().now().nanoseconds
+        count = 0
+        self._lockstep_zero_ns = self.get_clock().now().nanoseconds
+        pace = Pace(lambda sentence: self.throttled_log.warn("clock", sentence))
         period_s = 1 / self.parameters.max_fps if self.parameters.max_fps else 0.0
         frames: Any = thin(source.frames(), period_s)  # type: ignore[arg-type]
         for frame in frames:
-            rate_hz = self.parameters.rate_hz
+            if not source.is_live and not self.parameters.lockstep_topic:
+                self._stopping.wait(pace.wait_s(frame.time_s, self.parameters.rate_hz))
             if self._stopping.is_set():
                 break
-            if not source.is_live and not self.parameters.lockstep_topic:
-                due_s = due_s if rate_hz else began_s + frame.time_s
-                self._stopping.wait(max(0.0, due_s - time.monotonic()))
-                # After a pause go on from now rather than hurry to catch up.
-                due_s = max(due_s + (1 / rate_hz if rate_hz else 0.0), time.monotonic() - 1.0)
             self._publish(frame)
             count += 1
             if self.parameters.lockstep_topic and not self._await_answer():

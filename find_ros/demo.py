@@ -26,8 +26,8 @@ from rich.table import Table
 
 from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
-from find_core.files import write_text
-from find_core.video.timeline import TimelineConfig, cut_intervals
+from find_core.support.files import write_text
+from find_core.video.timeline import TimelineConfig, segment_intervals
 from find_core.video.writer import VideoWriter
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
@@ -265,7 +265,7 @@ def _write(out: Path, received: Received, threshold: float) -> None:
         received.lines[0]["prompt"],
         raw,
         smoothed,
-        cut_intervals(times, smoothed, config),
+        segment_intervals(times, smoothed, config),
         threshold,
     )
     pictures = [(t, _small(p)) for t, p in shown if p is not None]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
+from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.support.parameters import param, table_of
+
+
+def check_save_path(path: str) -> None:
+    if Path(path).suffix != ".field" or not Path(path).stem.strip("."):
+        raise ValueError(f"{path!r} is no name of a field: give one that ends in .field.")
 
 
 @dataclass
@@ -18,7 +25,9 @@ class FieldParameters:
     threshold: float = param(
         0.5, "Relevancy from which a voxel belongs to a hit.", 0.0, 1.0, live=True
     )
-    save_path: str = param("live.field", "Where ~/save writes.", live=True)
+    save_path: str = param(
+        "live.field", "The .field file that ~/save writes.", check=check_save_path
+    )
     lift_live: bool = param(False, "Lift frames of image, depth and camera_info between queries.")
     lift_rate_hz: float = param(1.0, "Most frames lifted in a second.", 0.01, 30.0)
     voxel_size_m: float = param(0.01, "Side of a voxel; a loaded field keeps its own.", 0.001, 1.0)
@@ -35,6 +44,18 @@ class FieldParameters:
         "best_effort",
         "Of the image subscriptions; best_effort fits all.",
         choices=("best_effort", "reliable"),
+    )
+    max_prompt_bytes: int = param(
+        PromptLimits.max_bytes,
+        "Longer queries are refused, inline images included.",
+        1,
+        256_000_000,
+    )
+    max_references: int = param(
+        PromptLimits.max_references, "Most reference images kept, and in one query.", 1, 1000
+    )
+    max_megapixels: float = param(
+        64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
     )
     depth_tolerance_s: float = param(
         0.005,

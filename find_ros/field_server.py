@@ -6,31 +6,35 @@ ros2 run find_ros field_server --ros-args -p lift_live:=true -p world_frame:=map
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds; Ctrl-C ends it without a word
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import contextlib
-import json
 import queue
 import sys
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from find_core.errors import FindError
+from find_core.errors import FindError, PromptError
 from find_ros.field_parameters import TABLE, FieldParameters
 from find_ros.messages.camera_info import intrinsics_from_info
 from find_ros.messages.errors import UNUSABLE, MessageError
 from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
-from find_ros.messages.images import depth_to_m, image_to_rgb
+from find_ros.messages.images import check_size, depth_to_m
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
 from find_ros.pipeline.camera_poses import (
     TF_AVAILABLE,
@@ -39,18 +43,25 @@ from find_ros.pipeline.camera_poses import (
     TfPoses,
     TopicPoses,
 )
-from find_ros.pipeline.frame_buffer import Frame, FrameStore
+from find_ros.pipeline.frame_buffer import Frame, FrameStore, check_depth_frame
 from find_ros.pipeline.live_field import LiveField
 from find_ros.pipeline.model_loader import import_torch, load_aside
-from find_ros.pipeline.prompt_compiler import ReferenceStore, read_prompt
+from find_ros.pipeline.prompt_text import PromptLimits, read_json, read_prompt
+from find_ros.pipeline.reference_store import ReferenceStore, reference_of
+from find_ros.pipeline.saving import check_replaceable
 from find_ros.support import qos
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
-from find_ros.support.log_throttle import ThrottledLogger
+from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
+from find_ros.support.text import SENTENCE_LIMIT, json_text, printable, sentence_of
+
+# Queries that may wait; one is answered in milliseconds.
+MAX_WAITING = 1000
+MAX_ID_CHARS = 1000
 
 
-class FieldServer(Node):
+class FieldServer(GuardedNode):
     """See the package page for topics, services, parameters and diagnostics."""
 
     def __init__(self, **node_options: Any) -> None:
@@ -65,17 +76,17 @@ class FieldServer(Node):
         self._trouble = ""
         self._answered = 0
         self._times_s: deque[float] = deque(maxlen=200)
-        self._references, self._queries = ReferenceStore(), queue.Queue()  # type: ignore[var-annotated]
+        self._limits = PromptLimits(p.max_prompt_bytes, p.max_references)
+        self._references = ReferenceStore(p.max_references)
+        self._queries: queue.Queue[str] = queue.Queue(MAX_WAITING)
         self._stopping = threading.Event()
-        self.throttled_log = ThrottledLogger(self._complain)
         self.store = FrameStore([""], pair_depth=True, tolerance_s=p.depth_tolerance_s,
                                 wait_s=0.5, rate_hz=p.lift_rate_hz)  # fmt: skip
         self.camera: CameraInput | None = None
         self._poses: PoseSource | None = None
         self._open_topics()
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
-        self._thread = threading.Thread(target=self._run, name="field", daemon=True)
-        self._thread.start()
+        self._thread = self.net.start_thread("field", self._run)
 
     def close(self) -> bool:
         self._stopping.set()
@@ -112,17 +123,28 @@ class FieldServer(Node):
     # Callbacks of the executor: they only hand over.
 
     def _on_query(self, msg: String) -> None:
-        self._queries.put(msg.data)
+        text = msg.data[: self._limits.max_bytes + 1]  # enough to be refused
+        try:
+            self._queries.put_nowait(text)
+        except queue.Full:
+            self.throttled_log.warn(
+                "queries", f"A query was left out: {MAX_WAITING} wait already. Ask more slowly."
+            )
 
     def _on_reference(self, msg: Image) -> None:
         try:
-            self._references.put(msg.header.frame_id, image_to_rgb(msg).copy())
+            self._references.put(*reference_of(msg, self.parameters.max_megapixels))
         except UNUSABLE as error:
             self.throttled_log.warn("reference", f"A reference was refused: {error}")
 
     def _on_save(self, request: Any, response: Any) -> Any:
-        path = self.parameters.save_path
-        return self._served(response, lambda: f"saved to {self._ready().save(path)}")
+        path = Path(self.parameters.save_path)
+
+        def save() -> str:
+            check_replaceable(path)
+            return f"saved to {self._ready().save(str(path))}"
+
+        return self._served(response, save)
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         def reset() -> str:
@@ -135,7 +157,7 @@ class FieldServer(Node):
         try:
             response.message, response.success = work(), True
         except (FindError, OSError) as error:
-            response.message, response.success = str(error), False
+            response.message, response.success = sentence_of(error), False
         return response
 
     def _ready(self) -> LiveField:
@@ -152,35 +174,50 @@ class FieldServer(Node):
             options = {"voxel_size_m": p.voxel_size_m, "max_depth_m": p.max_depth_m}
             self.live = LiveField(find, p.field, **options, frame=p.world_frame)
             self.get_logger().info(f"Ready: {self.live.voxels} voxels, model {p.model!r}.")
-        except FindError as error:
-            self._trouble = str(error)
-            self._complain(f"No field: {error}")
+        except Exception as error:  # of a damaged file too: then nothing can be answered
+            what = (
+                str(error) if isinstance(error, FindError) else f"{type(error).__name__}: {error}"
+            )
+            self._trouble = printable(f"No field: {what}", SENTENCE_LIMIT)
+            self.throttled_log.warn("load", self._trouble)
         while not self._stopping.is_set():
             try:
-                self._answer_one(self._queries.get(timeout=0.02))
-            except queue.Empty:
-                if self.live is not None and self.parameters.lift_live:
-                    self._lift_one(self.live)
+                self._work_once()
+            except Exception as error:
+                self.net.caught("field", error)
+
+    def _work_once(self) -> None:
+        try:
+            text = self._queries.get(timeout=0.02)
+        except queue.Empty:
+            if self.live is not None and self.parameters.lift_live:
+                self._lift_one(self.live)
+        else:
+            self._answer_one(text)
 
     def _answer_one(self, text: str) -> None:
         began_s = time.monotonic()
-        answer: dict[str, Any] = {"id": None, "prompt": text[:200], "error": "", "answer": None}
+        answer: dict[str, Any] = {
+            "id": None, "prompt": printable(text), "error": "", "answer": None
+        }  # fmt: skip
         try:
+            prompt = read_prompt(text, self._references.all(), self._limits)
             answer["id"] = _query_id(text)
-            prompt = read_prompt(text, self._references.all())
             answer["prompt"] = prompt.markup
             hits = self._ready().query(prompt, threshold=self.parameters.threshold)
             answer["answer"] = hits.to_json()
+            json_text(answer)  # no number in it that JSON has no word for
             self._show(hits)
-        except FindError as error:
-            answer["error"] = str(error)
         except Exception as error:
-            answer["error"] = f"The query failed ({type(error).__name__}: {error})."
-        if answer["error"]:
-            self.throttled_log.warn(answer["error"], f"Query not answered: {answer['error']}")
+            own = isinstance(error, FindError)
+            what = str(error) if own else f"The query failed ({type(error).__name__}: {error})."
+            answer |= {"error": printable(what, SENTENCE_LIMIT), "answer": None}
+            with contextlib.suppress(Exception):  # the id helps, also when the query is refused
+                answer["id"] = _query_id(text)
+            self.throttled_log.warn("query", f"Query not answered: {answer['error']}")
         answer["stamp_ns"] = self.get_clock().now().nanoseconds
         if self.context.ok():
-            self._answer.publish(String(data=json.dumps(answer)))
+            self._answer.publish(String(data=json_text(answer)))
         self._answered += 1
         self._times_s.append(time.monotonic() - began_s)
 
@@ -208,17 +245,16 @@ class FieldServer(Node):
         assert self.camera is not None and self._poses is not None
         if frame.depth is None or self.camera.info is None:
             raise MessageError("no_depth", "depth or camera_info is missing.")
-        image_rgb, depth_m = self.camera.decode(frame.image), depth_to_m(frame.depth)
+        check_depth_frame(frame)
+        check_size(frame.depth, self.parameters.max_megapixels)
+        image_rgb = self.camera.decode(frame.image, self.parameters.max_megapixels)
+        depth_m = depth_to_m(frame.depth)
         intrinsics = intrinsics_from_info(self.camera.info)
         sizes = {image_rgb.shape[:2], depth_m.shape, (intrinsics.height, intrinsics.width)}
         if len(sizes) > 1:
             raise MessageError("size_mismatch", "image, depth and camera_info differ in size.")
         T = self._poses.lookup(live.frame, frame.image.header.frame_id, frame.stamp_ns)
         live.add(image_rgb, depth_m, intrinsics.K, np.asarray(T))
-
-    def _complain(self, sentence: str) -> None:
-        if self.context.ok():
-            self.get_logger().warning(sentence)
 
     def _status(self) -> tuple[bytes, str, dict[str, Any]]:
         live, counts = self.live, self.store.counters[""].snapshot()
@@ -236,6 +272,7 @@ class FieldServer(Node):
             "in_flight": counts["in_flight"],
         }
         values |= {f"dropped/{cause}": n for cause, n in sorted(counts["dropped"].items())}
+        values |= self.net.values()
         level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.OK
         return level, self._trouble or ("ready" if live else "loading"), values
 
@@ -246,11 +283,17 @@ class FieldServer(Node):
 
 
 def _query_id(text: str) -> Any:
-    """The optional "id" of a query in JSON; what else is wrong with it `read_prompt` says."""
-    if text.lstrip().startswith("{"):
-        with contextlib.suppress(ValueError):
-            return json.loads(text).get("id")
-    return None
+    """The optional "id" of a query in JSON; what else is wrong with it `read_prompt` says.
+
+    Raises:
+        PromptError: the query is no JSON, or its id is longer than anyone needs.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    query_id = read_json(text).get("id")
+    if len(json_text(query_id)) > MAX_ID_CHARS:
+        raise PromptError(f"The query's id is longer than {MAX_ID_CHARS} characters.")
+    return query_id
 
 
 def main(args: list[str] | None = None) -> int:

@@ -7,8 +7,12 @@ A lifecycle node; with `autostart` it configures and activates itself.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # what follows takes seconds; Ctrl-C ends it without a word
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import gc
-import json
 import sys
 from typing import Any
 
@@ -21,8 +25,7 @@ from std_msgs.msg import String
 from find_core.errors import FindError
 from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
-from find_ros.messages.errors import UNUSABLE, MessageError
-from find_ros.messages.images import image_to_rgb
+from find_ros.messages.errors import UNUSABLE
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
 from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
@@ -30,19 +33,22 @@ from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.pipeline.inference import Worker
 from find_ros.pipeline.model_loader import load_aside
 from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.pipeline.publishers import CameraPublishers
+from find_ros.pipeline.reference_store import reference_of
 from find_ros.support import qos
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
-from find_ros.support.log_throttle import ThrottledLogger
+from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
+from find_ros.support.text import json_text, printable, sentence_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # A deactivation waits this long for the frame in work.
 STOP_S = 10.0
 
 
-class Localizer(LifecycleNode):
+class Localizer(GuardedNode, LifecycleNode):
     """See the package page for topics, parameters and diagnostics."""
 
     def __init__(self, **node_options: Any) -> None:
@@ -60,7 +66,6 @@ class Localizer(LifecycleNode):
             is_configured=lambda: self._state != "unconfigured",
             on_change=self._on_live_change,
         )
-        self.throttled_log = ThrottledLogger(self._complain)
         self._inputs: list[Any] = []
         self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.LATCHED)
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
@@ -75,12 +80,17 @@ class Localizer(LifecycleNode):
         try:
             self.find = load_aside(p.model, p.device, self.context.ok, p.input_px)
         except FindError as error:
-            self._trouble = f"the model: {error}"
+            self._trouble = f"the model: {sentence_of(error)}"
             if self.context.ok():
-                self.get_logger().error(f"Not configured: {error}")
+                self.get_logger().error(f"Not configured: {sentence_of(error)}")
             return FAILURE
         self._trouble = ""
-        self.prompts = PromptCompiler(self.find.compile, self._on_prompt_tried)
+        self.prompts = PromptCompiler(
+            self.find.compile,
+            self.net.wrapped("prompt status", self._on_prompt_tried),
+            PromptLimits(p.max_prompt_bytes, p.max_references),
+            self.net.start_thread,
+        )
         self._subscribe_commands()
         if p.prompt:
             self.prompts.submit(p.prompt)
@@ -93,29 +103,12 @@ class Localizer(LifecycleNode):
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        p, names = self.parameters, list(self.parameters.cameras) or [""]
-        if p.target_frame and p.use_depth and p.pose_source == "tf" and not TF_AVAILABLE:
-            self.get_logger().warning(TF_MISSING)
-        self.store = FrameStore(
-            names,
-            pair_depth=p.use_depth,
-            tolerance_s=p.depth_tolerance_s,
-            wait_s=p.depth_wait_s,
-            rate_hz=p.max_rate_hz,
-        )
-        config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
-        self.pipelines = {
-            name: CameraPipeline(
-                CameraInput(self, name, config, self.store),
-                CameraPublishers(self, name, with_3d=p.use_depth),
-                self._pose_source(name),
-            )
-            for name in names
-        }
-        assert self.prompts is not None
-        self.worker = Worker(
-            self.find, self.pipelines, self.store, self.prompts, p, self._now_ns, self.throttled_log
-        )
+        try:
+            self._start_working()
+        except Exception as error:
+            self.net.caught("activate", error)
+            self._stop_working(STOP_S)
+            return FAILURE
         self._state = "active"
         self.get_logger().info("Active.")
         return SUCCESS
@@ -147,6 +140,38 @@ class Localizer(LifecycleNode):
         self._autostart.cancel()
         if self.trigger_configure() == SUCCESS and self.context.ok():
             self.trigger_activate()
+
+    def _start_working(self) -> None:
+        p, names = self.parameters, list(self.parameters.cameras) or [""]
+        if p.target_frame and p.use_depth and p.pose_source == "tf" and not TF_AVAILABLE:
+            self.get_logger().warning(TF_MISSING)
+        self.store = FrameStore(
+            names,
+            pair_depth=p.use_depth,
+            tolerance_s=p.depth_tolerance_s,
+            wait_s=p.depth_wait_s,
+            rate_hz=p.max_rate_hz,
+        )
+        config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
+        self.pipelines = {
+            name: CameraPipeline(
+                CameraInput(self, name, config, self.store),
+                CameraPublishers(self, name, with_3d=p.use_depth),
+                self._pose_source(name),
+            )
+            for name in names
+        }
+        assert self.prompts is not None
+        self.worker = Worker(
+            self.find,
+            self.pipelines,
+            self.store,
+            self.prompts,
+            p,
+            self._now_ns,
+            self.throttled_log,
+            self.net.start_thread,
+        )
 
     def _stop_working(self, timeout_s: float) -> bool:
         finished = True
@@ -199,13 +224,8 @@ class Localizer(LifecycleNode):
             self.prompts.submit(msg.data)
 
     def _on_reference(self, msg: Image) -> None:
-        name = msg.header.frame_id
         try:
-            if not name:
-                raise MessageError(
-                    "malformed", "its header.frame_id, the name in prompts, is empty."
-                )
-            image_rgb = image_to_rgb(msg).copy()
+            name, image_rgb = reference_of(msg, self.parameters.max_megapixels)
         except UNUSABLE as error:
             self.throttled_log.warn("reference", f"A reference was refused: {error}")
             return
@@ -213,11 +233,11 @@ class Localizer(LifecycleNode):
             self.prompts.add_reference(name, image_rgb)
 
     def _on_prompt_tried(self, text: str, error: str) -> None:
-        shown = text if len(text) <= 200 else text[:197] + "..."
+        shown = printable(text)
         active = self.prompts.active if self.prompts is not None else None
-        markup = active.markup if active else ""
+        markup = printable(active.markup) if active else ""
         status = {"prompt": shown, "error": error, "active": markup}
-        if not self._publish_status(json.dumps(status)):
+        if not self._publish_status(json_text(status)):
             return
         if error:
             kept = f"still looking for {markup!r}" if active else "no prompt is active"
@@ -240,10 +260,6 @@ class Localizer(LifecycleNode):
         if "max_rate_hz" in changed and self.store is not None:
             self.store.rate_hz = changed["max_rate_hz"]
 
-    def _complain(self, sentence: str) -> None:
-        if self.context.ok():  # a frame caught in the middle of a shutdown is no news
-            self.get_logger().warning(sentence)
-
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
 
@@ -261,6 +277,7 @@ class Localizer(LifecycleNode):
         if store is not None:
             for name, pipeline in self.pipelines.items():
                 values |= pipeline_values(name, pipeline, store)
+        values |= self.net.values()
         level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.OK
         return level, self._trouble or self._state, values
 

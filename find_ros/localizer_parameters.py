@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
-from find_ros.pipeline.prompt_compiler import read_prompt
+from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.support.parameters import param, table_of
 
 
@@ -89,6 +89,18 @@ class LocalizerParameters:
         0.0, "Score at which a thing counts as found; 0: the model's own.", 0.0, 1.0, live=True
     )
     fast: bool = param(False, "Object-level matching only: quicker, coarser.", live=True)
+    max_prompt_bytes: int = param(
+        PromptLimits.max_bytes,
+        "Longer prompts are refused, inline images included.",
+        1,
+        256_000_000,
+    )
+    max_references: int = param(
+        PromptLimits.max_references, "Most reference images kept, and in one prompt.", 1, 1000
+    )
+    max_megapixels: float = param(
+        64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
+    )
     jpeg_quality: int = param(80, "Of ~/overlay/compressed.", 1, 100, live=True)
 
 

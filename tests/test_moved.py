@@ -9,12 +9,12 @@ from importlib.util import find_spec
 
 import pytest
 
-import find_core.moved
+import find_core.support.moved
 import find_field.moved
 import training
 
 NERFSTUDIO = find_spec("nerfstudio") is not None
-OLD = find_core.moved.OLD_NAMES | find_field.moved.OLD_NAMES | training.OLD_NAMES
+OLD = find_core.support.moved.OLD_NAMES | find_field.moved.OLD_NAMES | training.OLD_NAMES
 
 
 @pytest.mark.parametrize("old", sorted(OLD))

@@ -10,7 +10,6 @@ already read it. `--follow` keeps looking for scenes that are still being render
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,17 +17,15 @@ from pathlib import Path
 
 import torch
 
-from find_core.command_line import Parser, fraction, number, run_command, whole
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
-from find_core.errors import FindError
+from find_core.errors import ImageError
 from find_core.preprocess import normalise
-from find_core.printable import shown
-from training.config import RecipeError
-from training.data.augment import View, ViewConfig
+from training.data.augment import ViewConfig
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, view_of
+from training.engine.command import ends_in_a_sentence
 
 
 @dataclass(frozen=True)
@@ -45,31 +42,15 @@ class CacheJob:
 def fill(
     writer: StoreWriter, encoder: VisionEncoder, vision: VisionConfig, job: CacheJob, batch: int = 8
 ) -> int:
-    """Encode every view that the part does not hold yet; returns how many were added.
-
-    A picture that cannot be read is named on stderr, and left out.
-    """
+    """Encode every view that the part does not hold yet; returns how many were added."""
     todo = [(r, v) for v in job.variants for r in job.records if not writer.has(r.key, v)]
-    added = 0
     for start in range(0, len(todo), batch):
-        made = [(r, v, _view_or_none(r, v, job.view)) for r, v in todo[start : start + batch]]
-        chunk = [(r, v) for r, v, view in made if view is not None]
-        views = [view for _, _, view in made if view is not None]
-        if not views:
-            continue
-        added += len(views)
+        chunk = todo[start : start + batch]
+        views = [view_of(r, v, job.view) for r, v in chunk]
         maps = encoder(normalise([v.image for v in views], vision))
         for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
             writer.append(record.key, variant, view, [m[k] for m in maps])
-    return added
-
-
-def _view_or_none(record: Record, variant: int, view: ViewConfig) -> View | None:
-    try:
-        return view_of(record, variant, view)
-    except FindError as error:
-        print(f"Left out {shown(record.key)}: {shown(error, 300)}", file=sys.stderr)
-        return None
+    return len(todo)
 
 
 def open_writer(
@@ -92,13 +73,23 @@ def _records(args: argparse.Namespace) -> list[Record]:
     return [r for n, r in enumerate(records) if n % count == index]
 
 
+def _shard(text: str) -> tuple[int, int]:
+    """`i/n` of the command line."""
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not i/n with i below n: e.g. 0/2")
+    return int(index), int(count)
+
+
 def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
     """The records, again and again while following, until nothing new came for a while."""
     known, quiet = -1, 0.0
     while True:
         try:
             records = _records(args)
-        except FileNotFoundError:
+        except (FileNotFoundError, ImageError):
+            if not args.follow:
+                raise
             records = []
         if len(records) != known:
             known, quiet = len(records), 0.0
@@ -110,45 +101,42 @@ def _rounds(args: argparse.Namespace) -> Iterator[list[Record]]:
             quiet += 10
 
 
-def _shard(text: str) -> tuple[int, int]:
-    """An argparse type: "i/n" with 0 <= i < n."""
-    index, _, count = text.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count) < 10**6):
-        raise argparse.ArgumentTypeError(f"{shown(text, 40)!r} is not i/n with i below n")
-    return int(index), int(count)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tabletop", help="folder of rendered scenes")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--limit", type=whole(1), help="only the first scenes")
+    parser.add_argument("--limit", type=int, help="only the first scenes")
     parser.add_argument("--coco-panoptic", help="COCO folder with panoptic annotations")
     parser.add_argument("--coco-captions", help="COCO folder with instances and captions")
     parser.add_argument("--coco-split", default="train2017")
     parser.add_argument("--store", required=True, help="folder of the feature store")
     parser.add_argument("--part", default="a", help="name of this process's part")
     parser.add_argument(
-        "--shard", type=_shard, default=(0, 1), help="i/n: every n-th record from the i-th"
+        "--shard",
+        type=_shard,
+        default=(0, 1),
+        metavar="i/n",
+        help="every n-th record from the i-th",
     )
-    parser.add_argument("--variants", type=whole(1), default=1, help="views per picture")
+    parser.add_argument("--variants", type=int, default=1, help="views per picture")
     parser.add_argument("--first-variant", type=int, default=PLAIN)
-    parser.add_argument("--min-crop", type=fraction, default=ViewConfig.min_crop)
-    parser.add_argument(
-        "--height", type=whole(1), default=ViewConfig.height, help="of a view, pixels"
-    )
-    parser.add_argument(
-        "--width", type=whole(1), default=ViewConfig.width, help="of a view, pixels"
-    )
+    parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
+    parser.add_argument("--height", type=int, default=ViewConfig.height, help="of a view, pixels")
+    parser.add_argument("--width", type=int, default=ViewConfig.width, help="of a view, pixels")
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
-    parser.add_argument("--patience-s", type=number(0), default=300.0)
-    return run_command("training.cache", parser, argv, _run)
-
-
-def _run(args: argparse.Namespace) -> None:
+    parser.add_argument("--patience-s", type=float, default=300.0)
+    args = parser.parse_args()
     if not (args.tabletop or args.coco_panoptic or args.coco_captions):
-        raise RecipeError("Say what to encode: --tabletop, --coco-panoptic or --coco-captions.")
+        parser.error("name what to encode: --tabletop, --coco-panoptic or --coco-captions")
     torch.set_num_threads(1)
+    with ends_in_a_sentence("training.cache"):
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode all views that the command line names, and report on the way."""
     vision = VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
     encoder = build_vision(vision)
@@ -165,4 +153,4 @@ def _run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,21 +1,28 @@
-"""Every number of a training run, in one dataclass. The defaults are the paper's (docs/spec.md 3)."""
+"""Every number of a training run, in one dataclass. The defaults are the paper's (docs/spec.md 3).
+
+`changed` and `override` give a copy with other numbers, `from_dict` reads one back from JSON; all
+three check every value against the type that its field declares.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from find_core.errors import FindError
 from find_core.model.config import FindConfig
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
 from training.losses.mask_criterion import MaskLossConfig
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+SCHEDULES = ("steps", "linear")
 
 
 class RecipeError(FindError, ValueError):
@@ -55,10 +62,10 @@ class LossConfig:
     """Factors of the grounding cross-entropy: referring sentences, class names."""
     grounding_chance: float = 1.0
     interactive_chance: float = 1.0
+    """Share of the steps that a task takes part in (the paper: all); saves time on small machines."""
     objects_first: int = 0
     """Steps at the start with the panoptic task alone: all proposals share their weights, and a
     step without the other tasks costs a third."""
-    """Share of the steps that a task takes part in (the paper: all); saves time on small machines."""
     segment_sees_queries: float = 0.3
     """Chance that segments see what prompts became instead of their tokens (docs/spec.md 2.7)."""
     refine: float = 0.5
@@ -154,11 +161,35 @@ class TrainConfig:
     refresh_every: int = 200
     """Steps between looks at whether the feature store has grown."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that no run can have.
+
+        Raises:
+            RecipeError: a count below 1, or a word that is not among those to choose from.
+        """
+        counts = {
+            "optim.steps": self.optim.steps, "data.batch.size": self.data.batch.size,
+            "log_every": self.log_every, "save_every": self.save_every,
+            "refresh_every": self.refresh_every, "losses.masks.aux_every": self.losses.masks.aux_every,
+        }  # fmt: skip
+        for key, count in counts.items():
+            if count < 1:
+                raise RecipeError(f"{key}={count} must be at least 1.")
+        words = {"precision": (self.precision, PRECISIONS),
+                 "optim.schedule": (self.optim.schedule, SCHEDULES)}  # fmt: skip
+        for key, (word, known) in words.items():
+            if word not in known:
+                raise RecipeError(f"{key}={word!r} is unknown: choose one of {', '.join(known)}.")
+
     def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
         return dataclasses.asdict(self)
 
 
-def override(config: TrainConfig, assignments: list[str]) -> TrainConfig:
+T = TypeVar("T")
+
+
+def override(config: TrainConfig, assignments: Sequence[str]) -> TrainConfig:
     """Apply `--set optim.lr=5e-4 losses.panoptic.ce=1` style overrides.
 
     Raises:
@@ -168,110 +199,126 @@ def override(config: TrainConfig, assignments: list[str]) -> TrainConfig:
         key, sign, value = assignment.partition("=")
         if not sign:
             raise RecipeError(f"Override {assignment!r} is not KEY=VALUE: e.g. optim.lr=5e-4.")
-        config = _replace(config, key.strip().split("."), value.strip(), key.strip())
-    check_ranges(config)
+        config = _replace(config, key.strip(), _Text(value.strip()))
     return config
 
 
-AT_LEAST_ONE = (
-    "optim.steps", "data.batch.size", "log_every", "save_every", "refresh_every",
-    "data.view.height", "data.view.width",
-)  # fmt: skip
-
-
-def check_ranges(config: TrainConfig) -> None:
-    """Numbers with which nothing could be trained.
+def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """A copy with other values, by dotted key: `{"optim.lr": 5e-4}`.
 
     Raises:
-        RecipeError: names the setting.
+        RecipeError: unknown key, or a value of the wrong type.
     """
-    values = flat(config.to_dict())
-    for key, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise RecipeError(f"{key} is {value}: give a finite number.")
-    for key in AT_LEAST_ONE:
-        if values.get(key, 1) < 1:
-            raise RecipeError(f"{key} is {values[key]}: give at least 1.")
-    if values["optim.lr"] <= 0:
-        raise RecipeError(f"optim.lr is {values['optim.lr']}: give a rate above 0.")
+    for key, value in changes.items():
+        config = _replace(config, key, value)
+    return config
 
 
-def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by their dotted keys, as `--set` takes them."""
-    out: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[prefix + key] = value
-    return out
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """Every number by its dotted key, in the order of the fields."""
+
+    def walk(node: Any, path: str) -> dict[str, Any]:
+        if not dataclasses.is_dataclass(node):
+            return {path: node}
+        out: dict[str, Any] = {}
+        for item in dataclasses.fields(node):
+            out |= walk(getattr(node, item.name), f"{path}.{item.name}".lstrip("."))
+        return out
+
+    return walk(config, "")
 
 
-# A run that goes on may go on longer, elsewhere, and tell more or less of itself.
-MAY_CHANGE = (
-    "name", "optim.steps", "log_every", "save_every", "refresh_every", "init", "data.tabletop",
-    "data.coco_panoptic", "data.coco_captions", "data.coco_refs", "data.coco_entities",
-    "data.karpathy", "data.store",
-)  # fmt: skip
+def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
+    """Rebuild a config dataclass from `dataclasses.asdict`, or from JSON made of it.
 
-
-def check_same_run(before: TrainConfig, now: TrainConfig, folder: Path) -> None:
-    """A run goes on with the settings that it was begun with.
+    Args:
+        where: dotted key of the whole, for error messages.
 
     Raises:
-        RecipeError: names the first that differs.
+        RecipeError: unknown key, or a value of the wrong type.
     """
-    old, new = (json.loads(json.dumps(flat(c.to_dict()))) for c in (before, now))
-    for key in sorted(set(old) | set(new)):
-        if key not in MAY_CHANGE and old.get(key) != new.get(key):
-            raise RecipeError(
-                f"{folder} was begun with {key}={old.get(key)}, not {new.get(key)}: give the same, or "
-                "another --out."
-            )
-
-
-def _replace(node: Any, path: list[str], value: str, key: str) -> Any:
-    names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
-    if path[0] not in names:
-        known = f"choose one of {', '.join(names)}" if names else "it has no parts"
-        raise RecipeError(f"No setting {key!r} ({path[0]!r} is unknown): {known}.")
-    old = getattr(node, path[0])
-    if len(path) > 1:
-        return dataclasses.replace(node, **{path[0]: _replace(old, path[1:], value, key)})
-    return dataclasses.replace(node, **{path[0]: _parse(value, old, key)})
-
-
-def _parse(value: str, old: Any, key: str) -> Any:
-    if isinstance(old, str):
-        return value
-    try:
-        parsed = json.loads(value.lower() if value in ("True", "False") else value)
-    except json.JSONDecodeError:
-        raise RecipeError(
-            f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}."
-        ) from None
-    except (ValueError, RecursionError):
-        raise RecipeError(f"{key} is too large or too deep: e.g. {key}={old!r}.") from None
-    if isinstance(old, bool) != isinstance(parsed, bool):
-        raise RecipeError(f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}.")
-    if isinstance(old, float) and isinstance(parsed, int):
-        return float(parsed)
-    if isinstance(old, tuple) and isinstance(parsed, list):
-        return tuple(tuple(x) if isinstance(x, list) else x for x in parsed)
-    if not isinstance(parsed, type(old)):
-        raise RecipeError(f"{key}={value!r} is no {type(old).__name__}: e.g. {key}={old!r}.")
-    return parsed
-
-
-def from_dict(cls: type, data: dict[str, Any]) -> Any:
-    """Rebuild a config dataclass from `dataclasses.asdict`."""
+    if not isinstance(data, Mapping):
+        raise RecipeError(f"{where or 'The recipe'} is no JSON object, but {data!r:.40}.")
     hints = typing.get_type_hints(cls)
     values = {}
     for name, value in data.items():
-        kind = hints[name]
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            value = from_dict(kind, value)
-        elif isinstance(value, list):
-            value = tuple(tuple(x) if isinstance(x, list) else x for x in value)
-        values[name] = value
+        name = OLD_KEYS.get((cls.__name__, name), name)
+        if name not in hints:
+            raise _unknown(f"{where}.{name}".lstrip("."), name, list(hints))
+        values[name] = _typed(value, hints[name], f"{where}.{name}".lstrip("."))
     return cls(**values)
+
+
+OLD_KEYS: dict[tuple[str, str], str] = {}
+"""Names that settings had before, per dataclass: still read, never written."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A value as it was typed on the command line."""
+
+    text: str
+
+
+def _replace(node: Any, key: str, value: Any, done: str = "") -> Any:
+    """`node` with the value at a dotted key; `done` is the part of the key that led here."""
+    first, _, rest = key.partition(".")
+    whole = f"{done}.{key}".lstrip(".")
+    names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    first = OLD_KEYS.get((type(node).__name__, first), first)
+    if first not in names:
+        raise _unknown(whole, first, names)
+    old = getattr(node, first)
+    if rest:
+        new = _replace(old, rest, value, f"{done}.{first}")
+    else:
+        hint = typing.get_type_hints(type(node))[first]
+        new = _typed(_parsed(value, hint, old, whole), hint, whole, old)
+    return dataclasses.replace(node, **{first: new})
+
+
+def _parsed(value: Any, hint: Any, old: Any, key: str) -> Any:
+    """What a typed text stands for: itself where a text is wanted, else JSON."""
+    if not isinstance(value, _Text):
+        return value
+    if hint is str:
+        return value.text
+    try:
+        return json.loads(value.text.lower() if value.text in ("True", "False") else value.text)
+    except json.JSONDecodeError:
+        raise _ill_typed(value.text, hint, key, old) from None
+
+
+def _typed(value: Any, hint: Any, key: str, old: Any = None) -> Any:
+    """The value as the type that a field declares; lists become tuples, integers floats."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return value if isinstance(value, hint) else from_dict(hint, value, key)
+    if origin in (typing.Union, types.UnionType) and value is None and type(None) in inner:
+        return None
+    if origin in (typing.Union, types.UnionType):
+        return _typed(value, next(t for t in inner if t is not type(None)), key, old)
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else list(inner)
+        if len(kinds) == len(value):
+            return tuple(_typed(v, k, key, old) for v, k in zip(value, kinds, strict=True))
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(hint, type) or type(value) is not hint:
+        raise _ill_typed(value, hint, key, old)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"{key}={value!r} is no finite number.")
+    return value
+
+
+def _ill_typed(value: Any, hint: Any, key: str, old: Any) -> RecipeError:
+    kind = hint.__name__ if isinstance(hint, type) and not typing.get_origin(hint) else str(hint)
+    example = "" if old is None else f": e.g. {key}={old!r}"
+    return RecipeError(f"{key}={value!r} is no {kind}{example}.")
+
+
+def _unknown(whole: str, name: str, names: Sequence[str]) -> RecipeError:
+    known = f"choose one of {', '.join(names)}" if names else "it has no parts"
+    return RecipeError(f"No setting {whole!r} ({name!r} is unknown): {known}.")

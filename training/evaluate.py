@@ -2,10 +2,12 @@
 
     python -m training.evaluate --suite tabletop --tabletop DATA/tabletop --json --out results.json
     python -m training.evaluate --suite real --data shared/data --model runs/tabletop/export
+    python -m training.evaluate --suite photos --photos DATA/photos --limit 20 --out photos.json
     python -m training.evaluate --suite video --clips runs/video_suite --out video.json
 
 `tabletop`: rendered scenes, known and held-out kinds apart, the oracle beside the selection.
 `real`: COCO val pictures and retrieval beside their floors; nothing is tuned on them.
+`photos`: held-out photographs by name, reference and click, and what is not there; by set.
 Figures carry 95 % bootstrap intervals (scenes resampled; kinds for held-out kinds).
 """
 
@@ -15,24 +17,26 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import find_core as fc
-from find_core.command_line import Parser, run_command, whole
-from find_core.files import write_text
+from find_core.support.files import write_text
+from training.engine.command import ends_in_a_sentence
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", required=True, choices=("tabletop", "real", "video"))
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--suite", required=True, choices=("tabletop", "real", "photos", "video"))
     parser.add_argument("--model", default="find-tabletop", help="what find_core.load takes")
-    parser.add_argument("--input-px", type=whole(1), help="short side of the model's input, pixels")
+    parser.add_argument("--input-px", type=int, help="short side of the model's input, pixels")
     parser.add_argument("--tabletop", default="data/tabletop", help="folder of rendered scenes")
     parser.add_argument("--data", default="shared/data", help="folder of the real miniature sets")
+    parser.add_argument("--photos", default="data/photos", help="photos: folder of photograph sets")
     parser.add_argument("--clips", default="runs/video_suite", help="video: folder of clips")
     parser.add_argument("--strips", default="out/video_suite", help="video: folder for strips")
     parser.add_argument(
@@ -40,19 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="tabletop: folder for sheets of the first scenes' answers and precision-recall curves",
     )
-    parser.add_argument("--limit", type=whole(1), help="only the first pictures of each split")
+    parser.add_argument("--limit", type=int, help="only the first images of each split or set")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--threads", type=whole(1), default=1)
-    return run_command("training.evaluate", parser, argv, _run)
-
-
-def _run(args: argparse.Namespace) -> None:
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    result = evaluate(args)
-    if args.out:
-        write_text(args.out, json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1) if args.json else table(result))
+    with ends_in_a_sentence("training.evaluate"):
+        result = evaluate(args)
+        if args.out:
+            write_text(args.out, json.dumps(result, indent=1) + "\n")
+        print(json.dumps(result, indent=1) if args.json else table(result))
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -77,6 +79,10 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         from training.evaluation.video.evaluate import run_suite as run_video
 
         metrics = run_video(find, args.clips, args.strips, limit=args.limit, progress=progress)
+    elif args.suite == "photos":
+        from training.evaluation.photos_suite import run_photos
+
+        metrics = run_photos(find, args.photos, args.limit, progress)
     else:
         from training.evaluation.real_suite import run_real
 
@@ -108,4 +114,4 @@ def table(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

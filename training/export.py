@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +18,15 @@ import numpy as np
 import torch
 
 from find_core import checkpoint
-from find_core.command_line import Parser, run_command, whole
 from find_core.encoders import build_language, build_vision
 from find_core.model.find import FindModel
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
 from training.config import override
 from training.data.formats.tabletop import read_split
+from training.engine.build import start_from
 from training.engine.checkpoints import load_config, load_weights
+from training.engine.command import ends_in_a_sentence
 from training.evaluation.tabletop_suite import LabelledScene
 
 FORMS = ("the <{}>", "{}", "find the <{}>")
@@ -46,7 +46,7 @@ def export(
     config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
     model = FindModel(config.model, vision.channels, language.width)
-    model.load_state_dict(load_weights(run / f"{weights}.safetensors"))
+    start_from(model, load_weights(run / f"{weights}.safetensors"), str(run))
     fitted: dict[str, float] = {}
     if calibrate is not None:
         find = Find(model, vision, language, device="cpu")
@@ -99,24 +99,24 @@ def fit_relevance(there: np.ndarray, absent: np.ndarray, rounds: int = 200) -> d
     return {"relevance_scale": float(theta[0]), "relevance_bias": float(-theta[1] / theta[0])}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--weights", default="last", choices=("last", "best"))
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
-    parser.add_argument("--limit", type=whole(1), default=60, help="scenes to calibrate on")
+    parser.add_argument("--limit", type=int, default=60, help="scenes to calibrate on")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
     )
-    return run_command("training.export", parser, argv, _run)
-
-
-def _run(args: argparse.Namespace) -> None:
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
-    print(f"{args.out}: {fitted or 'not calibrated'}")
+    with ends_in_a_sentence("training.export"):
+        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
+        print(f"{args.out}: {fitted or 'not calibrated'}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,11 +1,15 @@
-"""Recipes: functions that return one `TrainConfig` (all numbers of a run in one place)."""
+"""Recipes: functions that return all numbers of a training in one place.
+
+python -m training.train --recipe find_tabletop --print          # a table
+python -m training.train --recipe find_tabletop --print json
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from typing import Any
 
-from find_core.encoders.base import LanguageConfig, VisionConfig
+from find_core.encoders import LanguageConfig, VisionConfig
 from find_core.model.config import FindConfig
 from training.config import (
     BankConfig,
@@ -15,10 +19,11 @@ from training.config import (
     RecipeError,
     TaskWeights,
     TrainConfig,
+    changed,
 )
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
-from training.data.queries.config import QueryConfig
+from training.engine.stages import DataPart, Recipe, Stage, single
 from training.losses.mask_criterion import MaskLossConfig
 from training.losses.matcher import MatchCosts
 
@@ -26,13 +31,13 @@ COCO_IMAGES = 118_287
 OFF = TaskWeights(0.0, 0.0, 0.0)
 
 
-def find_focalt_coco640() -> TrainConfig:
+def find_focalt_coco640() -> Recipe:
     """The paper's base model on COCO at 640 px: every published value (docs/spec.md 3).
 
     Data layout: training/README.md. The class bank follows the paper: one random class a picture.
     """
     batch = 192
-    return TrainConfig(
+    config = TrainConfig(
         name="find-focalt-coco640",
         model=FindConfig(
             name="find-focalt-coco640",
@@ -54,16 +59,20 @@ def find_focalt_coco640() -> TrainConfig:
         ),
         precision="fp16",
     )  # fmt: skip
+    return single(
+        config, "find_focalt_coco640", "The paper's training; frozen vision of X-Decoder."
+    )
 
 
-def find_tabletop() -> TrainConfig:
-    """The packaged default: rendered tabletops and 150 COCO pictures, two CPU cores, an hour.
+def find_tabletop() -> Recipe:
+    """The packaged default: rendered tabletops and a few COCO photographs, on two CPU cores.
 
-    Sizes and step counts were chosen by measurement on two shared cores. Loss weights too: with
-    lighter mask terms the cross-entropies' gradient in the interface was five times that of the
-    masks, and the layers hardly improved on the initial prediction.
+    Five stages of about an hour and a half each; each can be exported and used. Sizes, step counts
+    and loss weights were chosen by measurement. With lighter mask terms the cross-entropies'
+    gradient in the interface was five times that of the masks, and the layers hardly improved on
+    the initial prediction. How the shipped weights came about: the model card.
     """
-    return TrainConfig(
+    first = TrainConfig(
         name="find-tabletop",
         model=FindConfig(
             name="find-tabletop", hidden_dim=128, mask_dim=64, stride4_dim=64, num_heads=4,
@@ -72,180 +81,125 @@ def find_tabletop() -> TrainConfig:
             single_things=True,
         ),
         losses=LossConfig(
-            masks=MaskLossConfig(num_points=0, aux_weight=0.5, aux_every=2, costs=MatchCosts(2.0, 5.0, 5.0)),
+            masks=MaskLossConfig(
+                num_points=0, aux_weight=0.5, aux_every=2, costs=MatchCosts(2.0, 5.0, 5.0)
+            ),
             panoptic=TaskWeights(1.0, 5.0, 6.0),
             interactive=TaskWeights(0.6, 2.5, 3.5),
             grounding=TaskWeights(0.5, 2.5, 3.5),
             interleave=TaskWeights(0.5, 3.0, 4.0),
-            interleave_semantic=1.0,
-            interleave_itc=0.4,
-            retrieval=0.6,
-            retrieval_tokens=0.0,
-            referring=1.0,
-            class_text=1.0,
-            grounding_chance=0.4,
-            interactive_chance=0.5,
-            refine=0.1,
-            objects_first=700,
-            instances=2.0,
-            phrases=1.0,
-            presence=1.0,
-            alignment=0.5,
+            interleave_semantic=1.0, interleave_itc=0.4, retrieval=0.6, retrieval_tokens=0.0,
+            referring=1.0, class_text=1.0, grounding_chance=0.4, interactive_chance=0.5, refine=0.1,
+            objects_first=700, instances=2.0, phrases=1.0, presence=1.0, alignment=0.5,
         ),
         bank=BankConfig(max_names=96, fresh=12, fresh_present=True, max_age=300),
         optim=OptimConfig(
             lr=8e-4, clip=1.0, warmup=100, schedule="linear", decay_from=0.5, steps=2520, ema=0.998
         ),
         data=DataConfig(batch=BatchConfig(size=8, partners=3, real=1)),
-        frozen=(),
-        logit_scale=3.0,
-        precision="bf16",
+        frozen=(), logit_scale=3.0, precision="bf16",
     )  # fmt: skip
-
-
-def find_tabletop_further() -> TrainConfig:
-    """`find_tabletop` a second time, from the weights of the first (`--set init=...`).
-
-    The first run does not fit even its own pictures; more steps are what it lacks. Twice as many
-    photographs, no objects-first part, and Muon, which reached in 150 steps from nothing what AdamW
-    reached in 200.
-    """
-    base = find_tabletop()
-    return dataclasses.replace(
-        base,
-        model=dataclasses.replace(base.model, relevance_scale=15.2, relevance_bias=0.63),
-        losses=dataclasses.replace(
-            base.losses, objects_first=0, grounding_chance=0.3, interactive_chance=0.45
-        ),
-        optim=dataclasses.replace(base.optim, lr=4e-4, muon=6e-4, decay_from=0.25, steps=3200),
-        data=dataclasses.replace(base.data, batch=BatchConfig(size=8, partners=3, real=2)),
-        seed=1,
-    )
-
-
-def find_tabletop_placed() -> TrainConfig:
-    """`find_tabletop_further` once more (`--set init=...`): at 352 px, and with places.
-
-    Proposals read where a pixel is (`level_coordinates`, from zero); new scenes hold more look-alikes
-    (`training.tabletop.scene.layout.LOOKALIKES`), and what only places tell apart is asked for more often.
-    """
-    base = find_tabletop_further()
-    vision = dataclasses.replace(base.model.vision, short_side_px=352, max_side_px=480)
-    asks = QueryConfig(alike=0.8, untrue=0.3)
-    return dataclasses.replace(
-        base,
-        model=dataclasses.replace(
-            base.model, vision=vision, level_coordinates=True,
-            relevance_scale=21.58, relevance_bias=0.603,
-        ),
-        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=2200),
-        data=dataclasses.replace(
-            base.data, view=ViewConfig(352, 480),
-            batch=dataclasses.replace(base.data.batch, asks=asks),
-        ),
-        seed=2,
+    small = (
+        DataPart("rendered", (0, 856), variants=2), DataPart("rendered", (10_000, 13_000), variants=2),
+        DataPart("photographs", first_variant=1, variants=8, min_crop=0.55),
     )  # fmt: skip
-
-
-def find_tabletop_spoken() -> TrainConfig:
-    """`find_tabletop_placed` once more (`--set init=...`), on 1,600 more scenes.
-
-    Phrases are learnt within sentences and with other words for their nouns
-    (`training.data.queries.paraphrase`); a third of the rendered pictures hold look-alikes, whose places are
-    asked for up to three at a time and told apart among the picture's own objects. The 150
-    photographs were known by heart (semantic mIoU .50 on them, .09 on others): channel dropout.
-    """
-    base = find_tabletop_placed()
-    asks = dataclasses.replace(base.data.batch.asks, alike_phrases=3)
-    batch = dataclasses.replace(base.data.batch, lookalikes=2, photo_dropout=0.5, asks=asks)
-    return dataclasses.replace(
-        base,
-        model=dataclasses.replace(base.model, relevance_scale=24.2, relevance_bias=0.585),
-        losses=dataclasses.replace(base.losses, phrases_placed=3),
-        optim=dataclasses.replace(base.optim, decay_from=0.3, steps=1850),
-        data=dataclasses.replace(base.data, batch=batch),
-        seed=3,
+    large = (
+        DataPart("rendered", (20_000, 22_400), variants=2, min_crop=0.75),
+        DataPart("photographs", first_variant=1, variants=10, min_crop=0.55),
     )
+    more = (
+        *large, DataPart("rendered", (22_400, 24_000), variants=2, min_crop=0.75),
+        DataPart("photographs", first_variant=11, variants=12, min_crop=0.4),
+    )  # fmt: skip
+    most = (*more, DataPart("rendered", (24_000, 29_628), variants=1, min_crop=0.75))
+    stages = (
+        Stage("Objects alone for the first steps, then all tasks.", {}, small, processes=2),
+        Stage("All tasks from the start, with Muon and twice the photographs.", {
+            "model.relevance_scale": 15.2, "model.relevance_bias": 0.63,
+            "losses.objects_first": 0, "losses.grounding_chance": 0.3,
+            "losses.interactive_chance": 0.45,
+            "optim.lr": 4e-4, "optim.muon": 6e-4, "optim.decay_from": 0.25, "optim.steps": 3200,
+            "data.batch.real": 2, "seed": 1,
+        }, small, processes=2),
+        Stage("Places: larger images, objects of one kind that only their places tell apart.", {
+            "model.vision.short_side_px": 352, "model.vision.max_side_px": 480,
+            "model.level_coordinates": True,
+            "model.relevance_scale": 21.58, "model.relevance_bias": 0.603,
+            "optim.decay_from": 0.3, "optim.steps": 2200,
+            "data.view.height": 352, "data.view.width": 480,
+            "data.batch.asks.alike": 0.8, "data.batch.asks.untrue": 0.3, "seed": 2,
+        }, large, processes=2),
+        Stage("Language: phrases within sentences and in other words; photographs blanked in part.", {
+            "model.relevance_scale": 24.2, "model.relevance_bias": 0.585,
+            "losses.phrases_placed": 3, "optim.decay_from": 0.3, "optim.steps": 1850,
+            "data.batch.lookalikes": 2, "data.batch.photo_dropout": 0.5,
+            "data.batch.asks.alike_phrases": 3, "seed": 3,
+        }, more, processes=2),
+        Stage("Breadth: 5,600 more scenes, a third of each batch photographs, some of them mixed.", {
+            "model.relevance_scale": 26.27, "model.relevance_bias": 0.576,
+            "optim.decay_from": 0.2, "optim.steps": 1600,
+            "data.batch.size": 9, "data.batch.real": 3, "data.batch.lookalikes": 1,
+            "data.batch.photo_mix": 0.5, "data.batch.photo_dropout": 0.6,
+            "data.batch.asks.alike": 0.7, "data.batch.asks.visual": 0.75, "seed": 4,
+        }, most, processes=2),
+    )  # fmt: skip
+    export = {"model.vision.short_side_px": 416, "model.vision.max_side_px": 568}
+    return Recipe("find_tabletop", first, stages, export)
 
 
-def find_tabletop_mixed() -> TrainConfig:
-    """`find_tabletop_spoken` once more (`--set init=...`), on 5,600 more scenes.
-
-    Relations were right among look-alikes in 82 % of training scenes, 66 % of others: more scenes,
-    not more steps. Entities are references more often. Photographs were still known by heart: a
-    third of each batch, half of the labelled ones with a window of another one, and channels
-    blanked up to 60 %.
-    """
-    base = find_tabletop_spoken()
-    asks = dataclasses.replace(base.data.batch.asks, alike=0.7, visual=0.75)
-    batch = dataclasses.replace(
-        base.data.batch, size=9, real=3, lookalikes=1, photo_mix=0.5, photo_dropout=0.6, asks=asks
-    )
-    return dataclasses.replace(
-        base,
-        model=dataclasses.replace(base.model, relevance_scale=26.27, relevance_bias=0.576),
-        optim=dataclasses.replace(base.optim, decay_from=0.2, steps=1600),
-        data=dataclasses.replace(base.data, batch=batch),
-        seed=4,
-    )
-
-
-def tiny() -> TrainConfig:
+def tiny() -> Recipe:
     """Milliseconds a step on tiny random encoders: for tests and dry runs."""
-    base = find_tabletop()
-    model = dataclasses.replace(
-        base.model, name="find-tiny", hidden_dim=32, mask_dim=16, stride4_dim=16, num_heads=2,
-        ffn_dim=64, num_queries=10, num_layers=3, norm_groups=4, max_spatial_points=24,
-        vision=VisionConfig(name="tiny_conv", short_side_px=64, max_side_px=96),
-        language=LanguageConfig(name="tiny_text"),
-    )  # fmt: skip
-    return dataclasses.replace(
-        base, name="find-tiny", model=model, losses=dataclasses.replace(base.losses, objects_first=0),
-        optim=dataclasses.replace(base.optim, lr=2e-3, warmup=10, steps=60, ema=0.0),
-        data=dataclasses.replace(base.data, view=ViewConfig(height=64, width=96)),
-        log_every=1, save_every=20,
-    )  # fmt: skip
+    config = changed(find_tabletop().config(), {
+        "name": "find-tiny", "model.name": "find-tiny", "model.hidden_dim": 32,
+        "model.mask_dim": 16, "model.stride4_dim": 16, "model.num_heads": 2, "model.ffn_dim": 64,
+        "model.num_queries": 10, "model.num_layers": 3, "model.norm_groups": 4,
+        "model.max_spatial_points": 24,
+        "model.vision": VisionConfig(name="tiny_conv", short_side_px=64, max_side_px=96),
+        "model.language": LanguageConfig(name="tiny_text"),
+        "losses.objects_first": 0, "optim.lr": 2e-3, "optim.warmup": 10, "optim.steps": 60,
+        "optim.ema": 0.0, "data.view.height": 64, "data.view.width": 96,
+        "log_every": 1, "save_every": 20,
+    })  # fmt: skip
+    return single(config, "tiny", "A dry run.")
 
 
-def without(task: str) -> Callable[[], TrainConfig]:
+def without(task: str) -> Callable[[], Recipe]:
     """Table 5 of the paper: the base recipe less one task."""
-    changes: dict[str, dict] = {
-        "retrieval": {"retrieval": 0.0, "retrieval_tokens": 0.0},
-        "grounding": {"grounding": OFF},
-        "interactive": {"interactive": OFF},
-        "interleave": {"interleave": OFF, "interleave_itc": 0.0},
+    changes: dict[str, dict[str, Any]] = {
+        "retrieval": {"losses.retrieval": 0.0, "losses.retrieval_tokens": 0.0},
+        "grounding": {"losses.grounding": OFF},
+        "interactive": {"losses.interactive": OFF},
+        "interleave": {"losses.interleave": OFF, "losses.interleave_itc": 0.0},
     }
 
-    def recipe() -> TrainConfig:
-        base = find_focalt_coco640()
-        losses = dataclasses.replace(base.losses, **changes[task])
-        return dataclasses.replace(base, name=f"{base.name}-no-{task}", losses=losses)
+    def build() -> Recipe:
+        base = find_focalt_coco640().config()
+        config = changed(base, {**changes[task], "name": f"{base.name}-no-{task}"})
+        return single(config, f"ablate_no_{task}", f"The paper's training without {task}.")
 
-    recipe.__doc__ = f"Ablation: find_focalt_coco640 without {task}."
-    return recipe
+    build.__doc__ = f"Ablation: find_focalt_coco640 without {task}."
+    return build
 
 
-def language_layer(layer: int) -> Callable[[], TrainConfig]:
+def language_layer(layer: int) -> Callable[[], Recipe]:
     """Table 5 of the paper: which hidden layer of the language model is read."""
 
-    def recipe() -> TrainConfig:
-        base = find_focalt_coco640()
+    def build() -> Recipe:
+        base = find_focalt_coco640().config()
         options = {**base.model.language.options, "layer": layer}
-        language = dataclasses.replace(base.model.language, options=options)
-        model = dataclasses.replace(base.model, language=language)
-        return dataclasses.replace(base, name=f"{base.name}-layer{layer}", model=model)
+        config = changed(
+            base, {"model.language.options": options, "name": f"{base.name}-layer{layer}"}
+        )
+        purpose = f"The paper's training, reading layer {layer} of the language model."
+        return single(config, f"ablate_layer_{layer}", purpose)
 
-    recipe.__doc__ = f"Ablation: find_focalt_coco640 reading language layer {layer}."
-    return recipe
+    build.__doc__ = f"Ablation: find_focalt_coco640 reading language layer {layer}."
+    return build
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {
+RECIPES: dict[str, Callable[[], Recipe]] = {
     "find_focalt_coco640": find_focalt_coco640,
     "find_tabletop": find_tabletop,
-    "find_tabletop_further": find_tabletop_further,
-    "find_tabletop_placed": find_tabletop_placed,
-    "find_tabletop_spoken": find_tabletop_spoken,
-    "find_tabletop_mixed": find_tabletop_mixed,
     "tiny": tiny,
     **{
         f"ablate_no_{t}": without(t)
@@ -254,13 +208,32 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     **{f"ablate_layer_{-n}": language_layer(-n) for n in (1, 6, 12, 18, 24, 30)},
 }
 
+OLD_NAMES: dict[str, tuple[str, int]] = {
+    "find_tabletop_further": ("find_tabletop", 2),
+    "find_tabletop_placed": ("find_tabletop", 3),
+    "find_tabletop_spoken": ("find_tabletop", 4),
+    "find_tabletop_mixed": ("find_tabletop", 5),
+}
+"""Stages that were recipes of their own: the model card names them."""
 
-def recipe(name: str) -> TrainConfig:
-    """The recipe of that name.
+
+def open_recipe(name: str) -> tuple[Recipe, int]:
+    """The recipe of that name, and the stage that the name stands for (1 but for old names).
 
     Raises:
         RecipeError: there is none.
     """
+    name, stage = OLD_NAMES.get(name, (name, 1))
     if name not in RECIPES:
         raise RecipeError(f"No recipe {name!r}: choose one of {', '.join(RECIPES)}.")
-    return RECIPES[name]()
+    return RECIPES[name](), stage
+
+
+def recipe(name: str, stage: int | None = None) -> TrainConfig:
+    """All numbers of one stage of the recipe of that name (the first, if none is given).
+
+    Raises:
+        RecipeError: there is no such recipe or stage.
+    """
+    found, default = open_recipe(name)
+    return found.config(stage or default)

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -23,7 +22,6 @@ from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
-from find_core.command_line import Parser, fraction, run_command, whole
 from find_core.encoders import build_language, build_vision
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
@@ -34,7 +32,8 @@ from training.data.formats.user import read_names, user_knowledge, user_records
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.store import FeatureStore
 from training.engine.build import build_module
-from training.engine.trainer import Trainer
+from training.engine.command import ends_in_a_sentence
+from training.engine.trainer import Report, Trainer
 from training.recipes import recipe
 
 VIEWS = 10
@@ -57,7 +56,7 @@ def teach(
     facts: LabelKnowledge,
     out: Path,
     config: TeachConfig,
-    report=print,
+    report: Report = print,
 ) -> Path:
     """Adapt `model` to the records and write the new checkpoint; returns its folder."""
     source = Path(resolve(model))
@@ -106,7 +105,7 @@ def teach_recipe(
     )  # fmt: skip
 
 
-def cache_views(run: TrainConfig, records: list[Record], report=print) -> None:
+def cache_views(run: TrainConfig, records: list[Record], report: Report = print) -> None:
     """Encode several views of every picture."""
     encoder = build_vision(run.model.vision)
     writer = open_writer(run.data.store, "user", encoder, run.model.vision, run.data.view)
@@ -120,29 +119,27 @@ def mix(old: Mapping[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[
     return {n: torch.lerp(v.float(), old[n].float(), keep) for n, v in new.items()}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", required=True, help="folder of pictures")
     parser.add_argument("--masks", required=True, help="folder of label PNGs")
     parser.add_argument("--names", required=True, help="JSON: label -> name or names")
     parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
     parser.add_argument("--model", default="find-tabletop", help="checkpoint folder to start from")
-    parser.add_argument("--steps", type=whole(1), default=TeachConfig.steps)
-    parser.add_argument(
-        "--keep", type=fraction, default=TeachConfig.keep, help="share of old weights"
-    )
-    parser.add_argument("--threads", type=whole(1), default=1)
-    return run_command("training.teach", parser, argv, _run)
-
-
-def _run(args: argparse.Namespace) -> None:
+    parser.add_argument("--steps", type=int, default=TeachConfig.steps)
+    parser.add_argument("--keep", type=float, default=TeachConfig.keep, help="share of old weights")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    names = read_names(args.names)
-    records = user_records(args.images, args.masks, names)
-    config = TeachConfig(steps=args.steps, keep=args.keep)
-    folder = teach(args.model, records, user_knowledge(names), args.out, config)
-    print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
+    with ends_in_a_sentence("training.teach"):
+        names = read_names(args.names)
+        records = user_records(args.images, args.masks, names)
+        config = TeachConfig(steps=args.steps, keep=args.keep)
+        folder = teach(args.model, records, user_knowledge(names), args.out, config)
+        print(f"Taught {len(names)} objects: find_core.load({str(folder)!r})")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,7 @@
 """Train FIND.
 
-    python -m training.train --recipe find_tabletop --out runs/tabletop \\
+    python -m training.train --recipe find_tabletop --print
+    python -m training.train --recipe find_tabletop --stage 1 --out runs/stage1 \\
         --set data.tabletop=DATA/tabletop data.coco_panoptic=COCO data.store=STORE
     accelerate launch --multi_gpu -m training.train --recipe find_focalt_coco640 --out runs/focalt \\
         --set data.coco_panoptic=COCO data.store=STORE
@@ -15,38 +16,75 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
-from collections.abc import Sequence
+import json
 from pathlib import Path
 
 import torch
 
-from find_core.command_line import Parser, run_command, whole
-from training.config import TrainConfig, override
+from training.config import RecipeError, TrainConfig, override
 from training.data.batches import Batches
 from training.data.sample import Batch
 from training.data.sources import Sources, open_sources
 from training.engine.build import build_module, initial_vision
+from training.engine.command import ends_in_a_sentence
 from training.engine.trainer import Trainer
-from training.recipes import RECIPES, recipe
+from training.recipes import OLD_NAMES, RECIPES, open_recipe
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", required=True, choices=sorted(RECIPES))
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+def main() -> None:
+    args = parser().parse_args()
+    torch.set_num_threads(args.threads)
+    with ends_in_a_sentence("training.train"):
+        recipe, stage = open_recipe(args.recipe)
+        if args.print == "table":
+            print(recipe.table(args.set))
+        elif args.print == "json":
+            print(json.dumps(recipe.to_dict(args.set), indent=1))
+        else:
+            stage = args.stage or stage
+            train(override(recipe.config(stage), args.set), stage, args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [*sorted(RECIPES), *OLD_NAMES]
+    parser.add_argument(
+        "--recipe", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}"
+    )
+    parser.add_argument("--stage", type=int, help="which run of a recipe of several (default: 1)")
+    parser.add_argument(
+        "--print", nargs="?", const="table", choices=("table", "json"),
+        help="print every number of all stages, and train nothing",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder of the run")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="override settings"
     )
     parser.add_argument("--val-store", default="", help="feature store of pictures to validate on")
-    parser.add_argument("--threads", type=whole(1), default=1, help="CPU threads")
-    parser.add_argument("--until", type=whole(1), help="stop after this step (go on later)")
-    return run_command("training.train", parser, argv, _run)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--until", type=int, help="stop after this step (go on later)")
+    return parser
 
 
-def _run(args: argparse.Namespace) -> None:
-    torch.set_num_threads(args.threads)
-    config = override(recipe(args.recipe), args.set)
+def train(config: TrainConfig, stage: int, args: argparse.Namespace) -> None:
+    """Run one stage of a recipe, or go on with it.
+
+    Raises:
+        RecipeError: no folder to write to, or no feature store where one is named.
+    """
+    if args.out is None or (args.out.exists() and not args.out.is_dir()):
+        raise RecipeError("Name a folder for the run: --out runs/NAME.")
+    if config.data.store and not (Path(config.data.store) / "layout.json").is_file():
+        raise RecipeError(
+            f"data.store={config.data.store} is no feature store: fill one with "
+            f"python -m training.cache --store {config.data.store}."
+        )
+    if stage > 1 and not config.init:
+        print(f"Stage {stage} is meant to start from the weights of stage {stage - 1}, this run "
+              "starts from none: --set init=FOLDER/last.safetensors.")  # fmt: skip
     sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
     module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
     batches = Batches(
@@ -72,4 +110,4 @@ def fixed_batches(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,8 +11,6 @@ decoder and language encoder are left, and the interface begins afresh from the 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,10 +18,10 @@ import torch
 from find_core import checkpoint
 from find_core.checkpoint.key_mapping import to_ours
 from find_core.checkpoint.published import load_state, sha256_of
-from find_core.command_line import Parser, run_command, whole
 from find_core.encoders import build_vision
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from training.engine.command import ends_in_a_sentence
 from training.recipes import RECIPES, recipe
 
 FROZEN = ("vision.", "pixel_decoder.")
@@ -53,26 +51,23 @@ def convert(source: Path, out: Path, config: FindConfig, language_width: int, se
     return checkpoint.write(out, checkpoint.Checkpoint(config, tensors, notes=notes))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("file", type=Path, help="e.g. xdecoder_focalt_last.pt")
     parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
     parser.add_argument("--recipe", default="find_focalt_coco640", choices=sorted(RECIPES))
     parser.add_argument(
-        "--language-width",
-        type=whole(1),
-        default=LLAMA_WIDTH,
-        help="of the language model's states",
+        "--language-width", type=int, default=LLAMA_WIDTH, help="of the language model's states"
     )
     parser.add_argument("--seed", type=int, default=0)
-    return run_command("training.xdecoder", parser, argv, _run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    model = recipe(args.recipe).model
-    folder = convert(args.file, args.out, model, args.language_width, args.seed)
-    print(f"{folder}: frozen vision of {args.file.name}; train with --set init={folder}")
+    args = parser.parse_args()
+    with ends_in_a_sentence("training.xdecoder"):
+        model = recipe(args.recipe).model
+        folder = convert(args.file, args.out, model, args.language_width, args.seed)
+        print(f"{folder}: frozen vision of {args.file.name}; train with --set init={folder}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

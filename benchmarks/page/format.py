@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from find_core.embedding_space import same_space
+
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING, BENCHMARKS = "training/results", "benchmarks/results"
 
@@ -54,7 +56,7 @@ def measured_with(found: str | None) -> str:
     """What a reader must know about a result's model."""
     if found is None:
         return "not recorded"
-    return "the shipped one" if found == shipped()[0] else f"**another one**, `{found}`"
+    return "the shipped one" if same_space(found, shipped()[0]) else f"**another one**, `{found}`"
 
 
 def note(path: str, fingerprint: str | None, command: str) -> str:

@@ -16,6 +16,7 @@ from benchmarks.page.format import (
     suite,
     table,
 )
+from find_core.embedding_space import same_space
 
 # The aims that the project set itself: known kinds, held-out kinds.
 QUESTIONS = {
@@ -191,7 +192,7 @@ def headline() -> str:
         for n in ("text_name", "reference", "sentence", "click")
     ]
     rows.append(["present or absent, AUC", interval(known[auc]["auc"]), interval(held[auc]["auc"])])
-    wrong = "" if fingerprint == shipped()[0] else " These figures are another model's."
+    wrong = "" if same_space(fingerprint, shipped()[0]) else " These figures are another model's."
     frame, further = speed_rows()[0][1], speed_rows()[1][1]
     return (
         f"{table('mIoU [95 %], unseen rendered scenes | kinds it has seen | kinds it has not', rows)}\n\n"

@@ -10,7 +10,7 @@ from find_core.checkpoint.store import (
     save,
     write,
 )
-from find_core.lazy import lazy_names
+from find_core.support.lazy import lazy_names
 
 __all__ = [
     "CONFIG_FILE",

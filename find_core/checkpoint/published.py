@@ -23,7 +23,7 @@ from find_core.checkpoint.key_mapping import (
 )
 from find_core.checkpoint.store import Checkpoint, write
 from find_core.errors import CheckpointError
-from find_core.files import check_genuine
+from find_core.support.files import check_genuine
 
 HUB_REPO = "xueyanz/FIND"
 

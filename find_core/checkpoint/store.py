@@ -20,12 +20,12 @@ from torch import Tensor
 
 from find_core.encoders.registry import weights_in_checkpoint
 from find_core.errors import CheckpointError
-from find_core.files import read_tensors, replace_file, write_tensors
 from find_core.images import MAX_SIDE_PX
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
-from find_core.printable import quoted, shown
-from find_core.strict_json import parse_json
+from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import parse_json
 
 FORMAT, VERSION = "find_core", 1
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"

@@ -20,10 +20,10 @@ from find_core.cli.common import (
     read_prompts,
     write_json,
 )
-from find_core.command_line import number, whole
 from find_core.errors import AlbumError
-from find_core.files import locked
-from find_core.printable import shown
+from find_core.support.command_line import number, whole
+from find_core.support.files import locked
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from find_core.command_line import fraction, whole
 from find_core.errors import PromptError
-from find_core.files import write_text
-from find_core.printable import quoted
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
+from find_core.support.command_line import fraction, whole
+from find_core.support.files import write_text
+from find_core.support.printable import quoted
 
 if TYPE_CHECKING:
     from find_core.predictor import Find

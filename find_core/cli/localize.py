@@ -17,7 +17,7 @@ from find_core.cli.common import (
     read_prompts,
     write_json,
 )
-from find_core.command_line import number, seconds, whole
+from find_core.support.command_line import number, seconds, whole
 
 if TYPE_CHECKING:
     from find_core.predictor import Find

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from find_core.cli.common import Formatter
-from find_core.command_line import Parser, run_command
+from find_core.support.command_line import Parser, run_command
 
 # command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
 COMMANDS = {

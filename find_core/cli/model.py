@@ -7,9 +7,12 @@ import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model
+
+if TYPE_CHECKING:
+    from find_core.predictor import Find
 
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "transformers", "av", "rosbags")
 
@@ -40,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
     take.set_defaults(run=run_import)
 
 
-def describe(find: Any) -> dict[str, Any]:
+def describe(find: Find) -> dict[str, Any]:
     """Name, sizes, space and surroundings of a loaded model, as plain JSON."""
     trainable = sum(p.numel() for p in find.model.parameters())
     return {

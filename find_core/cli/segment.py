@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model, write_json
-from find_core.command_line import fraction
+from find_core.support.command_line import fraction
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ import numpy as np
 from find_core.drawing.contact_sheet import resize_to_width
 from find_core.drawing.palette import entity_color
 from find_core.errors import ImageError
-from find_core.files import replace_file
+from find_core.support.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

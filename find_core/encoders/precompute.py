@@ -19,12 +19,12 @@ import numpy as np
 
 from find_core.checkpoint.build import build
 from find_core.checkpoint.open import read, resolve
-from find_core.command_line import Parser, run_command
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
 from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
 from find_core.errors import EncoderError
-from find_core.files import locked
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference
+from find_core.support.command_line import Parser, run_command
+from find_core.support.files import locked
 
 _BATCH = 64
 

@@ -21,10 +21,10 @@ from find_core.encoders.base import (
     TextTokens,
 )
 from find_core.errors import EncoderError, PromptError
-from find_core.files import read_tensors, write_tensors
-from find_core.formats import Array, Key, check_arrays, check_object
-from find_core.printable import quoted
-from find_core.strict_json import parse_json
+from find_core.support.files import read_tensors, write_tensors
+from find_core.support.formats import Array, Key, check_arrays, check_object
+from find_core.support.printable import quoted
+from find_core.support.strict_json import parse_json
 
 FORMAT, VERSION = "find_core language cache", "1"
 # N texts, T tokens of them all, W width of their states.

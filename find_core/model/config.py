@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from find_core.encoders.base import LanguageConfig, VisionConfig
 from find_core.errors import CheckpointError
-from find_core.printable import quoted, shown
+from find_core.support.printable import quoted, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +96,7 @@ def _convert(value: Any, spec: dataclasses.Field, where: str) -> Any:
         want: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
         if not isinstance(value, want) or isinstance(value, bool):
             raise CheckpointError(f"Config key {where} must be {kind}, got {quoted(value)}.")
-        if kind == "float" and not -1e9 < value < 1e9:  # also refuses NaN
+        if isinstance(value, float) and not -1e9 < value < 1e9:  # also refuses NaN
             raise CheckpointError(f"Config key {where} is out of range: {quoted(value)}.")
         if isinstance(value, int) and value < 0:
             raise CheckpointError(f"Config key {where} must not be negative, got {value}.")

@@ -25,9 +25,9 @@ from find_core.images import (
     read_image,
     to_png_base64,
 )
-from find_core.printable import quoted, shown
 from find_core.prompts.region import KINDS, Region
-from find_core.strict_json import check_json, check_schema
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import check_json, check_schema
 
 # Long enough for any instruction; the language encoder's own token limit is checked on compile.
 MAX_CHARS = 2000

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import PromptError
-from find_core.printable import quoted
+from find_core.support.printable import quoted
 
 RegionKind = Literal["mask", "box", "point", "polygon", "circle", "scribble"]
 KINDS: tuple[RegionKind, ...] = ("mask", "box", "point", "polygon", "circle", "scribble")

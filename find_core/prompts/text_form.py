@@ -20,10 +20,10 @@ import numpy as np
 
 from find_core.errors import ImageError, PromptError
 from find_core.images import PATH_LIMIT, read_bytes, read_image
-from find_core.printable import quoted, shown
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.prompts.region import KINDS
-from find_core.strict_json import MAX_JSON_CHARS, parse_json
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import MAX_JSON_CHARS, parse_json
 
 _KIND = "|".join(KINDS)
 _REFERENCE = re.compile(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from find_core.errors import FindError
-from find_core.files import replace_file
 from find_core.runtime.image_path import ImagePath
+from find_core.support.files import replace_file
 
 VERSION = 1  # of what the graph computes and of its inputs: another one is another file
 SUFFIX = ".onnx"

@@ -14,6 +14,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -44,7 +45,7 @@ def export(path: ImagePath, model: FindModel) -> bytes:
         del free[name][0]
     free |= {name: {0: "batch", 1: f"{name}_1"} for name in path.output_names}
     free[path.output_names[0]] = {0: "batch", 2: "quarter_h", 3: "quarter_w"}
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # the older exporter takes a buffer; its annotation does not say so
     try:
         with _lock, warnings.catch_warnings(), without_onnx_package(), torch.no_grad():
             warnings.simplefilter("ignore")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-
 import torch
 from torch import Tensor
 
 from find_core.model.find import FindModel
 from find_core.model.pixel_decoder import Places
+from find_core.support.lru import Lru
 
 KEPT_SIZES = 4
 STRIDES = (4, 8, 16, 32)
@@ -20,21 +18,15 @@ class PlacesCache:
 
     def __init__(self, model: FindModel) -> None:
         self._model = model
-        self._kept: OrderedDict[tuple[int, int], Places] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: Lru[tuple[int, int], Places] = Lru(KEPT_SIZES)
 
     def __call__(self, images_BCHW: Tensor) -> Places:
         """The position terms for a batch of padded images."""
         size = (images_BCHW.shape[-2], images_BCHW.shape[-1])
-        with self._lock:
-            if size in self._kept:
-                self._kept.move_to_end(size)
-                return self._kept[size]
-        made = places_of(self._model, size)
-        with self._lock:
-            self._kept[size] = made
-            while len(self._kept) > KEPT_SIZES:
-                self._kept.popitem(last=False)
+        made = self._kept.get(size)
+        if made is None:
+            made = places_of(self._model, size)
+            self._kept.put(size, made)
         return made
 
 

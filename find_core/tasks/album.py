@@ -1,12 +1,12 @@
-"""Album search: which pictures hold what a prompt speaks of (the paper's figure 1; docs/spec.md 5).
+"""Album search: which images hold what a prompt speaks of (the paper's figure 1; docs/spec.md 5).
 
-score = cos(prompt, picture) + entity_weight * mean over entities of their best object's cosine, as in
-`find_core.tasks.retrieve`. A picture is encoded once; what stays are the vector of the whole and those of
+score = cos(prompt, image) + entity_weight * mean over entities of their best object's cosine, as in
+`find_core.tasks.retrieve`. An image is encoded once; what stays are the vector of the whole and those of
 its objects, in a Qdrant collection. The collection lives in this process, where `save` keeps it in
 one file, or on a Qdrant server or cluster, by the same calls: the entity term is Qdrant's own
 multi-vector MaxSim.
 
-Letters: N pictures, E entities, Q objects, D semantic width.
+Letters: N images, E entities, Q objects, D semantic width.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import torch
 
 from find_core.embedding_space import same_space
 from find_core.errors import AlbumError
-from find_core.files import read_tensors, write_tensors
-from find_core.formats import Array, check_arrays
 from find_core.prompts.compiled import CompiledPrompt
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import Engine
+from find_core.support.files import read_tensors, write_tensors
+from find_core.support.formats import Array, check_arrays
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ LAYOUT = {
     OBJECTS: Array("N Q D", "float32", -1.01, 1.01),
 }
 CANDIDATES = 128
-"""How many pictures each half of the score proposes, at least; their sum then ranks exactly."""
+"""How many images each half of the score proposes, at least; their sum then ranks exactly."""
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class AlbumHit:
-    """A picture that answers a prompt.
+    """An image that answers a prompt.
 
     Attributes:
         name: as it was added. score: what hits are sorted by, higher is better.
@@ -72,7 +72,7 @@ class AlbumHit:
 
 
 class Album:
-    """Pictures to be searched with interleaved prompts.
+    """Images to be searched with interleaved prompts.
 
     Args:
         find: the model whose vectors the album holds.
@@ -112,7 +112,7 @@ class Album:
         """
         path = Path(path)
         if not path.is_file():
-            raise AlbumError(f"No album at {path}: add pictures to make it.")
+            raise AlbumError(f"No album at {path}: add images to make it.")
         tensors, metadata = read_tensors(path, AlbumError)
         if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
             raise AlbumError(f"{path} is no album of this version: make it again.")
@@ -143,17 +143,17 @@ class Album:
             return int(self.client.count(self.collection, exact=True).count)
 
     def names(self) -> set[str]:
-        """What the pictures are called."""
+        """What the images are called."""
         return {record.payload["name"] for record in self._records(vectors=False)}
 
     def add(self, pictures: Iterable[tuple[str, np.ndarray]]) -> int:
-        """Encode and keep (name, (H, W, 3) uint8 RGB) pictures; a name again replaces the old one.
+        """Encode and keep (name, (H, W, 3) uint8 RGB) images; a name again replaces the old one.
 
-        Pictures are kept in groups of a few dozen, so an iterator that is slow or breaks off loses
+        Images are kept in groups of a few dozen, so an iterator that is slow or breaks off loses
         little. Returns how many there were.
 
         Raises:
-            ImageError: one is no picture; those before it are kept.
+            ImageError: one is no image; those before it are kept.
         """
         total = 0
         names: list[str] = []
@@ -179,7 +179,7 @@ class Album:
         return total
 
     def remove(self, names: Collection[str]) -> None:
-        """Forget pictures; names that are not there are ignored."""
+        """Forget images; names that are not there are ignored."""
         ids: list[Any] = [_id(name) for name in names]
         with _server_errors():
             self.client.delete(self.collection, points_selector=ids)
@@ -191,15 +191,15 @@ class Album:
         entity_weight: float = ENTITY_WEIGHT,
         exclude: Collection[str] = (),
     ) -> list[AlbumHit]:
-        """The best pictures, best first.
+        """The best images, best first.
 
-        Each half of the score proposes its `max(CANDIDATES, 4 * top)` best pictures; the whole score
+        Each half of the score proposes its `max(CANDIDATES, 4 * top)` best images; the whole score
         ranks these, so that in albums up to that size the order is exact.
 
         Args:
             entity_weight: of the entities beside the whole (0.5 in the paper's evaluation, 1.0 in
                 the published demo; small models do better with more).
-            exclude: names left out, such as the pictures that the prompt's references come from.
+            exclude: names left out, such as the images that the prompt's references come from.
         """
         query = prompt
         if not isinstance(query, CompiledPrompt | RetrievalQuery):
@@ -238,11 +238,11 @@ class Album:
 
     @property
     def _objects_shape(self) -> tuple[int, int]:
-        """(Q, D) of one picture's object rows."""
+        """(Q, D) of one image's object rows."""
         return self.find.config.num_queries, self.find.embedding_dim
 
     def insert(self, names: Sequence[str], images_ND: np.ndarray, objects_NQD: np.ndarray) -> None:
-        """Add pictures whose vectors are already there (`Scene.embedding`, object rows).
+        """Add images whose vectors are already there (`Scene.embedding`, object rows).
 
         Args:
             images_ND: (N, D) unit rows. objects_NQD: (N, Q, D) unit rows of the object proposals.
@@ -253,8 +253,8 @@ class Album:
         size = self._objects_shape
         if images_ND.shape != (len(names), size[1]) or objects_NQD.shape != (len(names), *size):
             raise AlbumError(
-                f"Vectors {images_ND.shape} and {objects_NQD.shape} of {len(names)} pictures do not "
-                f"fit this model: ({size[1]},) and {size} a picture."
+                f"Vectors {images_ND.shape} and {objects_NQD.shape} of {len(names)} images do not "
+                f"fit this model: ({size[1]},) and {size} an image."
             )
         models = _qdrant().models
         mark = self.find.fingerprint
@@ -304,7 +304,7 @@ class Album:
 
 
 def _id(name: str) -> str:
-    """A picture's id: the same name is the same picture, also one that is not UTF-8."""
+    """An image's id: the same name is the same image, also one that is not UTF-8."""
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 

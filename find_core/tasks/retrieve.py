@@ -60,7 +60,7 @@ def rank(
 ) -> np.ndarray:
     """(N,) int64 indices of `scenes`, best first, without those in `exclude`.
 
-    The pictures that the query's references come from belong into `exclude`: the paper leaves them
+    The images that the query's references come from belong into `exclude`: the paper leaves them
     out, its code in effect does not (docs/spec.md 3.6-5).
     """
     members = [i for i in range(len(scenes)) if i not in exclude]

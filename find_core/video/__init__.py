@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from find_core.lazy import lazy_names
+from find_core.support.lazy import lazy_names
 
 if TYPE_CHECKING:
     from find_core.video.offline import VideoReport, localize_video

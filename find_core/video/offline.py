@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,21 +27,19 @@ from find_core.drawing import (
     write_image,
 )
 from find_core.errors import FindError
-from find_core.files import write_text
+from find_core.protocols import FindLike, LocalizedImage
+from find_core.support.files import write_text
 from find_core.video.records import by_frame, merged, read_records
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
-from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
+from find_core.video.stream import AnyPrompt, StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
     TimelineConfig,
     best_moments,
-    cut_intervals,
+    segment_intervals,
     smooth_both_ways,
 )
 from find_core.video.writer import VideoWriter
-
-if TYPE_CHECKING:
-    from find_core.predictor import Find
 
 JSON_VERSION = 1
 CHECKPOINT_FRAMES = 100
@@ -70,8 +68,8 @@ class VideoReport:
 
 def localize_video(
     source: Source,
-    find: Find,
-    prompts: Sequence[Any],
+    find: FindLike[LocalizedImage],
+    prompts: Sequence[AnyPrompt],
     out_dir: str | Path,
     *,
     threshold: float | None = None,
@@ -90,7 +88,7 @@ def localize_video(
 
     Args:
         prompts: str, `Prompt` or `CompiledPrompt`, each answered on its own.
-        threshold: score at which a thing is found; None: the model's own.
+        threshold: score at which an object is found; None: the model's own.
         fps: at most so many frames a second are looked at; None: all.
         top: how many best moments a prompt stand in `moments.png`; 0: none.
         annotate: write `annotated.mp4`.
@@ -108,7 +106,7 @@ def localize_video(
     report = _summarize(run, top)
     if annotate and not source.is_live:
         run.annotate_pass(report)
-    _write_pictures(run, report)
+    _write_images(run, report)
     return report
 
 
@@ -128,13 +126,14 @@ class _Run:
         self.period_s, self.seconds = (1 / fps if fps else 0.0), seconds
         self.part, self.saved = out / "localizations.part.jsonl", out / "resume.json"
         self.records, self.video = out / "localizations.jsonl", out / "annotated.mp4"
+        self.stills: dict[float, np.ndarray] = {}  # annotated images by the second they show
         self.key = self._key()
 
     def _key(self) -> str:
         """Identifies the run: source, prompts, model and settings."""
         stream = self.stream
         asked = [p.prompt.to_json() for p in stream.prompts]
-        model = [str(getattr(stream.find, "fingerprint", "")), stream.fast, stream.threshold]
+        model = [stream.find.fingerprint, stream.fast, stream.threshold]
         settings = [asdict(stream.config), self.period_s]
         text = json.dumps([self.source.identity, asked, model, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -150,7 +149,7 @@ class _Run:
                     answer = self.stream.update(frame.image, frame.stamp_ns)
                     lines.writelines(record_lines(answer, frame, len(self.stream.prompts)))
                     if writer:
-                        writer.write(_live_picture(frame, answer), frame.time_s)
+                        writer.write(_live_image(frame, answer), frame.time_s)
                     if done % CHECKPOINT_FRAMES == 0:
                         lines.flush()
                         self._save(frame)
@@ -194,16 +193,32 @@ class _Run:
         return state["index"] + 1, done_s + 2e-6, due_s, state["stream"]["index"]
 
     def annotate_pass(self, report: VideoReport) -> None:
-        """Read the recording and the lines side by side, draw, encode."""
+        """Read the recording and the lines side by side, draw, encode; keeps the best moments."""
+        best_s = {round(m.peak_s, 6) for found in report.moments for m in found}
         frames = thin(self.source.frames(0.0, self.seconds), self.period_s)
         with VideoWriter(self.video) as writer:
             groups = by_frame(read_records(self.records))
             for n, (frame, group) in enumerate(zip(frames, groups, strict=False)):
-                header = _header(frame.time_s, report, n)
-                writer.write(
-                    draw_localization(frame.image, merged(group), header=header), frame.time_s
-                )
+                found, header = merged(group), _header(frame.time_s, report, n)
+                if group[0]["time_s"] in best_s:
+                    self.stills[group[0]["time_s"]] = draw_localization(frame.image, found)
+                writer.write(draw_localization(frame.image, found, header=header), frame.time_s)
                 self.progress("annotate", n + 1, report.frame_count)
+
+    def read_stills(self, times_s: Sequence[float]) -> None:
+        """Fill `stills`, where the annotated video was not made or came from a live source."""
+        if self.source.is_live:
+            if self.video.is_file():
+                replay = open_source(self.video)
+                shown = ((t, next(replay.frames(t), None)) for t in times_s)
+                self.stills |= {round(t, 6): frame.image for t, frame in shown if frame}
+            return
+        wanted = {round(t, 6) for t in times_s} - self.stills.keys()
+        for group in by_frame(read_records(self.records)) if wanted else ():
+            if (time_s := group[0]["time_s"]) in wanted:
+                frame = next(self.source.frames(max(time_s - 1e-3, 0.0)), None)
+                if frame is not None:
+                    self.stills[time_s] = draw_localization(frame.image, merged(group))
 
 
 def record_lines(answer: VideoFrame, frame: SourceFrame, prompts: int) -> Iterator[str]:
@@ -220,20 +235,20 @@ def _summarize(run: _Run, top: int) -> VideoReport:
     prompts = len(run.stream.prompts)
     times: list[float] = []
     events: list[dict[str, Any]] = []
-    cuts: list[int] = []
+    scene_changes: list[int] = []
     curves: list[list[float]] = [[] for _ in range(prompts)]
     for group in by_frame(read_records(run.records)):
         if group[0]["cut"]:
-            cuts.append(len(times))
+            scene_changes.append(len(times))
         times.append(group[0]["time_s"])
         events += list(chain.from_iterable(r.get("events", []) for r in group))
         for curve, record in zip(curves, group, strict=True):
             curve.append(record["relevance"])
     timeline = run.stream.timeline
     raw = np.array(curves, np.float64).reshape(prompts, len(times))
-    rows = [smooth_both_ways(times, row, timeline.smooth_s, cuts) for row in raw]
+    rows = [smooth_both_ways(times, row, timeline.smooth_s, scene_changes) for row in raw]
     smoothed = np.stack(rows)
-    intervals = tuple(tuple(cut_intervals(times, row, timeline)) for row in smoothed)
+    intervals = tuple(tuple(segment_intervals(times, row, timeline)) for row in smoothed)
     moments = tuple(tuple(best_moments(times, row, timeline, top)) for row in smoothed)
     times_s = np.array(times)
     report = VideoReport(
@@ -260,20 +275,21 @@ def _write_summary(run: _Run, report: VideoReport) -> None:
     write_text(run.out / "timeline.json", json.dumps(summary, ensure_ascii=False, indent=1))
 
 
-def _write_pictures(run: _Run, report: VideoReport) -> None:
-    """timeline.png and moments.png; a live source's pictures come from its annotated video."""
+def _write_images(run: _Run, report: VideoReport) -> None:
+    """timeline.png and moments.png; a live source's images come from its annotated video."""
     if not report.frame_count:
         return
     labels = [compiled.prompt.markup for compiled in run.stream.prompts]
     wanted = [(m.peak_s, p, m) for p, found in enumerate(report.moments) for m in found]
-    pictures = _pictures_at(run, [w[0] for w in wanted])
+    run.read_stills([w[0] for w in wanted])
+    images = [run.stills.get(round(w[0], 6)) for w in wanted]
     curves = [
         TimelineCurve(label, raw, smooth, found, run.stream.timeline.enter)
         for label, raw, smooth, found in zip(
             labels, report.raw, report.smoothed, report.intervals, strict=True
         )
     ]
-    thumbnails = [(w[0], im) for w, im in zip(wanted, pictures, strict=True) if im is not None][:10]
+    thumbnails = [(w[0], im) for w, im in zip(wanted, images, strict=True) if im is not None][:10]
     timeline_png(
         run.out / "timeline.png",
         report.times_s,
@@ -281,35 +297,13 @@ def _write_pictures(run: _Run, report: VideoReport) -> None:
         thumbnails=thumbnails,
         title=run.source.name,
     )
-    shown = [(w, im) for w, im in zip(wanted, pictures, strict=True) if im is not None]
+    shown = [(w, im) for w, im in zip(wanted, images, strict=True) if im is not None]
     if shown:
         captions = [
             f"{labels[p]}  {clock(t)}  {m.score:.2f}{'' if report.timeline.claims(m) else '?'}"
             for (t, p, m), _ in shown
         ]
         write_image(run.out / "moments.png", contact_sheet([im for _, im in shown], captions))
-
-
-def _pictures_at(run: _Run, times_s: list[float]) -> list[np.ndarray | None]:
-    """Annotated frames at the given times; None where they cannot be read again."""
-    out: list[np.ndarray | None] = [None] * len(times_s)
-    if run.source.is_live and not run.video.is_file():
-        return out
-    wanted = set(np.round(times_s, 6))
-    if run.source.is_live:
-        replay = open_source(run.video)
-        return [next((f.image for f in replay.frames(t)), None) for t in times_s]
-    groups = {
-        group[0]["time_s"]: group
-        for group in by_frame(read_records(run.records))
-        if group[0]["time_s"] in wanted
-    }
-    for n, time_s in enumerate(times_s):
-        group = groups.get(round(time_s, 6))
-        frame = next(run.source.frames(max(time_s - 1e-3, 0.0)), None)
-        if group is not None and frame is not None:
-            out[n] = draw_localization(frame.image, merged(group))
-    return out
 
 
 def _header(time_s: float, report: VideoReport, n: int) -> str:
@@ -320,7 +314,7 @@ def _header(time_s: float, report: VideoReport, n: int) -> str:
     return f"{clock(time_s)}   " + "   ".join(marks)
 
 
-def _live_picture(frame: SourceFrame, answer: VideoFrame) -> np.ndarray:
+def _live_image(frame: SourceFrame, answer: VideoFrame) -> np.ndarray:
     marks = [f"{'●' if p.interval else '○'} {p.relevance:.2f}" for p in answer.prompts]
     image = frame.image
     for prompt in answer.prompts:

@@ -11,9 +11,9 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.masks import rle_to_mask
-from find_core.printable import shown
 from find_core.results import Entity, Instance, Localization
-from find_core.strict_json import check_json, check_schema
+from find_core.support.printable import shown
+from find_core.support.strict_json import check_json, check_schema
 
 
 def read_records(path: str | Path) -> Iterator[dict[str, Any]]:

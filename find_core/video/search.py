@@ -2,7 +2,7 @@
 
 Coarse: one frame every `period_s` is encoded and matched at object level (a small matrix product a
 prompt). Fine: around the best stretches, full localization at `fine_fps`, smoothed both ways and
-cut into intervals. An hour at 30 frames a second costs about 3600 + 30 a candidate encodings
+divided into intervals. An hour at 30 frames a second costs about 3600 + 30 a candidate encodings
 instead of 108,000.
 """
 
@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from find_core.protocols import FindLike, LocalizedImage
 from find_core.results import Localization
 from find_core.video.sources.base import Source, SourceFrame, thin
-from find_core.video.stream import StreamLocalizer
+from find_core.video.stream import AnyPrompt, StreamLocalizer
 from find_core.video.timeline import Interval, TimelineConfig, best_moments, smooth_both_ways
-
-if TYPE_CHECKING:
-    from find_core.predictor import Find
 
 MAX_INSIDE = 8  # frames looked at inside a long stretch, between its two edges
 
@@ -53,8 +50,8 @@ class SearchReport:
 
 def find_moments(
     source: Source,
-    find: Find,
-    prompts: Sequence[Any],
+    find: FindLike[LocalizedImage],
+    prompts: Sequence[AnyPrompt],
     *,
     count: int = 5,
     period_s: float = 1.0,
@@ -66,9 +63,9 @@ def find_moments(
 
     Args:
         source: a recording, not a live one. prompts: as for `StreamLocalizer`.
-        period_s: things that show for less than this may be missed.
+        period_s: objects that show for less than this may be missed.
         fine_fps: frames a second looked at where a moment begins and ends.
-        threshold: score at which a thing is found; None: the model's own.
+        threshold: score at which an object is found; None: the model's own.
     """
     report = progress or (lambda *_: None)
     stream = StreamLocalizer(find, list(prompts), threshold=threshold)

@@ -1,4 +1,4 @@
-"""Between two frames: how did the whole picture shift, or is this a new shot altogether?
+"""Between two frames: how did the whole image shift, or is this a new shot altogether?
 
 Seen on thumbnails by phase correlation: a panning camera shifts everything, so tracks shift along;
 where neither the old place nor the shifted one looks like the last frame, a new shot begins.
@@ -20,16 +20,16 @@ class Motion:
     """From one frame to the next.
 
     Attributes:
-        shift_px: (dx, dy), how far the picture moved, in pixels of the thumbnail.
-        likeness: of the two where they overlap after the shift, -1 to 1.
+        shift_px: (dx, dy), how far the image moved, in pixels of the thumbnail.
+        similarity: of the two where they overlap after the shift, -1 to 1.
     """
 
     shift_px: tuple[float, float]
-    likeness: float
+    similarity: float
 
 
 def thumbnail(image_rgb: np.ndarray) -> np.ndarray:
-    """(h, 96) float32 brightness in [0, 1] of a (H, W, 3) uint8 picture, aspect kept."""
+    """(h, 96) float32 brightness in [0, 1] of a (H, W, 3) uint8 image, aspect kept."""
     # Every few pixels first: averaging a whole 4K frame would cost more than all the tracking.
     step = max(1, image_rgb.shape[1] // (2 * THUMBNAIL_WIDTH_PX))
     coarse = np.ascontiguousarray(image_rgb[::step, ::step])
@@ -43,23 +43,23 @@ def motion_between(before: np.ndarray, after: np.ndarray) -> Motion:
     """How `after` came from `before`, two thumbnails; another size is another shot."""
     if before.shape != after.shape:
         return Motion((0.0, 0.0), -1.0)
-    still = likeness(before, after)
+    still = similarity(before, after)
     if still > 0.98:
         return Motion((0.0, 0.0), still)
     window = _hanning(before.shape)
-    # Not as phaseCorrelate(..., window): that writes the windowed pictures over its arguments.
+    # Not as phaseCorrelate(..., window): that writes the windowed images over its arguments.
     (dx, dy), _ = cv2.phaseCorrelate(before * window, after * window)
-    shifted = likeness(*_overlap(before, after, round(dx), round(dy)))
-    # A shift has to explain the picture clearly better than standing still does.
+    shifted = similarity(*_overlap(before, after, round(dx), round(dy)))
+    # A shift has to explain the image clearly better than standing still does.
     if shifted > still + 0.25 * (1 - still):
         return Motion((dx, dy), shifted)
     return Motion((0.0, 0.0), still)
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """How alike two pictures of one size are, -1 to 1.
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """How alike two images of one size are, -1 to 1.
 
-    Their correlation (a dimmed light changes nothing), or by how few pixels changed (a thing that
+    Their correlation (a dimmed light changes nothing), or by how few pixels changed (an object that
     moves before a plain wall changes the correlation, but is no new shot): the better of the two.
     """
     unchanged = 1 - 2 * float(np.mean(np.abs(a - b) > CHANGED))

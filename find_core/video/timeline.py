@@ -1,8 +1,8 @@
-"""When: relevance smoothed over time and cut into intervals.
+"""When: relevance smoothed over time and divided into intervals.
 
 Everything is in seconds, not frames, so that a stalling camera or a phone's variable frame rate
 changes nothing. Streaming and offline use the same two classes: offline runs the smoother forwards
-and backwards over the whole curve, then the same cutter.
+and backwards over the whole curve, then the same segmenter.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TimelineConfig:
     break_s: float = 2.0
 
     def claims(self, moment: Interval) -> bool:
-        """Is it good enough to say that the thing is there?"""
+        """Is it good enough to say that the object is there?"""
         return moment.peak >= self.enter
 
 
@@ -93,7 +93,7 @@ class Smoother:
         self.time_s = None
 
 
-class IntervalCutter:
+class IntervalSegmenter:
     """Hysteresis on a smoothed curve, one sample at a time, constant memory."""
 
     def __init__(self, config: TimelineConfig) -> None:
@@ -177,7 +177,7 @@ def smooth_both_ways(
     return out
 
 
-def cut_intervals(
+def segment_intervals(
     times_s: Sequence[float] | np.ndarray,
     smoothed: Sequence[float] | np.ndarray,
     config: TimelineConfig,
@@ -189,14 +189,14 @@ def cut_intervals(
         end_s: where the last frame ends; default one frame period after it begins.
     """
     times = np.asarray(times_s, np.float64)
-    cutter, out = IntervalCutter(config), []
+    segmenter, out = IntervalSegmenter(config), []
     for n, (time_s, value) in enumerate(zip(times, np.asarray(smoothed, np.float64), strict=True)):
         if n and time_s - times[n - 1] > config.break_s:
-            out.append(cutter.finish(float(times[n - 1])))
-        out.append(cutter.update(float(time_s), float(value)))
+            out.append(segmenter.finish(float(times[n - 1])))
+        out.append(segmenter.update(float(time_s), float(value)))
     if len(times) and end_s is None:
         end_s = float(times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 0.0))
-    out.append(cutter.finish(end_s))
+    out.append(segmenter.finish(end_s))
     return [interval for interval in out if interval is not None]
 
 
@@ -215,7 +215,7 @@ def best_moments(
     are given.
 
     Args:
-        times_s, smoothed, end_s: as for `cut_intervals`.
+        times_s, smoothed, end_s: as for `segment_intervals`.
     """
     times, values = np.asarray(times_s, np.float64), np.asarray(smoothed, np.float64)
     if not len(values):
@@ -224,7 +224,7 @@ def best_moments(
     peak = float(values[best])
     share = min(1.0, 0.5 * peak / config.enter) if config.enter else 1.0
     lower = replace(config, enter=share * config.enter, leave=share * config.leave)
-    found = cut_intervals(times, values, lower, end_s) if peak > 0 else []
+    found = segment_intervals(times, values, lower, end_s) if peak > 0 else []
     found = [moment for moment in found if config.claims(moment)] or found
     if not found:  # shorter than `min_s` everywhere: its best frame
         at_s = float(times[best])
@@ -236,3 +236,6 @@ def best_moments(
 def top_intervals(intervals: Sequence[Interval], count: int) -> list[Interval]:
     """The best `count` by score, best first; the earlier one where scores tie."""
     return sorted(intervals, key=lambda i: (-i.score, i.start_s))[:count]
+
+
+IntervalCutter, cut_intervals = IntervalSegmenter, segment_intervals  # until version 0.1

@@ -17,28 +17,42 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from find_core.moved import keep_old_arguments
 
+
+@keep_old_arguments(
+    forget_s="max_age_s",
+    confirm_hits="min_hits",
+    reach="gate",
+    reach_per_s="gate_growth",
+    max_reach="max_gate",
+    anywhere_cosine="reid_threshold",
+)
 @dataclass(frozen=True)
 class TrackerConfig:
-    """Attributes:
-    lost_s: a track unseen for this long is lost (an event), but can still be found again.
-    forget_s: a lost track unseen for this long is forgotten; bounds the memory.
-    confirm_hits: frames a candidate must be seen in before it gets an id (1 on the first frame).
-    reach: how far, in box diagonals, a candidate may lie from where its track is expected.
-    reach_per_s: by how many diagonals that grows with every second unseen, up to `max_reach`.
-    min_cosine: candidates less alike than this are never the same object.
-    anywhere_cosine: alike enough to be taken up again wherever it shows (after a cut).
-    max_tracks: the longest unseen go first beyond this.
+    """How candidates are assigned to tracks.
+
+    Attributes:
+        lost_s: a track unseen for this long is lost (an event), but can still be found again.
+        max_age_s: a lost track unseen for this long is forgotten; bounds the memory.
+        min_hits: frames a candidate must be seen in before it gets an id (1 on the first frame).
+        gate: how far, in box diagonals, a candidate may lie from where its track is expected.
+        gate_growth: by how many diagonals the gate grows with every second unseen, up to
+            `max_gate`.
+        min_cosine: candidates less alike than this are never the same object.
+        reid_threshold: cosine from which a candidate is taken up again wherever it shows (after a
+            scene change).
+        max_tracks: the longest unseen go first beyond this.
     """
 
     lost_s: float = 0.6
-    forget_s: float = 10.0
-    confirm_hits: int = 2
-    reach: float = 0.7
-    reach_per_s: float = 1.5
-    max_reach: float = 4.0
+    max_age_s: float = 10.0
+    min_hits: int = 2
+    gate: float = 0.7
+    gate_growth: float = 1.5
+    max_gate: float = 4.0
     min_cosine: float = 0.4
-    anywhere_cosine: float = 0.9
+    reid_threshold: float = 0.9
     max_tracks: int = 64
 
 
@@ -49,10 +63,12 @@ class Track:
     Attributes:
         kalman: state (x, y, w, h, vx, vy) in pixels and pixels per second.
         embedding: (D,) unit, moving average. diagonal_px: of its box; shrinks only slowly, so that
-        a half hidden thing can still be met where it comes out. id: 0 until confirmed.
+            a half hidden object can still be met where it comes out. id: 0 until confirmed.
         score: moving average of its scores. seen_s: when it was last seen. hits: how often.
-        votes: how often, of late, it was its entity's best candidate, 0 to 1 (kept by the caller).
-        live: confirmed and not lost. anchored: False after a cut, when its place means nothing.
+        active: confirmed and not lost.
+        position_known: False after a scene change, when its position means nothing.
+        selected_rate: how often, of late, it was its entity's best candidate, 0 to 1 (kept by the
+            caller).
     """
 
     kalman: cv2.KalmanFilter = field(repr=False)
@@ -62,9 +78,9 @@ class Track:
     seen_s: float
     id: int = 0
     hits: int = 1
-    live: bool = False
-    anchored: bool = True
-    votes: float = 0.0
+    active: bool = False
+    position_known: bool = True
+    selected_rate: float = 0.0
 
     @property
     def center_size(self) -> np.ndarray:
@@ -107,17 +123,17 @@ class Tracker:
         scores: np.ndarray,
         embeddings: np.ndarray,
         time_s: float,
-        weak: np.ndarray | None = None,
+        low_score: np.ndarray | None = None,
     ) -> tuple[list[Track | None], list[TrackChange]]:
         """Assign one frame's candidates.
 
         Args:
             boxes_xyxy: (N, 4) pixel edges. scores: (N,). embeddings: (N, D) unit vectors.
             time_s: seconds, not before the last call's.
-            weak: (N,) bool, candidates that may continue a track but not begin one.
+            low_score: (N,) bool, candidates of low score: they may continue a track, not begin one.
 
         Returns:
-            each candidate's track (None for a weak one without; its `id` is 0 until confirmed),
+            each candidate's track (None for one of low score without; its `id` is 0 until confirmed),
             and what appeared or was lost in this frame.
         """
         first = self._time_s is None
@@ -128,11 +144,11 @@ class Tracker:
             owners[n] = self.tracks[t]
             self._continue(self.tracks[t], boxes_xyxy[n], float(scores[n]), embeddings[n], time_s)
         for n, owner in enumerate(owners):
-            if owner is None and not (weak is not None and weak[n]):
+            if owner is None and not (low_score is not None and low_score[n]):
                 owners[n] = self._begin(boxes_xyxy[n], float(scores[n]), embeddings[n], time_s)
         for track in (o for o in owners if o is not None):
-            if not track.live and (first or track.id or track.hits >= self.config.confirm_hits):
-                track.id, track.live = track.id or self.ids.next(), True
+            if not track.active and (first or track.id or track.hits >= self.config.min_hits):
+                track.id, track.active = track.id or self.ids.next(), True
                 changes.append(TrackChange("appear", track.id, time_s))
         return owners, changes + self._prune(time_s)
 
@@ -143,14 +159,14 @@ class Tracker:
                 state: np.ndarray = track.kalman.statePost
                 state[:2, 0] = state[:2, 0] + np.array((dx_px, dy_px))
 
-    def cut(self) -> None:
+    def scene_change(self) -> None:
         """A new shot begins: positions mean nothing any more, only likeness does."""
         for track in self.tracks:
-            track.anchored = False
+            track.position_known = False
 
     @property
-    def live_count(self) -> int:
-        return sum(track.live for track in self.tracks)
+    def active_count(self) -> int:
+        return sum(track.active for track in self.tracks)
 
     def _predict(self, time_s: float) -> None:
         step_s = 0.0 if self._time_s is None else min(max(time_s - self._time_s, 0.0), 1.0)
@@ -178,19 +194,19 @@ class Tracker:
         config = self.config
         expected = np.stack([track.center_size for track in self.tracks]).astype(np.float64)
         unseen_s = np.array([time_s - track.seen_s for track in self.tracks])[:, None]
-        anchored = np.array([track.anchored for track in self.tracks])[:, None]
+        position_known = np.array([track.position_known for track in self.tracks])[:, None]
         cosine = np.stack([track.embedding for track in self.tracks]) @ np.asarray(embeddings).T
         found = to_center_size(boxes_xyxy)
         diagonal = np.array([max(track.diagonal_px, 8.0) for track in self.tracks])[:, None]
         away = np.hypot(*(expected[:, None, :2] - found[None, :, :2]).transpose(2, 0, 1))
-        reach = np.minimum(config.reach + config.reach_per_s * unseen_s, config.max_reach)
-        away = away / (diagonal * reach)
-        near = anchored & (away <= 1) & (cosine >= config.min_cosine)
+        gate = np.minimum(config.gate + config.gate_growth * unseen_s, config.max_gate)
+        away = away / (diagonal * gate)
+        near = position_known & (away <= 1) & (cosine >= config.min_cosine)
         apart = 1 - box_iou(to_xyxy(expected), np.asarray(boxes_xyxy, np.float64))
         # Tracks seen a moment ago go first: an old one may only take what they leave.
         cost = 0.5 * apart + 0.3 * away + 0.5 * (1 - cosine) + 0.3 * np.minimum(unseen_s, 1.0)
         cost = np.where(near, cost, np.inf)
-        anywhere = ~anchored & (cosine >= config.anywhere_cosine)
+        anywhere = ~position_known & (cosine >= config.reid_threshold)
         return np.where(anywhere, 2.0 + (1 - cosine), cost)
 
     def _begin(
@@ -204,8 +220,8 @@ class Tracker:
     def _continue(
         self, track: Track, box_xyxy: np.ndarray, score: float, embedding: np.ndarray, time_s: float
     ) -> None:
-        if not track.anchored:
-            track.kalman, track.anchored = new_kalman(box_xyxy), True
+        if not track.position_known:
+            track.kalman, track.position_known = new_kalman(box_xyxy), True
         correct(track.kalman, box_xyxy)
         mixed = 0.9 * track.embedding + 0.1 * np.asarray(embedding)
         track.embedding = mixed / max(float(np.linalg.norm(mixed)), 1e-9)
@@ -218,11 +234,11 @@ class Tracker:
         changes, kept = [], []
         for track in self.tracks:
             unseen_s = time_s - track.seen_s
-            if track.live and unseen_s > self.config.lost_s:
-                track.live = False
+            if track.active and unseen_s > self.config.lost_s:
+                track.active = False
                 changes.append(TrackChange("lost", track.id, time_s))
             # A candidate seen only once is noise unless it shows again at once.
-            patience_s = self.config.forget_s if track.id else self.config.lost_s
+            patience_s = self.config.max_age_s if track.id else self.config.lost_s
             if unseen_s <= patience_s:
                 kept.append(track)
         kept.sort(key=lambda track: -track.seen_s)
@@ -296,7 +312,16 @@ def box_iou(a_xyxy: np.ndarray, b_xyxy: np.ndarray) -> np.ndarray:
     return inside / np.maximum(area_a[:, None] + area_b[None] - inside, 1e-9)
 
 
-_PLAIN = ("diagonal_px", "score", "seen_s", "id", "hits", "live", "anchored", "votes")
+_PLAIN = (
+    "diagonal_px",
+    "score",
+    "seen_s",
+    "id",
+    "hits",
+    "active",
+    "position_known",
+    "selected_rate",
+)
 
 
 def _track_to_json(track: Track) -> dict[str, Any]:

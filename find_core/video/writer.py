@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from find_core.errors import FindError
-from find_core.files import replacing
+from find_core.support.files import replacing
 
 TICKS_PER_S = 90_000
 

@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+import find_core
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.protocols import EmbeddedImage, FindLike
 from find_field.evaluation.ground_truth import Truth, TruthObject, open_truth, truth_of_world
-from find_field.evaluation.models import load_model
-from find_field.field.feature_field import FeatureField
+from find_field.evaluation.toy_world import sample_world
+from find_field.field.feature_field import FeatureField, load
+from find_field.field.hits import FieldEntity
 from find_field.geometry.boxes import box_iou
 from find_field.lift import lift
 
@@ -94,7 +97,7 @@ def _reference(truth: Truth, thing: TruthObject, frames: Sequence[int]) -> Refer
     return Reference(truth.frames[best].rgb, mask=truth.labels[best] == thing.id)
 
 
-def evaluate(field: FeatureField, find: Any, truth: Truth, reference_frames: Sequence[int],
+def evaluate(field: FeatureField, find: FindLike, truth: Truth, reference_frames: Sequence[int],
              **query: Any) -> list[Outcome]:  # fmt: skip
     """Ask `field` about everything in `truth`."""
     centroids = truth.visible_centroids(field.voxel_size_m)
@@ -107,7 +110,7 @@ def evaluate(field: FeatureField, find: Any, truth: Truth, reference_frames: Seq
     return out
 
 
-def _outcome(kind: str, entity: Any, target: TruthObject, truth: Truth,
+def _outcome(kind: str, entity: FieldEntity, target: TruthObject, truth: Truth,
              centroid: np.ndarray) -> Outcome:  # fmt: skip
     if not entity.hits:
         return Outcome(kind, target.name, False, False, entity.best_score)
@@ -141,7 +144,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     return {kind: {k: round(v, 3) for k, v in row.items()} for kind, row in out.items()}
 
 
-def evaluate_sequence(truth: Truth, find: Any, field: FeatureField | None = None,
+def evaluate_sequence(truth: Truth, find: FindLike[EmbeddedImage], field: FeatureField | None = None,
                       reference_every: int = 6, **options: Any) -> list[Outcome]:  # fmt: skip
     """Lift the views of `truth` except every n-th, which gives references; or take `field`."""
     references = range(0, len(truth.frames), reference_every)
@@ -174,12 +177,8 @@ def _run(options: argparse.Namespace) -> list[Outcome]:
     outcomes = []
     for source in _truths(options):
         truth, folder = source
-        find = truth.oracle() if options.model == "oracle" else load_model(options.model)
-        field = None
-        if options.field is not None:
-            from find_field.field.feature_field import load
-
-            field = load(options.field)
+        find = truth.oracle() if options.model == "oracle" else find_core.load(options.model)
+        field = None if options.field is None else load(options.field)
         found = evaluate_sequence(truth, find, field, voxel_size_m=options.voxel)
         print(f"{folder}: {summarise(found).get('all')}", file=sys.stderr)
         outcomes += found
@@ -187,8 +186,6 @@ def _run(options: argparse.Namespace) -> list[Outcome]:
 
 
 def _truths(options: argparse.Namespace) -> Iterable[tuple[Truth, str]]:
-    from find_field.evaluation.toy_world import sample_world
-
     for folder in options.sequences:
         yield open_truth(folder), str(folder)
     for seed in range(options.exact):

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import overload
 
 import cv2
 import numpy as np
@@ -90,10 +91,15 @@ class OracleFind:
         plain = {int(i): _plain(name) for i, name in names.items()}
         self._scenes[image_key(image)] = OracleScene(self, np.asarray(labels), plain)
 
+    @overload
+    def encode(self, image: np.ndarray) -> OracleScene: ...
+    @overload
+    def encode(self, image: list[np.ndarray]) -> list[OracleScene]: ...
+
     def encode(self, image: np.ndarray | list[np.ndarray]) -> OracleScene | list[OracleScene]:
         """The registered truth of a picture; a list gives a list."""
         if isinstance(image, list | tuple):
-            return [self.encode(one) for one in image]  # type: ignore[misc]
+            return [self.encode(one) for one in image]
         if (key := image_key(check_image(image))) not in self._scenes:
             raise FieldError("The oracle was never told about this picture: call register() first.")
         return self._scenes[key]
@@ -122,7 +128,6 @@ class OracleFind:
         if entity.reference is None:
             return self.vector(self._match(entity.label))
         scene = self.encode(entity.reference.image)
-        assert isinstance(scene, OracleScene)
         ids, counts = np.unique(scene.labels[entity.reference.mask], return_counts=True)
         return self.vector(scene.names.get(int(ids[counts.argmax()]), BACKGROUND))
 

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from find_core.errors import FieldError
-from find_core.files import check_genuine, replace_file
-from find_core.formats import Array, Key, check_arrays, check_object
-from find_core.printable import quoted, shown
-from find_core.strict_json import parse_json
+from find_core.support.files import check_genuine, replace_file
+from find_core.support.formats import Array, Key, check_arrays, check_object
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import parse_json
 from find_field.field.data import SEMANTIC, Channel, FieldData
 
 FieldT = TypeVar("FieldT", bound=FieldData)

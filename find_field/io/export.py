@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_core.files import replace_file
+from find_core.support.files import replace_file
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.storage import VERSION, field_arrays, field_info
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,17 +19,20 @@ from nerfstudio.data.utils.data_utils import get_depth_image_from_path
 from nerfstudio.utils.rich_utils import CONSOLE
 from rich.progress import track
 
+import find_core
 from find_core.errors import FieldError
 from find_core.images import read_image
-from find_field.evaluation.models import load_model
+from find_core.protocols import EmbeddedImage, FindLike
 from find_field.nerf.feature_cache import FeatureCache, FeatureSet, build_set
 
+# Models by name that `find_core.load` does not know, made of (data, device); evaluations add theirs.
+OTHER_MODELS: dict[str, Callable[[Path, str], FindLike[EmbeddedImage]]] = {}
 # Of the features' squared length, within a checkpoint's basis; below, they are another model's.
 _KEPT_ENERGY = 0.9
 
 
 class FindFieldDataset(InputDataset):
-    """Pictures, with depth where the data has it and feature maps where they were built."""
+    """Images, with depth where the data has it and feature maps where they were built."""
 
     exclude_batch_keys_from_device: ClassVar[list[str]] = [
         *InputDataset.exclude_batch_keys_from_device,
@@ -53,7 +57,7 @@ class FindFieldDataset(InputDataset):
         """(H, W, 3) uint8 RGB, as the model encodes it.
 
         Decoded as everywhere in this project: JPEG decoders differ by a bit here and there, and
-        the cache knows pictures by their pixels.
+        the cache knows images by their pixels.
         """
         if self.scale_factor == 1.0:
             return read_image(self._dataparser_outputs.image_filenames[index])
@@ -67,15 +71,15 @@ class FindFieldDataManagerConfig(VanillaDataManagerConfig):
     _target: type = field(default_factory=lambda: FindFieldDataManager)
     """target class to instantiate"""
     find: str = "find-tabletop"
-    """Model whose embeddings are learned: packaged name, directory, or "oracle" for ground truth."""
+    """Model whose embeddings are learned: packaged name, directory, hub id or official .pt."""
     feature_rank: int = 48
     """Coefficients per embedding."""
     feature_cache: Path = Path("~/.cache/find_field")
-    """Where pictures' features are kept; safe to delete."""
+    """Where images' features are kept; safe to delete."""
 
 
 class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
-    """Adds `features` (R, k) to training batches and (h, w, k) to evaluation pictures."""
+    """Adds `features` (R, k) to training batches and (h, w, k) to evaluation images."""
 
     config: FindFieldDataManagerConfig
     train_dataset: FindFieldDataset
@@ -84,11 +88,11 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
     def __init__(self, config: FindFieldDataManagerConfig, device: Any = "cpu", **kwargs: Any):
         super().__init__(config, device, **kwargs)
         data = Path(config.data or config.dataparser.data)
-        self.find = load_model(config.find, data, str(device).split(":")[0])
+        self.find = _load(config.find, data, str(device).split(":")[0])
         self._cache = FeatureCache(config.feature_cache, self.find)
         self.features = self._build(None)
         CONSOLE.print(
-            f"Features of {self.find.name}: {self._cache.computed} pictures encoded, "
+            f"Features of {self.find.name}: {self._cache.computed} images encoded, "
             f"{len(self.train_dataset)} for training, rank {self.features.basis.shape[1]}, "
             f"cache {self._cache.nbytes / 2**20:.1f} MiB in {self._cache.folder}"
         )
@@ -103,7 +107,7 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         and order.
 
         Raises:
-            FieldError: it is that of other features than these pictures have.
+            FieldError: it is that of other features than these images have.
         """
         own = self.features
         if np.array_equal(basis, own.basis):
@@ -114,13 +118,13 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
             kept = _energy(self.features) / max(_energy(own), 1e-12)
         if kept < _KEPT_ENERGY:
             raise FieldError(
-                f"This run learned other features than {self.find.name} gives to these pictures "
+                f"This run learned other features than {self.find.name} gives to these images "
                 f"(they share {100 * kept:.0f} % of them): name the model and the data it was "
                 "trained with, or train again."
             )
 
     def _build(self, basis: np.ndarray | None) -> FeatureSet:
-        """The training pictures' features; the evaluation pictures are given theirs."""
+        """The training images' features; the evaluation images are given theirs."""
         features = self._build_one(self.train_dataset, basis)
         if self.eval_dataset is not None and len(self.eval_dataset):
             self.eval_dataset.feature_set = self._build_one(self.eval_dataset, features.basis)
@@ -130,7 +134,7 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         pictures = [lambda i=i: dataset.picture(i) for i in range(len(dataset))]
         return build_set(
             self._cache, pictures, self.config.feature_rank, basis,
-            progress=lambda items: track(items, "Encoding pictures", console=CONSOLE),
+            progress=lambda items: track(items, "Encoding images", console=CONSOLE),
         )  # fmt: skip
 
     def next_train(self, step: int) -> tuple[RayBundle, dict]:
@@ -139,7 +143,7 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         return rays, batch
 
     def _features_at(self, indices: torch.Tensor) -> torch.Tensor:
-        """(R, k) float32 at (picture, row, column) indices (R, 3)."""
+        """(R, k) float32 at (image, row, column) indices (R, 3)."""
         picture, row, column = indices.cpu().numpy().T
         cameras = self.train_dataset.cameras
         height = cameras.height[picture, 0].cpu().numpy()
@@ -148,7 +152,13 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         return torch.from_numpy(values).to(self.device)
 
 
+def _load(name: str, data: Path, device: str) -> FindLike[EmbeddedImage]:
+    if name in OTHER_MODELS:
+        return OTHER_MODELS[name](data, device)
+    return find_core.load(name, device=device)
+
+
 def _energy(features: FeatureSet) -> float:
-    """Mean squared length of the coefficients; of sixteen pictures at most."""
+    """Mean squared length of the coefficients; of sixteen images at most."""
     some = features.maps[:: max(1, len(features.maps) // 16)].astype(np.float32)
     return float(np.square(some).sum(axis=-1).mean())

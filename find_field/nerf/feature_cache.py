@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError
-from find_core.files import replace_file
-from find_core.formats import Array, read_npy
 from find_core.images import image_key
 from find_core.protocols import EmbeddedImage, FindLike
+from find_core.support.files import replace_file
+from find_core.support.formats import Array, read_npy
 from find_field.field.basis import fit_basis
 
 

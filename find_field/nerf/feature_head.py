@@ -16,7 +16,7 @@ from torch.nn import functional as F
 _PLANES = ((0, 1), (0, 2), (1, 2))
 
 
-class FeatureField(nn.Module):
+class FeatureHead(nn.Module):
     """Tri-planes at several resolutions, multiplied over planes, read by a small network.
 
     `grid_sample` on dense planes is a few times quicker than a hash grid in plain torch, and runs

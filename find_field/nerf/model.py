@@ -5,7 +5,7 @@ Dimension letters: R rays, S samples of a ray, K top samples kept, k coefficient
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +20,8 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.nn import functional as F
 
-from find_field.nerf.feature_head import FeatureField
-from find_field.nerf.viewer import PromptPanel
+from find_field.io.export import pca_rgb
+from find_field.nerf.feature_head import FeatureHead
 
 
 @dataclass
@@ -49,9 +49,16 @@ class FindFieldModelConfig(NerfactoModelConfig):
 
 
 class FindFieldModel(NerfactoModel):
-    """nerfacto plus embeddings: outputs `feature_pca`, `relevancy`, `composited` beside its own."""
+    """nerfacto plus embeddings: outputs `features` and `feature_pca` beside its own.
+
+    Attributes:
+        basis: (D, k) of the features. feature_mean: (k,) over the training images.
+        viewer_outputs: makes further outputs of these, where there is someone to look.
+    """
 
     config: FindFieldModelConfig
+    basis: Tensor
+    feature_mean: Tensor
 
     def populate_modules(self) -> None:
         with _lpips_on_demand():
@@ -61,15 +68,11 @@ class FindFieldModel(NerfactoModel):
         self.register_buffer("basis", self.kwargs["metadata"]["find_basis"].float())
         self.register_buffer("feature_mean", self.kwargs["metadata"]["find_mean"].float())
         self.contraction = SceneContraction(order=float("inf"))
-        self.feature_field = FeatureField(
+        self.feature_field = FeatureHead(
             self.config.feature_resolutions, self.config.feature_channels,
             self.config.feature_hidden, self.basis.shape[1],
         )  # fmt: skip
-        # Not a module: its prompts are the viewer's, and no part of a checkpoint.
-        self.panel = PromptPanel(self)
-        # The viewer looks for its elements among a module's own attributes only.
-        for name, element in self.panel.elements().items():
-            setattr(self, name, element)
+        self.viewer_outputs: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
     def get_param_groups(self) -> dict:
         return {
@@ -105,7 +108,11 @@ class FindFieldModel(NerfactoModel):
             outputs |= {"weights_list": weights_list, "ray_samples_list": samples_list}
             outputs["directions_norm"] = ray_bundle.metadata["directions_norm"]
         else:
-            outputs |= self.panel.outputs(outputs)
+            # The first three: chunks are coloured alike, and the basis is ordered by energy.
+            features = F.normalize(outputs["features"], dim=-1)
+            outputs["feature_pca"] = features[..., :3] * 0.5 + 0.5
+            if self.viewer_outputs is not None:
+                outputs |= self.viewer_outputs(outputs)
         return outputs
 
     def _render_features(self, weights: Tensor, samples: RaySamples) -> Tensor:
@@ -152,7 +159,7 @@ class FindFieldModel(NerfactoModel):
         return torch.stack(parts).mean()
 
     def get_image_metrics_and_images(self, outputs: dict, batch: dict) -> tuple[dict, dict]:
-        """nerfacto's metrics, and how well the rendered features agree with the picture's own."""
+        """nerfacto's metrics, and how well the rendered features agree with the image's own."""
         metrics, images = super().get_image_metrics_and_images(outputs, batch)
         if metrics["lpips"] != metrics["lpips"]:  # NaN: its weights could not be had
             del metrics["lpips"]
@@ -162,7 +169,7 @@ class FindFieldModel(NerfactoModel):
         return metrics, images
 
     def _feature_metrics(self, rendered_HWk: Tensor, truth_hwk: Tensor) -> dict[str, float]:
-        """Cosines at the resolution of the picture's map; the constant predictor's beside them."""
+        """Cosines at the resolution of the image's map; the constant predictor's beside them."""
         size = truth_hwk.shape[:2]
         small = F.interpolate(rendered_HWk.permute(2, 0, 1)[None], size=size, mode="area")[0]
         small = small.permute(1, 2, 0)
@@ -177,9 +184,7 @@ class FindFieldModel(NerfactoModel):
 
 
 def pca_image(features: Tensor) -> Tensor:
-    """(H, W, 3) in [0, 1]: three principal directions of feature pictures (H, W, k)."""
-    from find_field.io.export import pca_rgb
-
+    """(H, W, 3) in [0, 1]: three principal directions of feature images (H, W, k)."""
     flat = features.reshape(-1, features.shape[-1]).float()
     unit = F.normalize(flat, dim=-1).cpu().numpy()
     rgb = torch.from_numpy(pca_rgb(unit)).to(features.device)
@@ -211,9 +216,11 @@ def _lpips_on_demand() -> Iterator[None]:
     """nerfacto builds LPIPS at once, and dies offline: within this block it gets `_Lpips` instead."""
     from torchmetrics.image import lpip
 
-    original = lpip.LearnedPerceptualImagePatchSimilarity
-    lpip.LearnedPerceptualImagePatchSimilarity = lambda **options: _Lpips(original, options)
+    holder: Any = lpip  # a class is replaced by a function for a moment
+
+    original = holder.LearnedPerceptualImagePatchSimilarity
+    holder.LearnedPerceptualImagePatchSimilarity = lambda **options: _Lpips(original, options)
     try:
         yield
     finally:
-        lpip.LearnedPerceptualImagePatchSimilarity = original
+        holder.LearnedPerceptualImagePatchSimilarity = original

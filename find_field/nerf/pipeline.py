@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.callbacks import (
     TrainingCallback,
     TrainingCallbackAttributes,
@@ -15,10 +17,21 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from find_core.errors import FieldError
+from find_core.prompts.prompt import Prompt
+from find_core.protocols import CompiledLike
 from find_field.field.feature_field import FeatureField
+from find_field.field.hits import FieldHits
 from find_field.nerf.datamanager import FindFieldDataManager, FindFieldDataManagerConfig
-from find_field.nerf.export import ExportConfig, export_field, similarity_of
+from find_field.nerf.export import ExportConfig, export_field
 from find_field.nerf.model import FindFieldModel, FindFieldModelConfig
+from find_field.nerf.viewer import PromptPanel
+from find_field.nerf.world_transform import WorldTransform
+
+
+def world_transform_of(outputs: DataparserOutputs) -> WorldTransform:
+    """What a dataparser did to the world that the poses came in."""
+    M = outputs.dataparser_transform.double().numpy()[:3]
+    return WorldTransform(M, outputs.dataparser_scale)
 
 
 @dataclass
@@ -44,8 +57,12 @@ class FindFieldPipeline(VanillaPipeline):
 
     def __init__(self, config: FindFieldPipelineConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
-        self.model.panel.find = self.datamanager.find
-        self.model.panel.locate = self._locate
+        # Not a module: its prompts are the viewer's, and no part of a checkpoint.
+        self.panel = PromptPanel(self.model, self.datamanager.find, self._locate)
+        self.model.viewer_outputs = self.panel.outputs
+        # The viewer looks for its elements among a module's own attributes only.
+        for name, element in self.panel.elements().items():
+            setattr(self, name, element)
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Load a checkpoint; features are spoken of in its basis from then on."""
@@ -54,12 +71,37 @@ class FindFieldPipeline(VanillaPipeline):
                 self.datamanager.use_basis(value.cpu().numpy())
         super().load_pipeline(loaded_state, step)
 
-    def export(self, path: str | Path | None = None, **options: Any) -> FeatureField:
-        """The trained scene as a `FeatureField` in the input's metric frame; saved when asked."""
-        exported = export_field(self, self.config.export, **options)
+    @property
+    def world_transform(self) -> WorldTransform:
+        """What nerfstudio did to the world the poses came in."""
+        return world_transform_of(self.datamanager.train_dataparser_outputs)
+
+    def export(self, path: str | Path | None = None, rays: int | None = None) -> FeatureField:
+        """The trained scene as a `FeatureField` in the input's metric frame; saved when asked.
+
+        Args:
+            path: to save it at. rays: rendered in all, instead of the configuration's.
+
+        Raises:
+            FieldError: no surface was met, or the file cannot be written.
+        """
+        dataset = self.datamanager.train_dataset
+        exported = export_field(
+            self.model, dataset.cameras, self.world_transform, self.datamanager.find,
+            self.config.export, frame=dataset.metadata.get("frame", "world"),
+            up_world=self._up_world(), rays=rays,
+        )  # fmt: skip
         if path is not None:
             exported.save(path)
         return exported
+
+    def _up_world(self) -> tuple[float, float, float]:
+        dataparser = self.datamanager.dataparser.config
+        if getattr(dataparser, "orientation_method", "none") == "none":
+            return 0.0, 0.0, 1.0
+        # The data's own frame may have any direction up; nerfstudio turned it to z.
+        x, y, z = self.world_transform.direction_to_world(np.array([0, 0, 1.0]))
+        return float(x), float(y), float(z)
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -81,6 +123,9 @@ class FindFieldPipeline(VanillaPipeline):
         except FieldError as error:  # a run too short to show a surface is still a run
             CONSOLE.print(f"[yellow]No field was written: {error}")
 
-    def _locate(self, prompt: Any, **options: Any) -> tuple[Any, Any]:
+    def _locate(
+        self, prompt: Prompt | CompiledLike, threshold: float
+    ) -> tuple[FieldHits, WorldTransform]:
         exported = self.export(rays=40_000)
-        return exported.query(prompt, self.datamanager.find, **options), similarity_of(self)
+        hits = exported.query(prompt, self.datamanager.find, threshold=threshold)
+        return hits, self.world_transform

@@ -5,9 +5,7 @@ Dimension letters: R rays, E entities, k coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,32 +22,53 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from find_core.errors import FindError
+from find_core.prompts.prompt import Prompt
+from find_core.prompts.text_form import parse_references
+from find_core.protocols import CompiledLike, FindLike
+from find_field.field.hits import FieldHits
 from find_field.geometry.boxes import box_corners
-
-if TYPE_CHECKING:
-    from find_field.field.hits import FieldHits
-    from find_field.nerf.model import FindFieldModel
+from find_field.nerf.rendering import FeatureModel, render
+from find_field.nerf.world_transform import WorldTransform
 
 # nerfstudio draws its scenes ten times larger than they are.
 _SCENE_SCALE = 10.0
 # A path over `box_corners` that goes along each of the twelve edges.
 _EDGE_PATH = [0, 1, 3, 2, 0, 4, 5, 1, 5, 7, 3, 7, 6, 2, 6, 4]
-_NO_PROMPT = "type a prompt, or pick a thing"
+_NO_PROMPT = "type a prompt, or pick an object"
+
+
+class Locate(Protocol):
+    """Answers a prompt in 3D, and says where that world lies in the trained one."""
+
+    def __call__(
+        self, prompt: Prompt | CompiledLike, threshold: float
+    ) -> tuple[FieldHits, WorldTransform]: ...
+
+
+class PickedObject:
+    """What was clicked on, as a compiled prompt of one entity.
+
+    Args:
+        embedding: (1, D) float32 unit vector.
+    """
+
+    def __init__(self, embedding: np.ndarray) -> None:
+        self.prompt = Prompt.parse("<picked>")
+        self.entity_embeddings = embedding
 
 
 class PromptPanel:
     """Prompt, reference and threshold of the viewer, and the outputs they make.
 
     Args:
-        model: whose features are asked.
+        model: whose features are asked. find: the model that they were learned from.
+        locate: asks the whole scene in 3D.
     """
 
-    def __init__(self, model: FindFieldModel) -> None:
-        self._model = lambda: model
-        self.find: Any = None
-        self.locate: Callable[..., tuple[FieldHits, Any]] | None = None
+    def __init__(self, model: FeatureModel, find: FindLike, locate: Locate) -> None:
+        self.model, self.find, self.locate = model, find, locate
         self._entities_Ek: Tensor | None = None
-        self._prompt: Any = None
+        self._prompt: Prompt | CompiledLike | None = None
         self._drawn: list[Any] = []
         self.control = ViewerControl()
         self.prompt = ViewerText("Prompt", "", cb_hook=lambda _: self.ask(),
@@ -57,7 +76,7 @@ class PromptPanel:
         self.reference = ViewerText("Reference", "", cb_hook=lambda _: self.ask(),
                                     hint="this=photo.jpg:box=x1,y1,x2,y2")  # fmt: skip
         self.threshold = ViewerSlider("Threshold", 0.5, 0.0, 1.0, 0.01)
-        self.pick = ViewerButton("Pick a thing", cb_hook=lambda _: self.await_click())
+        self.pick = ViewerButton("Pick an object", cb_hook=lambda _: self.await_click())
         self.draw = ViewerButton("Locate in 3D", cb_hook=lambda _: self.draw_hits())
         self.answer = ViewerText("Answer", _NO_PROMPT, disabled=True)
 
@@ -87,9 +106,6 @@ class PromptPanel:
 
         The viewer asks at every key: half a prompt leaves the last whole one active.
         """
-        from find_core.prompts.prompt import Prompt
-        from find_core.prompts.text_form import parse_references
-
         text = self.prompt.value if text is None else text
         if not text.strip():
             self._look_for(None, None)
@@ -101,13 +117,13 @@ class PromptPanel:
         except FindError as error:
             self._say(str(error))
             return False
-        basis = self._model().basis
+        basis = self.model.basis
         vectors = torch.from_numpy(np.asarray(compiled.entity_embeddings)).to(basis)
         self._look_for(prompt, vectors @ basis)
         self._say("see output composited")
         return True
 
-    def _look_for(self, prompt: Any, entities_Ek: Tensor | None) -> None:
+    def _look_for(self, prompt: Prompt | CompiledLike | None, entities_Ek: Tensor | None) -> None:
         self._prompt, self._entities_Ek = prompt, entities_Ek
         self._erase()  # boxes of the question before
 
@@ -117,44 +133,34 @@ class PromptPanel:
         self._drawn = []
 
     def await_click(self) -> None:
-        """Make the thing that is clicked on next what is looked for."""
+        """Make what is clicked on next the object that is looked for."""
 
         def clicked(click: ViewerClick) -> None:
             self.control.unregister_pointer_cb()
             self.look_for_ray(click.origin, click.direction)
 
         self.control.register_pointer_cb("click", clicked)
-        self._say("click on a thing in the scene")
+        self._say("click on an object in the scene")
 
-    @torch.no_grad()
     def look_for_ray(self, origin: Any, direction: Any) -> None:
-        """Look for what a ray of the trained (scaled) frame meets."""
-        model = self._model()
-        was_training = model.training
-        model.eval()
+        """Look for what a ray meets; origin and direction (3,) of the trained (scaled) frame."""
+        device = self.model.device
+        towards = torch.tensor([direction], dtype=torch.float32, device=device)
         rays = RayBundle(
-            origins=torch.tensor([origin], dtype=torch.float32, device=model.device),
-            directions=F.normalize(
-                torch.tensor([direction], dtype=torch.float32, device=model.device), dim=-1
-            ),
-            pixel_area=torch.full((1, 1), 1e-6, device=model.device),
-            camera_indices=torch.zeros((1, 1), dtype=torch.long, device=model.device),
-            metadata={"directions_norm": torch.ones((1, 1), device=model.device)},
+            origins=torch.tensor([origin], dtype=torch.float32, device=device),
+            directions=F.normalize(towards, dim=-1),
+            pixel_area=torch.full((1, 1), 1e-6, device=device),
+            camera_indices=torch.zeros((1, 1), dtype=torch.long, device=device),
+            metadata={"directions_norm": torch.ones((1, 1), device=device)},
         )
-        feature = F.normalize(model(rays)["features"], dim=-1)
-        model.train(was_training)
-        label = SimpleNamespace(entities=[SimpleNamespace(label="picked")])
-        embedding = (feature @ model.basis.T).cpu().numpy()
-        prompt = SimpleNamespace(entity_embeddings=embedding, prompt=label)
-        self._look_for(prompt, feature)
+        feature = F.normalize(render(self.model, rays)["features"], dim=-1)
+        self._look_for(PickedObject((feature @ self.model.basis.T).cpu().numpy()), feature)
         self._say("picked; see output composited")
 
     def outputs(self, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Pictures of one chunk of rays: relevancy (R, 1), feature_pca and composited (R, 3).
+        """Images of one chunk of rays: relevancy (R, 1) and composited (R, 3).
 
         They are there without a prompt too: the viewer forgets an output that went missing.
-        `feature_pca` shows the first three coefficients: chunks are coloured alike, and the basis
-        is ordered by energy.
         """
         features, rgb = F.normalize(outputs["features"], dim=-1), outputs["rgb"]
         relevancy = torch.zeros_like(rgb[..., :1])
@@ -165,25 +171,24 @@ class PromptPanel:
         shown = (relevancy >= self.threshold.value) & (relevancy > 0)
         grey = rgb.mean(-1, keepdim=True).expand_as(rgb)
         return {
-            "feature_pca": features[..., :3] * 0.5 + 0.5,
             "relevancy": relevancy,
             "composited": torch.where(shown, 0.5 * heat + 0.5 * rgb, 0.6 * grey),
         }
 
     def draw_hits(self) -> FieldHits | None:
         """Export, query, and draw the hits' boxes into the viewer's scene."""
-        if self._prompt is None or self.locate is None:
+        if self._prompt is None:
             self._say("type a prompt first")
             return None
         try:
-            hits, similarity = self.locate(self._prompt, threshold=self.threshold.value)
+            hits, world = self.locate(self._prompt, self.threshold.value)
         except FindError as error:
             self._say(str(error))
             return None
         self._erase()
         scene = self.control.viser_server.scene
         for i, hit in enumerate(hits):
-            corners = similarity.from_world(box_corners(hit.T_world_object, hit.extent_m))
+            corners = world.from_world(box_corners(hit.T_world_object, hit.extent_m))
             corners = corners * _SCENE_SCALE
             text = f"{hit.label} {hit.score:.2f}"
             self._drawn += [

@@ -11,8 +11,12 @@ import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class Similarity:
-    """Attributes: M: (3, 4) float64. scale: nerfstudio units per metre."""
+class WorldTransform:
+    """The similarity transform between the world that poses came in and nerfstudio's.
+
+    Attributes:
+        M: (3, 4) float64, rotation and shift in metres. scale: nerfstudio units per metre.
+    """
 
     M: np.ndarray
     scale: float

@@ -5,17 +5,21 @@ What the pixels mean stands in `find_core.video.sources.image_encodings`, for li
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from typing import Any
 
 import cv2
 import numpy as np
 
+from find_core.errors import ImageError
+from find_core.support.image_header import read_header
 from find_core.video.sources.image_encodings import (
     decode_compressed,
     decode_depth_m,
     decode_rgb,
 )
+from find_ros.messages.errors import MessageError
 
 
 def image_to_rgb(msg: Any) -> np.ndarray:
@@ -25,6 +29,32 @@ def image_to_rgb(msg: Any) -> np.ndarray:
         ImageMessageError: unknown encoding, zero size, wrong step, short data.
     """
     return decode_rgb(msg.encoding, msg.height, msg.width, msg.step, msg.data)
+
+
+def check_size(msg: Any, max_megapixels: float) -> None:
+    """Refuse a sensor_msgs/Image of more pixels than are taken, before it is decoded.
+
+    Raises:
+        MessageError: "too_large".
+    """
+    check_pixels(msg.height, msg.width, max_megapixels)
+
+
+def check_compressed_size(msg: Any, max_megapixels: float) -> None:
+    """`check_size` of a sensor_msgs/CompressedImage, by its header."""
+    with contextlib.suppress(ImageError):  # `compressed_to_rgb` says what is wrong with it
+        header = read_header(memoryview(msg.data), "the image")
+        check_pixels(header.height, header.width, max_megapixels)
+
+
+def check_pixels(height: int, width: int, max_megapixels: float) -> None:
+    """Raises MessageError: "too_large"."""
+    if height * width > max_megapixels * 1e6:
+        raise MessageError(
+            "too_large",
+            f"The image is {width}x{height} pixels, more than max_megapixels "
+            f"({max_megapixels:g}): scale it down or raise the parameter.",
+        )
 
 
 def compressed_to_rgb(msg: Any) -> np.ndarray:

@@ -7,10 +7,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from find_ros.messages.images import compressed_to_rgb, image_to_rgb, stamp_to_ns
+from find_ros.messages.images import (
+    check_compressed_size,
+    check_size,
+    compressed_to_rgb,
+    image_to_rgb,
+    stamp_to_ns,
+)
 from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.support import qos
 
@@ -71,9 +78,17 @@ class CameraInput:
         """Seconds since the last image, infinite when there was none."""
         return time.monotonic() - self._arrivals_s[-1] if self._arrivals_s else float("inf")
 
-    def decode(self, msg: Any) -> Any:
-        """The (H, W, 3) uint8 RGB picture of one of this camera's messages."""
-        return compressed_to_rgb(msg) if self.config.compressed else image_to_rgb(msg)
+    def decode(self, msg: Any, max_megapixels: float) -> np.ndarray:
+        """The (H, W, 3) uint8 RGB image of one of this camera's messages.
+
+        Raises:
+            MessageError, ImageMessageError: too large, or not to be read.
+        """
+        if self.config.compressed:
+            check_compressed_size(msg, max_megapixels)
+            return compressed_to_rgb(msg)
+        check_size(msg, max_megapixels)
+        return image_to_rgb(msg)
 
     def waits_for(self) -> list[str]:
         """Sentences about this camera's silent topics."""

@@ -20,6 +20,7 @@ from rclpy.time import Time
 from find_ros.messages.errors import PoseError
 from find_ros.messages.images import stamp_to_ns
 from find_ros.messages.poses import interpolate, pose_to_matrix
+from find_ros.support.last_net import GuardedNode
 from find_ros.support.qos import COMMAND
 
 try:
@@ -71,16 +72,24 @@ class TfPoses:
 
 
 class TopicPoses:
-    """Poses of one camera from a topic, interpolated to the image's stamp."""
+    """Poses of one camera from a topic, interpolated to the image's stamp.
 
-    def __init__(self, node: Node, topic: str) -> None:
+    A pose that is none (what trackers send when they have lost their way) is left out and told.
+    """
+
+    def __init__(self, node: GuardedNode, topic: str) -> None:
         self._node, self._lock = node, threading.Lock()
         self._poses: deque[tuple[int, str, np.ndarray]] = deque(maxlen=MAX_POSES)
         self._subscription = node.create_subscription(PoseStamped, topic, self.add, COMMAND)
+        self._topic = self._subscription.topic_name
 
     def add(self, msg: Any) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        T = pose_to_matrix(msg.pose.position, msg.pose.orientation)
+        try:
+            T = pose_to_matrix(msg.pose.position, msg.pose.orientation)
+        except PoseError as error:
+            self._node.throttled_log.warn(f"pose:{self._topic}", f"{self._topic}: {error}")
+            return
         with self._lock:
             if self._poses and stamp_ns < self._poses[-1][0]:
                 self._poses.clear()  # time ran backwards: another recording
@@ -90,7 +99,7 @@ class TopicPoses:
         with self._lock:
             poses = [(ns, T) for ns, frame, T in self._poses if frame == target]
             frames = sorted({frame for _, frame, _ in self._poses})
-        topic = self._subscription.topic_name
+        topic = self._topic
         if not poses:
             seen = f"it speaks of {', '.join(frames)}" if frames else "nothing came in"
             raise PoseError("no_transform", f"No pose in {target!r} on {topic} ({seen}).")

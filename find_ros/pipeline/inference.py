@@ -19,12 +19,13 @@ from find_core.video.stream import StreamLocalizer
 from find_ros.localizer_parameters import LocalizerParameters
 from find_ros.messages.camera_info import intrinsics_from_info
 from find_ros.messages.errors import UNUSABLE, MessageError
-from find_ros.messages.images import depth_to_m
+from find_ros.messages.images import check_size, depth_to_m
 from find_ros.messages.objects_3d import UP, UP_OPTICAL, spatial_objects
 from find_ros.pipeline.camera_pipeline import CameraPipeline
-from find_ros.pipeline.frame_buffer import Frame, FrameStore
-from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler
+from find_ros.pipeline.frame_buffer import Frame, FrameStore, check_depth_frame
+from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler, StartThread
 from find_ros.pipeline.publishers import FrameResult
+from find_ros.support.last_net import start_plain_thread
 from find_ros.support.log_throttle import ThrottledLogger
 
 
@@ -34,7 +35,7 @@ class Worker:
     Args:
         find: the model. pipelines: by camera name. store: where frames come from.
         prompts: the prompt to use. parameters: live values. now_ns: the node's clock (sim time too).
-        throttled_log: where troubles are said.
+        throttled_log: where troubles are said. start_thread: takes a name and what to run.
     """
 
     def __init__(
@@ -46,12 +47,12 @@ class Worker:
         parameters: LocalizerParameters,
         now_ns: Callable[[], int],
         throttled_log: ThrottledLogger,
+        start_thread: StartThread = start_plain_thread,
     ) -> None:
         self.find, self.pipelines, self.store, self.prompts = find, pipelines, store, prompts
         self.parameters, self.now_ns, self.throttled_log = parameters, now_ns, throttled_log
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("inference", self._run)
 
     def stop(self, timeout_s: float) -> bool:
         """Let go after the frame in work; False when that takes longer than `timeout_s`."""
@@ -75,7 +76,7 @@ class Worker:
                 )
             except Exception as error:  # whatever a frame does, the next one gets its chance
                 cause = "inference_error"
-                what = str(error) if isinstance(error, FindError) else repr(error)
+                what = error if isinstance(error, FindError) else repr(error)
                 self.throttled_log.warn(
                     f"{frame.camera}:{cause}", _named(frame, f"Dropped: {what}")
                 )
@@ -88,7 +89,7 @@ class Worker:
         if cause := self._unfit(frame, prompt):
             return cause
         assert prompt is not None
-        image_rgb = pipeline.camera.decode(frame.image)
+        image_rgb = pipeline.camera.decode(frame.image, self.parameters.max_megapixels)
         stream = self._stream(pipeline, prompt)
         began_s = time.monotonic()
         video = stream.update(image_rgb, frame.stamp_ns)
@@ -161,6 +162,8 @@ class Worker:
             )
         if pipeline.camera.info is None:
             raise MessageError("no_camera_info", "camera_info has not come in.")
+        check_depth_frame(frame)
+        check_size(frame.depth, self.parameters.max_megapixels)
         depth_m = depth_to_m(frame.depth)
         intrinsics = intrinsics_from_info(pipeline.camera.info, rectified=self.parameters.rectified)
         size = result.image_rgb.shape[:2]

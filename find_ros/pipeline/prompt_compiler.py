@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,35 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from find_core.errors import FindError
-from find_core.prompts.prompt import Prompt, Reference
-from find_core.prompts.text_form import prompt_from_json_text
+from find_core.prompts.prompt import Prompt
+from find_ros.pipeline.prompt_text import DEFAULT_LIMITS, PromptLimits, read_prompt
+from find_ros.pipeline.reference_store import ReferenceStore
+from find_ros.support.last_net import start_plain_thread
+from find_ros.support.text import SENTENCE_LIMIT, printable, sentence_of
 
 if TYPE_CHECKING:  # it brings torch, which nodes import when they load a model
     from find_core.prompts.compiled import CompiledPrompt
 
-# Pictures kept by name; the one not renewed for longest goes first.
-MAX_REFERENCES = 32
 
-
-class ReferenceStore:
-    """Reference pictures by name, (H, W, 3) uint8 RGB; at most `MAX_REFERENCES`."""
-
-    def __init__(self) -> None:
-        self._pictures: OrderedDict[str, np.ndarray] = OrderedDict()
-
-    def put(self, name: str, image_rgb: np.ndarray) -> bool:
-        """False when the very same picture is there already: latched topics repeat themselves."""
-        known = self._pictures.get(name)
-        if known is not None and np.array_equal(known, image_rgb):
-            return False
-        self._pictures[name] = image_rgb
-        self._pictures.move_to_end(name)
-        while len(self._pictures) > MAX_REFERENCES:
-            self._pictures.popitem(last=False)
-        return True
-
-    def all(self) -> dict[str, np.ndarray]:
-        return dict(self._pictures)
+StartThread = Callable[[str, Callable[[], None]], threading.Thread]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,27 +53,35 @@ class PromptCompiler:
     Args:
         compile_prompt: `Find.compile`.
         report: called after each try with (text, error sentence or ''), from the compiler's thread.
+        limits: of what a prompt may bring; of references kept too.
+        start_thread: takes a name and what to run.
 
     `active` is the prompt to use for the next frame; None until the first one compiled. A prompt
     that cannot be compiled leaves it as it is.
     """
 
     def __init__(
-        self, compile_prompt: Callable[[Prompt], CompiledPrompt], report: Callable[[str, str], None]
+        self,
+        compile_prompt: Callable[[Prompt], CompiledPrompt],
+        report: Callable[[str, str], None],
+        limits: PromptLimits = DEFAULT_LIMITS,
+        start_thread: StartThread = start_plain_thread,
     ) -> None:
         self.active: ActivePrompt | None = None
         self.error = ""
         self._compile, self._report = compile_prompt, report
-        self._references = ReferenceStore()
+        self._limits = limits
+        self._references = ReferenceStore(limits.max_references)
         self._wanted: str | None = None
         self._text = ""  # the newest prompt that was asked for, good or bad
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="prompt compiler", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("prompt compiler", self._run)
 
     def submit(self, text: str) -> None:
         """Ask for a prompt: a sentence with `<...>`, or the JSON form. The newest one wins."""
+        if len(text) > self._limits.max_bytes:
+            text = text[: self._limits.max_bytes + 1]  # enough to be refused, and no more is kept
         with self._changed:
             if text == self._text and not self.error:
                 return  # latched topics deliver the same prompt more than once
@@ -130,31 +119,12 @@ class PromptCompiler:
     def _try(self, text: str, images: dict[str, np.ndarray]) -> str:
         """Compile and swap; '' or the sentence that says why not."""
         try:
-            compiled = self._compile(read_prompt(text, images))
+            compiled = self._compile(read_prompt(text, images, self._limits))
         except FindError as error:
-            return str(error)
+            return sentence_of(error)
         except Exception as error:  # the running loop must outlive whatever a prompt can cause
-            return f"The prompt could not be compiled ({type(error).__name__}: {error})."
+            what = f"{type(error).__name__}: {error}"
+            return printable(f"The prompt could not be compiled ({what}).", SENTENCE_LIMIT)
         version = self.active.version + 1 if self.active else 1
         self.active = ActivePrompt(compiled, text, version)
         return ""
-
-
-def read_prompt(text: str, images: dict[str, np.ndarray]) -> Prompt:
-    """A sentence or the JSON form -> `Prompt`.
-
-    Args:
-        images: pictures by name, (H, W, 3) uint8 RGB. In a sentence `<name>` means the whole
-            picture; the JSON form says which region of {"image": {"name": ...}}.
-
-    Raises:
-        FindError: with a sentence that says what was wrong.
-    """
-    if text.lstrip().startswith("{"):
-        return prompt_from_json_text(text, images=images)
-    return Prompt.bind_known(text, {name: _whole(image) for name, image in images.items()})
-
-
-def _whole(image_rgb: np.ndarray) -> Reference:
-    height, width = image_rgb.shape[:2]
-    return Reference(image_rgb, box=(0, 0, width, height))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from find_ros.messages.objects_3d import (
 )
 from find_ros.pipeline.prompt_compiler import ActivePrompt
 from find_ros.support import qos
+from find_ros.support.text import json_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class CameraPublishers:
     def publish(self, result: FrameResult, jpeg_quality: int) -> None:
         """Publish everything of one frame under the image's stamp; JSON and relevance always."""
         header, video = result.header, result.video
-        self._publishers["localization"].publish(String(data=json.dumps(result_to_json(result))))
+        self._publishers["localization"].publish(String(data=json_text(result_to_json(result))))
         self._publishers["relevance"].publish(Float32(data=float(video.localization.relevance)))
         if self._wanted("label_image"):
             labels = array_to_image(video.localization.label_image(), "16UC1", header)

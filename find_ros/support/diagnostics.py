@@ -11,7 +11,9 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.node import Node
+
+from find_ros.support.last_net import GuardedNode
+from find_ros.support.text import SENTENCE_LIMIT, printable, sentence_of
 
 PERIOD_S = 1.0
 # How often a standing "waiting for" sentence is said again.
@@ -31,7 +33,7 @@ class DiagnosticsPublisher:
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         status: Callable[[], tuple[bytes, str, Mapping[str, Any]]],
         waiting: Callable[[], list[str]],
     ) -> None:
@@ -45,14 +47,23 @@ class DiagnosticsPublisher:
         self._said: tuple[frozenset[str], float] = (frozenset(), -REPEAT_S)
 
     def _tick(self) -> None:
-        level, message, values = self._status()
-        missing = self._patient(self._waiting())
+        try:
+            level, message, values = self._status()
+            missing = self._patient(self._waiting())
+        except Exception as error:  # who reads /diagnostics is told too
+            self._node.net.caught("diagnostics", error)
+            level, message, missing = DiagnosticStatus.ERROR, sentence_of(error), []
+            values = self._node.net.values()
         self._say(missing)
         if missing:
             level = max(level, DiagnosticStatus.WARN)
             message = f"waiting: {'; '.join(missing)}"
-        status = DiagnosticStatus(level=level, name=self._name, message=message)
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        status = DiagnosticStatus(
+            level=level, name=self._name, message=printable(message, SENTENCE_LIMIT)
+        )
+        status.values = [
+            KeyValue(key=printable(key), value=printable(value)) for key, value in values.items()
+        ]
         out = DiagnosticArray(status=[status])
         out.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(out)
@@ -67,7 +78,8 @@ class DiagnosticsPublisher:
         said, when_s = self._said
         now_s = self._now_s()
         if missing and (frozenset(missing) != said or now_s - when_s >= REPEAT_S):
-            self._node.get_logger().warning("Waiting: " + "; ".join(missing) + ".")
+            waiting = printable("; ".join(missing), 2 * SENTENCE_LIMIT)
+            self._node.get_logger().warning(f"Waiting: {waiting}.")
             self._said = (frozenset(missing), now_s)
         elif not missing and said:
             self._node.get_logger().info("All that was waited for is there.")

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from find_ros.support.text import SENTENCE_LIMIT, printable
+
 REPEAT_S = 30.0
 
 
@@ -32,4 +34,4 @@ class ThrottledLogger:
                 return
             self._seen[kind] = (now_s, 0)
         more = f" ({silent} more like this in the last {now_s - said_s:.0f} s)" if silent else ""
-        self._log(f"{sentence}{more}")
+        self._log(f"{printable(sentence, SENTENCE_LIMIT)}{more}")

@@ -21,6 +21,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from find_core.support.printable import quoted
 from find_ros.support.text import printable
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class Param:
             bool: "true or false", int: "a whole number", float: "a number", str: "text",
             list: "a list of texts",
         }[kind]  # fmt: skip
-        raise ValueError(f"{self.name} must be {wanted}, got {printable(repr(value))}.")
+        raise ValueError(f"{self.name} must be {wanted}, got {quoted(value)}.")
 
     def problem(self, value: Any, *, changed: bool = False) -> str:
         """Why a `typed` value cannot be, or ''.
@@ -105,8 +106,7 @@ class Param:
             if low is not None and high is not None and not low <= value <= high:
                 return f"{self.name} must be in the range of {low:g} to {high:g}, got {value:g}."
         if self.choices and value not in self.choices:
-            shown = printable(repr(value))
-            return f"{self.name} must be one of {', '.join(self.choices)}, got {shown}."
+            return f"{self.name} must be one of {', '.join(self.choices)}, got {quoted(value)}."
         try:
             if self.check is not None:
                 self.check(value)

@@ -79,7 +79,7 @@ def test_packaged_model_opens_what_was_made_before_the_vision_part_was_added(tmp
     album = fc.Album(find)
     album.add([("one", IMAGE)])
     album.save(tmp_path / "new.album")
-    from find_core.files import read_tensors, write_tensors
+    from find_core.support.files import read_tensors, write_tensors
 
     tensors, metadata = read_tensors(tmp_path / "new.album", fc.AlbumError)
     old = dict(metadata, fingerprint=OLD)

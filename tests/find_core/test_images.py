@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from find_core.errors import ImageError
-from find_core.image_header import read_header
 from find_core.images import (
     decode_image,
     from_png_base64,
@@ -25,6 +24,7 @@ from find_core.images import (
     read_image,
     read_labels,
 )
+from find_core.support.image_header import read_header
 
 FORMATS = [".png", ".jpg", ".webp", ".bmp", ".tiff"]
 RED = (220, 20, 30)

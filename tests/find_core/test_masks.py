@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from find_core import masks
 from find_core.errors import FindError
 from find_core.masks import (
     box_of_mask,
@@ -158,6 +161,33 @@ def test_feature_parts_are_disjoint_and_inside(shapes):
     total = np.sum([p.mask for p in parts], axis=0)
     assert total.max() == 1 and not (total.astype(bool) & ~whole.mask).any()
     assert boxes(split_disconnected(parts)) == boxes(parts)
+
+
+@given(
+    st.lists(rectangles, min_size=2, max_size=4),
+    st.lists(rectangles, max_size=4),
+    st.integers(0, 4),
+)
+@settings(max_examples=80, deadline=None)
+def test_near_parts_by_proposals_equal_a_slow_reading(shapes, proposals, own):
+    """Counts over whole masks instead of windows."""
+    mask = rectangles_instance(*shapes).mask
+    objects = np.array([rectangles_instance(p).mask for p in [*proposals, *shapes[:own]]])
+    objects = objects.reshape(-1, *mask.shape)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    for a, b in itertools.permutations(range(1, count), 2):
+
+        def owned(own, other):
+            return any(
+                (o & own).sum() >= 0.6 * own.sum()
+                and (o & own).sum() >= 0.5 * o.sum()
+                and (o & other).sum() <= 0.2 * other.sum()
+                for o in objects
+            )
+
+        in_a, in_b = labels == a, labels == b
+        expected = owned(in_a, in_b) and owned(in_b, in_a)
+        assert masks._two_objects(labels, stats, a, b, objects) == expected
 
 
 @given(

@@ -44,9 +44,15 @@ def scene(dx: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 class Process:
     """A node as a process that has the models of the tests, its output kept."""
 
-    def __init__(self, module: str, parameters: dict | None = None, remap: dict | None = None):
+    def __init__(
+        self,
+        module: str,
+        parameters: dict | None = None,
+        remap: dict | None = None,
+        starter: str = "tests.find_ros.node",
+    ):
         self.module = module
-        command = [sys.executable, "-m", "tests.find_ros.node", module, "--ros-args"]
+        command = [sys.executable, "-m", starter, module, "--ros-args"]
         for name, value in (parameters or {}).items():
             command += ["-p", f"{name}:={json.dumps(value)}"]
         for name, value in (remap or {}).items():

@@ -70,7 +70,7 @@ def test_posed_pictures(tabletop):
 def test_exception(tmp_path):
     with pytest.raises(FindError, match="Nothing at"):
         open_player_source(str(tmp_path / "none"))
-    with pytest.raises(FindError, match="no pictures"):
+    with pytest.raises(FindError, match="no images"):
         open_player_source(str(tmp_path))
     (tmp_path / "meta.json").write_text("{")
     with pytest.raises(FindError, match="not JSON"):

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from find_core.errors import CheckpointError, FindError
 from find_core.model.find import FindModel
-from training.config import OptimConfig, RecipeError, TrainConfig, from_dict, override
+from training.config import OptimConfig, RecipeError, TrainConfig, override
 from training.data.batches import Batches
 from training.data.sources import open_sources
 from training.engine.build import build_module, start_from
+from training.engine.checkpoints import save_state
 from training.engine.curves import read_metrics, smooth
 from training.engine.optim import build_optimizers, learning_rate, parameter_groups, set_rates
 from training.engine.trainer import Trainer
 from training.engine.validate import auc, validate
-from training.recipes import RECIPES, recipe
+from training.recipes import recipe
 
 
-def trainer(config: TrainConfig, folder: Path) -> Trainer:
+def trainer(
+    config: TrainConfig, folder: Path, report: Callable[[str], None] = lambda line: None
+) -> Trainer:
     sources = open_sources(config.data)
     module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
     batches = Batches(
         sources.records, sources.store, sources.knowledge, config.data.batch, config.seed
     )
-    return Trainer(config, folder, module, batches, [], report=lambda line: None)
+    return Trainer(config, folder, module, batches, [], report=report)
 
 
 def test_overfitting_the_miniature_world(config: TrainConfig, tmp_path: Path) -> None:
@@ -100,54 +104,84 @@ def test_kill_9_loses_nothing_before_the_checkpoint(config: TrainConfig, tmp_pat
     assert [m["loss"] for m in curves[0]] == pytest.approx([m["loss"] for m in curves[1]], rel=1e-3)
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
-def test_recipes_survive_json(name: str) -> None:
-    config = recipe(name)
-    assert from_dict(TrainConfig, json.loads(json.dumps(config.to_dict()))) == config
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "keys"])
+def test_a_damaged_state_is_a_sentence(config: TrainConfig, tmp_path: Path, damage: str) -> None:
+    first = trainer(override(config, ["optim.steps=2", "save_every=2"]), tmp_path)
+    first.run()
+    path = tmp_path / "state.pt"
+    whole = path.read_bytes()
+    damaged = {"cut": whole[: len(whole) // 2], "empty": b"", "other": b"a letter to the editor"}
+    if damage == "keys":
+        torch.save({"step": 2}, path)
+    else:
+        path.write_bytes(damaged[damage])
+    with pytest.raises(RecipeError, match=r"state\.pt is damaged .*delete it") as caught:
+        trainer(config, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
-def test_default_recipe_has_the_published_values() -> None:
-    config = recipe("find_focalt_coco640")
-    losses, optim = config.losses, config.optim
-    assert dataclasses.astuple(losses.panoptic) == (2.0, 5.0, 5.0)
-    for task in (losses.interactive, losses.grounding, losses.interleave):
-        assert dataclasses.astuple(task) == (0.4, 1.0, 1.0)
-    assert (losses.retrieval, losses.interleave_itc, losses.retrieval_tokens) == (8.0, 8.0, 0.5)
-    assert (losses.masks.num_points, losses.masks.oversample, losses.masks.importance) == (
-        12544,
-        3.0,
-        0.75,
-    )
-    assert dataclasses.astuple(losses.masks.costs) == (2.0, 5.0, 5.0)
-    assert losses.masks.no_object == 0.1 and losses.presence == 0.0 and losses.alignment == 0.0
-    assert (optim.lr, optim.weight_decay, optim.clip) == (1e-4, 0.05, 0.01)
-    assert config.frozen == ("pixel_decoder.",) and config.logit_scale == 1.0
+def test_a_run_that_goes_on_says_what_differs(config: TrainConfig, tmp_path: Path) -> None:
+    trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path).run()
+    said: list[str] = []
+    again = override(config, ["optim.steps=1", "save_every=1", "optim.lr=0.01"])
+    trainer(again, tmp_path, said.append)
+    assert said == [f"{tmp_path} was begun with optim.lr=0.002, now 0.01."]
+    said.clear()
+    trainer(again, tmp_path, said.append)
+    assert said == []
+
+
+def test_a_run_of_another_model_is_not_gone_on_with(config: TrainConfig, tmp_path: Path) -> None:
+    trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path).run()
+    with pytest.raises(RecipeError, match=r"model\.hidden_dim=32, now 64"):
+        trainer(override(config, ["model.hidden_dim=64"]), tmp_path)
+
+
+def test_damaged_weights_and_metrics_are_sentences(config: TrainConfig, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(b"not one")
+    with pytest.raises(CheckpointError, match="safetensors"):
+        trainer(override(config, [f"init={path}"]), tmp_path / "run")
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 2.0}\n\xff\n')
+    with pytest.raises(RecipeError, match=r"metrics\.jsonl is damaged"):
+        read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_a_full_disk_is_a_sentence(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path)
+    run.run()
+    whole = (tmp_path / "state.pt").read_bytes()
+
+    def full(payload: object, file: Path) -> None:
+        Path(file).write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(FindError, match="check the disk"):
+        save_state(tmp_path, run.state)
+    assert (tmp_path / "state.pt").read_bytes() == whole
 
 
 @pytest.mark.parametrize(
-    ("assignment", "word"),
-    [("optim.lr", "KEY=VALUE"), ("optim.speed=1", "speed"), ("optim.lr=fast", "float"),
-     ("optim.steps=1.5", "int"), ("name.x=1", "parts")],
+    ("arguments", "word"),
+    [(["training.train", "--recipe", "tiny"], "--out"),
+     (["training.train", "--recipe", "tiny", "--out", "{file}"], "folder"),
+     (["training.train", "--recipe", "tiny", "--out", "{new}", "--set", "data.store={gone}"],
+      "training.cache"),
+     (["training.cache", "--tabletop", "{gone}", "--store", "{new}"], "scenes"),
+     (["training.cache", "--store", "{new}"], "--tabletop"),
+     (["training.cache", "--tabletop", "{gone}", "--store", "{new}", "--shard", "one"], "i/n"),
+     (["training.export", "--run", "{gone}", "--out", "{new}"], "no training run")],
 )  # fmt: skip
-def test_bad_overrides_say_what_is_wrong(assignment: str, word: str) -> None:
-    with pytest.raises(RecipeError, match=word):
-        override(recipe("tiny"), [assignment])
-
-
-def test_override_reaches_nested_settings() -> None:
-    changed = override(
-        recipe("tiny"), ["losses.panoptic.ce=1", "data.batch.size=4", "precision=bf16"]
-    )
-    assert (changed.losses.panoptic.ce, changed.data.batch.size, changed.precision) == (
-        1.0,
-        4,
-        "bf16",
-    )
-
-
-def test_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match="find_tabletop"):
-        recipe("find_table")
+def test_commands_end_in_a_sentence(arguments: list[str], word: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    names = {name: tmp_path / name for name in ("file", "gone", "new")}
+    command = [sys.executable, "-m", *(a.format(**names) for a in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and word in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_learning_rates() -> None:

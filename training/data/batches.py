@@ -27,7 +27,7 @@ class BatchConfig:
     partners: int = 4
     """How many of the rendered images are chosen for sharing an object with another one."""
     lookalikes: int = 0
-    """How many of the other rendered images hold things that only their places tell apart."""
+    """How many of the other rendered images hold objects that only their places tell apart."""
     real: int = 2
     """How many are real photographs (0 where there are none)."""
     photo_dropout: float = 0.0
@@ -146,7 +146,7 @@ class Batches:
 
 
 def has_ambiguous_phrases(record: Record) -> bool:
-    """Does a phrase of the record pick among things of one kind by where they are?"""
+    """Does a phrase of the record pick among objects of one kind by where they are?"""
     return any(is_ambiguous(p.kind, record.instances, p.instances) for p in record.phrases)
 
 

@@ -1,6 +1,6 @@
 """Two photographs in one, cut and pasted in the frozen features (CutMix, arXiv 1905.04899).
 
-Where photographs are few, a network learns each by heart and names its things by the company they
+Where photographs are few, a network learns each by heart and names its objects by the company they
 keep. A pasted window breaks the company up and leaves every name true.
 """
 
@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from torch import Tensor
 
-from training.data.formats.records import PhraseLabel, Record
+from training.data.formats.records import IGNORED, PhraseLabel, Record
 from training.data.store import STRIDES
 
 CELL_PX = max(STRIDES)
@@ -81,7 +81,7 @@ def mix(
     guest: tuple[Record, np.ndarray, list[Tensor]],
     rng: np.random.Generator,
 ) -> tuple[Record, np.ndarray, list[Tensor]]:
-    """The host with a window of the guest in its place; itself where both hold too many things.
+    """The host with a window of the guest in its place; itself where both hold too many objects.
 
     Args:
         host, guest: record, (H, W) uint8 instance numbers, four (C, h, w) feature maps; sizes agree.
@@ -94,7 +94,8 @@ def mix(
     window = draw_window(height_px, width_px, rng)
     inside = window.at(1)
     pasted = guest[1][inside].astype(np.int64)
-    numbers[inside] = np.where(pasted > 0, pasted + len(host[0].instances), 0)
+    moved = np.where(pasted == IGNORED, IGNORED, pasted + len(host[0].instances))
+    numbers[inside] = np.where(pasted > 0, moved, 0)
     for stride, mine, other in zip(STRIDES, maps, guest[2], strict=True):
         rows, columns = window.at(stride)
         mine[:, rows, columns] = other[:, rows, columns]

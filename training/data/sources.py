@@ -1,4 +1,4 @@
-"""All data sets of a recipe, opened: records, facts, vocabulary, feature store."""
+"""All data sets of a recipe, opened: records, label knowledge, vocabulary, feature store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @dataclass
 class Sources:
     """Attributes:
-    records: by key. facts: what is true of what. names: canonical names of all instances.
+    records: by key. knowledge: what is true of what. names: canonical names of all instances.
     """
 
     records: Mapping[str, Record]
@@ -73,7 +73,7 @@ def open_sources(
             classes |= {i.name for r in real for i in r.instances}
     if not records:
         raise ImageError(
-            "The recipe names no pictures: --set data.tabletop=DIR or data.coco_panoptic=DIR."
+            "The recipe names no images: --set data.tabletop=DIR or data.coco_panoptic=DIR."
         )
     knowledge = LabelKnowledge(tabletop.truths(scenes), frozenset(classes))
     if known is not None:

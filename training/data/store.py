@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from find_core.errors import CheckpointError
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.data.augment import View
 
 STRIDES = (4, 8, 16, 32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from find_core.files import read_tensors, replace_file, write_tensors, write_text
-from find_core.formats import Key, check_object
-from find_core.printable import shown
-from training.config import RecipeError, TrainConfig, from_dict
+from find_core.errors import CheckpointError
+from find_core.support.files import read_tensors, replace_file, write_tensors, write_text
+from training.config import RecipeError, TrainConfig, flat, from_dict
 from training.engine.optim import MovingAverage
 from training.step.step import TrainStep
 
@@ -42,71 +40,71 @@ def save_state(folder: Path, state: RunState) -> None:
         "average": state.average.values if state.average else None,
         "bank": memory,
     }
-    replace_file(folder / STATE, lambda file: torch.save(payload, file))
+    replace_file(folder / STATE, lambda file: _save(payload, file))
+
+
+def _save(payload: dict[str, Any], file: Path) -> None:
+    try:
+        torch.save(payload, file)
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(str(error)) from None
 
 
 def load_state(folder: Path, state: RunState) -> bool:
     """Continue from `state.pt` if it is there.
 
     Raises:
-        RecipeError: it is damaged, or of another model or recipe.
+        RecipeError: the file is damaged, or of a run with other parameters.
     """
     path = folder / STATE
     if not path.is_file():
         return False
-    payload = _read_state(path)
     try:
-        state.module.load_state_dict(payload["module"])
-        for optimizer, values in zip(state.optimizers, payload["optimizers"], strict=True):
-            optimizer.load_state_dict(values)
-        memory = {n: (int(age), row) for n, (age, row) in payload["bank"].items()}
-        if state.average is not None and payload["average"] is not None:
-            check_same(state.average.values or payload["module"], payload["average"])
-            state.average.values = payload["average"]
-    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+        memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
+        step, average = int(payload["step"]), payload["average"]
+        module, optimizers = payload["module"], payload["optimizers"]
+    except OSError:
+        raise
+    except Exception as error:  # damaged bytes make PyTorch's reader fail in any way
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(
-            f"{path} is of another model or recipe ({shown(problem, 160)}): give the same recipe, or "
-            "another --out."
+            f"{path} is damaged ({reason:.100}): delete it to begin again; "
+            f"--set init={folder / 'last.safetensors'} begins from the last weights."
         ) from None
-    state.module.bank.memory = memory
-    state.step = payload["step"]
+    try:
+        state.module.load_state_dict(module)
+        for optimizer, values in zip(state.optimizers, optimizers, strict=True):
+            optimizer.load_state_dict(values)
+    except (RuntimeError, ValueError):
+        raise RecipeError(
+            f"{folder} holds a run of other parameters or another optimiser: give the settings "
+            "that it was begun with, or another --out."
+        ) from None
+    if state.average is not None and average is not None:
+        state.average.values = average
+    state.module.bank.memory, state.step = memory, step
     return True
 
 
-STATE_LAYOUT = {
-    "step": Key((int,), low=0),
-    "module": Key((dict,)),
-    "optimizers": Key((list,)),
-    "average": Key((dict, type(None))),
-    "bank": Key((dict,)),
-}
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    """What `save_state` wrote, whole.
-
-    Raises:
-        RecipeError: it is damaged.
-    """
+def what_differs(folder: Path, config: TrainConfig) -> str:
+    """How a run differs from how it was begun, in a sentence; empty where it does not."""
+    if not (folder / STATE).is_file():
+        return ""
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-        check_object(payload, STATE_LAYOUT, "it", RecipeError)
-        for part in (payload["module"], payload["average"] or {}):
-            for name, tensor in part.items():
-                if not torch.isfinite(tensor).all():
-                    raise RecipeError(f"{shown(name)} holds NaN or infinity")
-    except Exception as problem:  # whatever the damaged part's reader raises
-        raise RecipeError(
-            f"{path} is damaged ({shown(problem, 160)}): delete it to begin anew, or put a copy there."
-        ) from None
-    return payload
+        old, new = flat(load_config(folder)), flat(config)
+    except RecipeError as error:
+        return f"How the run was begun is not known: {error}"
+    changes = [
+        f"{key}={_plain(old.get(key))}, now {_plain(value)}"
+        for key, value in new.items()
+        if old.get(key) != value
+    ]
+    return f"{folder} was begun with {'; '.join(changes)}." if changes else ""
 
 
-def check_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError where two sets of weights differ in names or shapes."""
-    shapes = [{n: tuple(v.shape) for n, v in part.items()} for part in (one, other)]
-    if shapes[0] != shapes[1]:
-        raise ValueError("its moving average has other weights")
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) and value else repr(value)
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], half: bool = False) -> None:
@@ -122,11 +120,9 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """Weights as float32.
 
     Raises:
-        RecipeError: no such file, damaged, or of another format.
+        CheckpointError: missing, damaged, or not a safetensors file.
     """
-    if not path.is_file():
-        raise RecipeError(f"No weights at {path}: check the path.")
-    tensors, _ = read_tensors(path, RecipeError)
+    tensors, _ = read_tensors(path, CheckpointError)
     return {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
 
 
@@ -144,11 +140,11 @@ def load_config(folder: Path) -> TrainConfig:
     """The run's recipe as it was run.
 
     Raises:
-        RecipeError: the folder holds no run.
+        RecipeError: the folder holds no run, or its config.json is damaged.
     """
     try:
         return from_dict(TrainConfig, json.loads((folder / CONFIG).read_text()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise RecipeError(
             f"{folder} holds no training run ({error}): give the --out folder of training.train."
         ) from None

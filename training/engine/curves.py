@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from find_core.files import replace_file, write_text
+from find_core.support.files import replace_file, write_text
+from training.config import RecipeError
 
 
 class MetricLog:
@@ -38,17 +38,24 @@ class MetricLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Finished lines of a metrics file; lines that are damaged are left out."""
+    """Finished lines of a metrics file.
+
+    Raises:
+        RecipeError: a line is no JSON object with a step.
+    """
     if not path.is_file():
         return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            values = json.loads(line)
-            if isinstance(values, dict) and isinstance(values.get("step"), int):
-                lines.append({k: v for k, v in values.items() if isinstance(v, int | float)})
-    return lines
+    data = path.read_bytes()
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    try:
+        found = [json.loads(line) for line in lines]
+        if all(isinstance(m["step"], int) for m in found):
+            return found
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise RecipeError(
+        f"{path} is damaged: delete it; the run goes on, its earlier curves are lost."
+    )
 
 
 def draw_curves(metrics: list[dict[str, Any]], path: Path) -> None:

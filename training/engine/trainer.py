@@ -11,20 +11,18 @@ import numpy as np
 import torch
 
 from find_core.drawing import write_image
-from find_core.files import write_text
-from training.config import TrainConfig, check_same_run
+from find_core.support.files import write_text
+from training.config import RecipeError, TrainConfig
 from training.data.batches import Batches
 from training.data.sample import Batch
 from training.engine.checkpoints import (
-    CONFIG,
-    STATE,
     RunState,
-    load_config,
     load_state,
     model_weights,
     save_config,
     save_state,
     save_weights,
+    what_differs,
 )
 from training.engine.curves import MetricLog, draw_curves, read_metrics
 from training.engine.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
@@ -57,13 +55,17 @@ class Trainer:
         average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
         self.state = RunState(module, made, average)
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / STATE).is_file() and (folder / CONFIG).is_file():
-            check_same_run(load_config(folder), config, folder)
-        resumed = load_state(folder, self.state)
+        differs = what_differs(folder, config)
+        try:
+            resumed = load_state(folder, self.state)
+        except RecipeError as error:
+            raise RecipeError(f"{error} {differs}".strip()) from None
         if average is not None and not resumed:
             average.values = {n: v.clone() for n, v in module.state_dict().items()}
         self.wrapped, *self.state.optimizers = self.accelerator.prepare(module, *made)
         if self.main:
+            if differs:
+                self.report(differs)
             save_config(folder, config)
             self.log = MetricLog(folder, self.state.step)
         self.best = max(

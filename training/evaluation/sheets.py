@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from find_core.drawing import contact_sheet, draw_localization, write_image
-from find_core.files import replace_file
 from find_core.predictor import Find
+from find_core.support.files import replace_file
 from training.data.formats.tabletop import read_split
 from training.evaluation.tabletop_suite import LabelledScene
 

@@ -273,7 +273,7 @@ def measure_absent(
     report: EvaluationReport, split: str, labelled: LabelledScene, scene: Scene, scenes: Sequence[dict[str, Any]],
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Things that are not there: their scores must lie below those of objects that are."""
+    """Objects that are not there: their scores must lie below those of objects that are."""
     absent = labelled.data["absent"]
     chosen = [absent[k] for k in rng.permutation(len(absent))[:MAX_ABSENT]]
     split_name = "held_out" if split == "held" else "known"

@@ -36,7 +36,7 @@ from training.truth import FALSE, TRUE, UNKNOWN
 @dataclass(frozen=True)
 class Phrase:
     """Attributes:
-    picture: the one picture in which its truth is known; None: `Facts` know it everywhere.
+    picture: the one picture in which its truth is known; None: `LabelKnowledge` knows it everywhere.
     targets: instances of that picture it is true of; none for a relation that does not hold.
     """
 

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from find_core.command_line import Parser, run_command, whole
+from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 from training.tabletop.assets.packages import missing_packages
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from find_core.command_line import Parser, number, run_command, whole
+from find_core.support.command_line import Parser, number, run_command, whole
 from training.tabletop import format as fmt
 from training.tabletop.assets.palette import Camera, Frame, Light
 from training.tabletop.scene.cameras import look_at, sample_lights

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from find_core.command_line import Parser, run_command, whole
+from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 
 

@@ -122,8 +122,9 @@ class ChannelAttention(_Attention):
     def forward(self, x_BHWC: Tensor) -> Tensor:
         batch, height, width, dim = x_BHWC.shape
         q, k, v = self._split(x_BHWC.reshape(batch, height * width, dim)).transpose(-1, -2)
-        scale = (height * width) ** -0.5
-        attended = F.scaled_dot_product_attention(q, k, v, scale=scale)
+        # Multiplied here: as an argument, an exported graph would hold the scale of one size.
+        q = q * (height * width) ** -0.5
+        attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)
         return self.proj(attended.permute(0, 3, 1, 2).reshape(batch, height, width, dim))
 
 

@@ -118,7 +118,11 @@ def resample(maps: list[Tensor], size: Sequence[int]) -> list[Tensor]:
     for x, stride in zip(maps, STRIDES, strict=True):
         target = (size[0] // stride, size[1] // stride)
         if x.shape[-2] > target[0]:
-            x = F.adaptive_avg_pool2d(x, target)
+            step = int(x.shape[-2] // target[0])
+            if (step * target[0], step * target[1]) == tuple(x.shape[-2:]):
+                x = F.avg_pool2d(x, step)  # the same means, and it can be exported
+            else:
+                x = F.adaptive_avg_pool2d(x, target)
         elif tuple(x.shape[-2:]) != target:
             x = F.interpolate(x, target, mode="bilinear", align_corners=False)
         out.append(x)

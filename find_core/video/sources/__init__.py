@@ -50,9 +50,7 @@ def open_source(
         return VideoSource(text)
     path = Path(text)
     if not path.exists():
-        raise SourceError(
-            f"Nothing at {path}: give a video, a folder of pictures, a bag or 0, 1..."
-        )
+        raise SourceError(f"Nothing at {path}: give a video, a folder of images, a bag or 0, 1...")
     if looks_like_bag(path):
         return BagSource(path, topic)
     if path.is_dir():

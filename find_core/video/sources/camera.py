@@ -38,7 +38,7 @@ class CameraSource:
                 if bgr is None:
                     if now - seen > self.stall_s:
                         raise SourceError(
-                            f"{self.name} has given no picture for {self.stall_s:.0f} s: check that "
+                            f"{self.name} has given no image for {self.stall_s:.0f} s: check that "
                             "it is plugged in and that no other program holds it."
                         )
                     capture.release()

@@ -45,7 +45,7 @@ class VideoSource:
         except (av.FFmpegError, OSError) as error:
             raise SourceError(
                 f"Cannot open {self.name} as a video ({error.strerror or error}): give a file that "
-                "FFmpeg can read, or a folder of pictures."
+                "FFmpeg can read, or a folder of images."
             ) from None
 
     def frames(

@@ -26,9 +26,9 @@ class FolderSource:
             (p for p in path.iterdir() if p.suffix.lower() in PICTURES), key=_natural
         )
         if not self.paths:
-            raise SourceError(f"{path} holds no pictures ({', '.join(PICTURES)}).")
+            raise SourceError(f"{path} holds no images ({', '.join(PICTURES)}).")
         if not fps > 0:
-            raise SourceError(f"fps is {fps}: give the pictures' rate, e.g. --fps 10.")
+            raise SourceError(f"fps is {fps}: give the images' rate, e.g. --fps 10.")
         self.frame_count, self.duration_s = len(self.paths), len(self.paths) / fps
         self.identity = f"{path.name}:{len(self.paths)}:{fps}:{file_identity(self.paths[-1])}"
 

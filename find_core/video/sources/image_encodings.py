@@ -19,7 +19,7 @@ import numpy as np
 
 from find_core.errors import ImageError
 from find_core.images import MAX_MEGAPIXELS, MAX_SIDE_PX, decode_image, measure_image
-from find_core.printable import shown
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     from array import array

@@ -20,8 +20,8 @@ from find_core.encoders.token_cache import (
     write_vocabulary,
 )
 from find_core.errors import EncoderError, PromptError
-from find_core.files import read_tensors
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.files import read_tensors
 from find_core.testing import tiny_find
 
 CONFIG = LanguageConfig("tiny_text")

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 import find_core as fc
 from find_core.cli import main
 from find_core.cli.album import open_album, picture_files
-from find_core.files import locked, read_tensors
 from find_core.schemas import load_schema
+from find_core.support.files import locked, read_tensors
 from find_core.tasks import retrieve as retrieval
 from find_core.testing import tiny_find
 

@@ -169,3 +169,34 @@ def test_summary_is_json(done):
     summary = json.loads((out / "timeline.json").read_text())
     assert summary["prompts"][0]["prompt"] == "the <red>"
     assert summary["prompts"][1]["intervals"] == [report.intervals[1][0].to_json()]
+
+
+@pytest.mark.parametrize("annotate", [True, False])
+def test_stills_of_the_best_moments_are_the_frames_named(clip, tmp_path, annotate, monkeypatch):
+    """With the annotated video, they come from its pass: the lines are read twice, not three times."""
+    reads = []
+    plain = offline.read_records
+    monkeypatch.setattr(offline, "read_records", lambda path: reads.append(path) or plain(path))
+    kept = {}
+    write = offline.write_image
+    monkeypatch.setattr(
+        offline,
+        "write_image",
+        lambda path, image: kept.update({path.name: image}) or write(path, image),
+    )
+    source = open_source(clip)
+    report = localize_video(source, ColorFind(), ["<red>"], tmp_path, annotate=annotate, top=1)
+    assert len(reads) == 2
+    peak_s = report.moments[0][0].peak_s
+    frame = next(f for f in source.frames() if abs(f.time_s - peak_s) < 1e-6)
+    group = next(
+        g
+        for g in by_frame(plain(tmp_path / "localizations.jsonl"))
+        if g[0]["time_s"] == round(peak_s, 6)
+    )
+    expected = offline.draw_localization(frame.image, merged(group))
+    sheet = kept["moments.png"]
+    small = offline.contact_sheet(
+        [expected], [f"<red>  {offline.clock(peak_s)}  {report.moments[0][0].score:.2f}"]
+    )
+    assert np.array_equal(sheet, small)

@@ -116,7 +116,7 @@ def test_exceptions_say_what_to_do(tmp_path):
     with pytest.raises(SourceError, match="Cannot read the bag"):
         open_source(tmp_path / "bad")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="no pictures"):
+    with pytest.raises(SourceError, match="no images"):
         open_source(tmp_path / "empty")
 
 
@@ -156,7 +156,7 @@ def test_camera_survives_a_stall_and_gives_up_in_the_end(monkeypatch):
     assert (got[0].image[0, 0] == (0, 0, 255)).all(), "BGR to RGB"
     monkeypatch.setattr(FlakyCapture, "bad", 10**9)
     monkeypatch.setattr(FlakyCapture, "reads", 2)
-    with pytest.raises(SourceError, match="no picture"):
+    with pytest.raises(SourceError, match="no image"):
         next(CameraSource("0", stall_s=0.0).frames())
 
 

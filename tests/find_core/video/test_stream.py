@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from find_core.errors import FindError, ImageError, PromptError
+from find_core.testing import tiny_find
 from find_core.video.shots import motion_between, thumbnail
 from find_core.video.stream import StreamConfig, StreamLocalizer
+from find_core.video.tracking import TrackerConfig
 from tests.find_core.video.fakes import ColorFind, paint
 
 STEP_NS = 100_000_000
@@ -109,7 +111,9 @@ def test_stalled_camera_closes_the_interval():
     stream = StreamLocalizer(ColorFind(), "<red>")
     play(stream, [[RED]] * 10)
     frame = stream.update(paint([]), 100 * STEP_NS)
-    assert frame.cut and frame.relevance == 0.0, "old relevance does not leak over the hole"
+    assert frame.scene_change and frame.relevance == 0.0, (
+        "old relevance does not leak over the hole"
+    )
     assert frame.prompts[0].closed.end_s == pytest.approx(0.9)
 
 
@@ -138,13 +142,13 @@ def texture(seed, height=240, width=640):
 
 def test_shot_change_is_seen_and_a_dimmer_is_not():
     a, b = (thumbnail(texture(s)[:, :320]) for s in (0, 1))
-    assert motion_between(a, a).likeness > 0.999
-    assert motion_between(a, 0.6 * a).likeness > 0.999
-    assert motion_between(a, b).likeness < 0.5
-    assert motion_between(0 * a, 0 * a + 1).likeness == -1
+    assert motion_between(a, a).similarity > 0.999
+    assert motion_between(a, 0.6 * a).similarity > 0.999
+    assert motion_between(a, b).similarity < 0.5
+    assert motion_between(0 * a, 0 * a + 1).similarity == -1
     small = a.copy()
     small[10:20, 10:20] = 1 - small[10:20, 10:20]
-    assert motion_between(a, small).likeness > 0.8
+    assert motion_between(a, small).similarity > 0.8
 
 
 @pytest.mark.parametrize("dx, dy", [(40, 0), (-90, 10), (0, -30), (120, 20)])
@@ -154,7 +158,7 @@ def test_camera_shift_is_measured(dx, dy):
     motion = motion_between(*map(thumbnail, view))
     scale = 320 / 96
     np.testing.assert_allclose(np.array(motion.shift_px) * scale, (dx, dy), atol=scale)
-    assert motion.likeness > 0.9
+    assert motion.similarity > 0.9
 
 
 def test_ids_survive_a_fast_pan_and_a_look_away():
@@ -168,7 +172,7 @@ def test_ids_survive_a_fast_pan_and_a_look_away():
     stream, ids = StreamLocalizer(ColorFind(), "<red>"), []
     for n, left in enumerate(lefts):
         frame = stream.update(np.ascontiguousarray(world[:, left : left + 320]), n * STEP_NS)
-        assert not frame.cut
+        assert not frame.scene_change
         found = frame.localization.entities[0].instances
         ids.append({i.track_id: i.box_xyxy[0] + left for i in found if i.track_id})
     assert {} in ids, "out of view for a while"
@@ -196,7 +200,10 @@ def test_state_round_trip_is_exact():
 def test_memory_does_not_grow():
     """What the stream keeps after 800 frames of coming and going is what it kept after 200."""
     rng = np.random.default_rng(0)
-    stream, sizes = StreamLocalizer(ColorFind(20), "<red>", config=StreamConfig(cut=None)), []
+    stream, sizes = (
+        StreamLocalizer(ColorFind(20), "<red>", config=StreamConfig(scene_change=None)),
+        [],
+    )
     for n in range(800):
         boxes = [("red", *rng.integers(0, 40, 2), 6, 6) for _ in range(rng.integers(0, 4))]
         stream.update(paint(boxes, 48, 64), n * STEP_NS)
@@ -217,8 +224,6 @@ def test_exceptions_say_what_to_do():
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_real_find_with_random_weights(fast):
-    from find_core.testing import tiny_find
-
     find = tiny_find(seed=0, single_things=True)  # as video always takes masks apart
     stream = StreamLocalizer(
         find, ["the <mug> on the <table>", "a <book>"], threshold=0.0, fast=fast
@@ -233,3 +238,65 @@ def test_real_find_with_random_weights(fast):
     assert np.array_equal(entity.mask, expected.mask)
     assert len(entity.instances) == len(expected.instances)
     assert frame.prompts[0].localization.entities[1].label == "table"
+
+
+SMALL = ("red", 10, 10, 12, 10)  # scores 0.6
+SMALLER = ("red", 10, 10, 10, 8)  # scores 0.4
+
+
+def test_a_new_threshold_reaches_intervals_and_tracks():
+    stream = StreamLocalizer(ColorFind(), "<red>")
+    before = play(stream, [[SMALL]] * 10)[-1]
+    assert before.interval is not None and before.localization.entities[0].track_id == 1
+    stream.set_threshold(0.9)
+    after = play(stream, [[SMALL]] * 12, start=10)
+    assert not any(f.localization.entities[0].found for f in after)
+    assert [f.localization.entities[0].track_id for f in after] == [1] * 12, "0.6 of 0.9 keeps it"
+    assert after[-1].interval is None and [f.index for f in after] == list(range(10, 22))
+    closed = [f.prompts[0].closed for f in after if f.prompts[0].closed]
+    assert len(closed) == 1 and closed[0].start_s == 0.0
+    gone = play(stream, [[SMALLER]] * 12, start=22)
+    assert all(f.localization.entities[0].track_id is None for f in gone), "below 0.6 of 0.9"
+    stream.set_threshold(0.3)
+    back = play(stream, [[SMALLER]] * 12, start=34)[-1]
+    assert back.localization.entities[0].found and back.interval is not None
+
+
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.35, 1.0])
+def test_a_threshold_set_before_the_first_frame_is_that_of_the_constructor(threshold):
+    scenes = [[SMALL, ("red", 60, 40, 10, 8)]] * 6 + [[SMALLER]] * 6 + [[]] * 8
+    changed = StreamLocalizer(ColorFind(), "<red>", threshold=0.9)
+    changed.set_threshold(threshold)
+    given = StreamLocalizer(ColorFind(), "<red>", threshold=threshold)
+    for a, b in zip(play(changed, scenes), play(given, scenes), strict=True):
+        assert a.to_json() == b.to_json() and a.events == b.events
+        assert a.prompts[0].interval == b.prompts[0].interval
+    with pytest.raises(FindError, match="between 0 and 1"):
+        changed.set_threshold(1.5)
+    assert changed.threshold == threshold
+
+
+def test_no_threshold_is_the_models_own_everywhere():
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    seen = set()
+    for own in (0.05, 0.95):
+        find = tiny_find(threshold=own)
+        scene = find.encode(image)
+        stream = StreamLocalizer(find, "<mug>")
+        stream_found = stream.update(image, 0).localization.entities[0].found
+        alone = scene.localize("<mug>").entities[0].found
+        assert alone == scene.localize("<mug>", threshold=own).entities[0].found == stream_found
+        assert stream.timeline.enter == own
+        seen.add(alone)
+    assert seen == {True, False}
+
+
+def test_settings_are_understood_by_their_old_names():
+    assert StreamConfig(cut=None, weak=0.5) == StreamConfig(scene_change=None, low_score_ratio=0.5)
+    tracker = TrackerConfig(reach=3.0, forget_s=4.0, confirm_hits=1, reach_per_s=2.0, max_reach=5.0)
+    assert tracker == TrackerConfig(
+        gate=3.0, max_age_s=4.0, min_hits=1, gate_growth=2.0, max_gate=5.0
+    )
+    assert (tracker.reach, StreamConfig().cut, TrackerConfig().anywhere_cosine) == (3.0, 0.5, 0.9)
+    with pytest.raises(TypeError, match="unheard_of"):
+        StreamConfig(unheard_of=1)

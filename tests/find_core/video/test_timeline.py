@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from find_core.video.timeline import (
     Interval,
-    IntervalCutter,
+    IntervalSegmenter,
     Smoother,
     TimelineConfig,
     best_moments,
-    cut_intervals,
+    segment_intervals,
     smooth_both_ways,
 )
 
@@ -48,7 +48,7 @@ def test_smoothing_stops_at_a_cut():
 
 def test_hysteresis_gap_and_minimum():
     def cut(values):
-        found = cut_intervals(np.arange(len(values)) / 10, values, CONFIG)
+        found = segment_intervals(np.arange(len(values)) / 10, values, CONFIG)
         return [(round(i.start_s, 3), round(i.end_s, 3)) for i in found]
 
     assert cut([0, 0.6, 0.4, 0.4, 0.6, 0, 0, 0, 0, 0]) == [(0.1, 0.5)], "0.4 holds it open"
@@ -60,12 +60,12 @@ def test_hysteresis_gap_and_minimum():
 
 def test_a_hole_in_time_closes_the_interval():
     times = [0.0, 0.1, 0.2, 0.3, 60.0, 60.1, 60.2, 60.3]
-    found = cut_intervals(times, [0.9] * 8, CONFIG)
+    found = segment_intervals(times, [0.9] * 8, CONFIG)
     assert [round(i.duration_s, 1) for i in found] == [0.3, 0.4]
 
 
 def test_open_interval_is_reported_once_long_enough():
-    cutter = IntervalCutter(CONFIG)
+    cutter = IntervalSegmenter(CONFIG)
     opened = []
     for n in range(5):
         cutter.update(n / 10, 0.8)
@@ -88,7 +88,7 @@ def test_best_moments_by_score_then_time():
 def test_a_weak_curve_has_a_best_moment_but_no_interval():
     far = [0.01] * 5
     weak = [*far, 0.15, 0.2, 0.18, *far]
-    assert cut_intervals(np.arange(len(weak)) / 10, weak, CONFIG) == []
+    assert segment_intervals(np.arange(len(weak)) / 10, weak, CONFIG) == []
     assert moments(weak) == [(0.5, 0.8)]
     assert moments([0.01, 0.2, *far]) == [(0.1, 0.2)], "shorter than an interval may be"
     assert moments([0.0] * 9) == [(0.0, 0.1)] and moments([]) == []
@@ -111,7 +111,7 @@ def test_the_best_moment_of_a_weak_curve_does_not_depend_on_its_scale(values, pe
 def test_claimed_moments_are_the_intervals_of_a_strong_curve(values):
     values = [*values, 1.0, 1.0, 1.0]  # its peak keeps the thresholds where they are
     times = np.arange(len(values)) / 10
-    claimed = cut_intervals(times, values, CONFIG)
+    claimed = segment_intervals(times, values, CONFIG)
     assert sorted(best_moments(times, values, CONFIG, 99), key=lambda i: i.start_s) == claimed
 
 
@@ -129,7 +129,7 @@ curves = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 def test_feature_intervals_are_ordered_disjoint_and_start_above_enter(values, seed):
     gaps = np.random.default_rng(seed).uniform(0.01, 0.4, len(values))
     times = np.cumsum(gaps)
-    found = cut_intervals(times, values, CONFIG)
+    found = segment_intervals(times, values, CONFIG)
     for interval in found:
         assert interval.duration_s >= CONFIG.min_s
         assert values[int(np.argmin(np.abs(times - interval.start_s)))] >= CONFIG.enter
@@ -142,7 +142,7 @@ def test_feature_intervals_are_ordered_disjoint_and_start_above_enter(values, se
 @settings(max_examples=40, deadline=None)
 def test_feature_state_round_trip(values, cut_at):
     """Stopping and restoring anywhere gives what an uninterrupted run gives."""
-    whole, first, second = (IntervalCutter(CONFIG) for _ in range(3))
+    whole, first, second = (IntervalSegmenter(CONFIG) for _ in range(3))
     expected, got = [], []
     for n, value in enumerate(values):
         expected.append(whole.update(n / 10, value))

@@ -78,7 +78,7 @@ def test_appearance_decides_where_places_swap_unseen():
     """Both vanish and come back at each other's place: their looks tell them apart."""
     before = [[(box(20, 40), A), (box(60, 40), B)]] * 10
     after = [[(box(20, 40), B), (box(60, 40), A)]] * 5
-    ids = run(Tracker(TrackerConfig(reach=3.0)), before + [[]] * 4 + after)
+    ids = run(Tracker(TrackerConfig(gate=3.0)), before + [[]] * 4 + after)
     assert ids[-1] == [2, 1]
 
 
@@ -90,8 +90,8 @@ def test_a_new_thing_elsewhere_is_not_the_old_one():
 
 def test_forgotten_after_a_while():
     frames = [[(box(10, 10), A)]] * 5 + [[]] * 60 + [[(box(10, 10), A)]] * 5
-    assert run(Tracker(TrackerConfig(forget_s=4.0)), frames)[-1] == [2]
-    assert run(Tracker(TrackerConfig(forget_s=8.0)), frames)[-1] == [1]
+    assert run(Tracker(TrackerConfig(max_age_s=4.0)), frames)[-1] == [2]
+    assert run(Tracker(TrackerConfig(max_age_s=8.0)), frames)[-1] == [1]
 
 
 def test_one_frame_of_noise_gets_no_id():
@@ -126,7 +126,7 @@ def test_weak_candidates_continue_but_do_not_begin():
 def test_cut_only_likeness_counts():
     tracker = Tracker()
     run(tracker, [[(box(10, 10), A), (box(60, 60), B)]] * 5)
-    tracker.cut()
+    tracker.scene_change()
     owners, _ = tracker.update(
         np.array([box(200, 10), box(10, 10)]), np.ones(2), np.array([A, np.eye(4)[2]]), 0.5
     )

@@ -23,8 +23,11 @@ from find_field.geometry.boxes import box_corners
 from find_field.geometry.pinhole import backproject, transform
 from find_field.nerf.config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.nerf.dataparser import PosedRGBDDataParserConfig
-from find_field.nerf.export import ExportConfig, export_field, similarity_of
-from find_field.nerf.feature_head import FeatureField
+from find_field.nerf.export import ExportConfig, export_field
+from find_field.nerf.feature_head import FeatureHead
+from find_field.nerf.pipeline import FindFieldPipelineConfig, world_transform_of
+from find_field.nerf.viewer import PromptPanel
+from find_field.nerf.world_transform import WorldTransform
 from tests.find_field.folders import write_sequence
 
 
@@ -53,7 +56,7 @@ def rays(count=6):
 
 def test_feature_planes_agree_with_a_slow_twin():
     torch.manual_seed(1)
-    field = FeatureField(resolutions=(4, 7), channels=3, hidden=8, out_dim=5)
+    field = FeatureHead(resolutions=(4, 7), channels=3, hidden=8, out_dim=5)
     points = torch.rand(20, 3) * 2 - 1
     rows = []
     for point in points:
@@ -194,15 +197,14 @@ def sequence(frames, tmp_path_factory):
 def test_dataparser_rays_meet_the_world_where_it_is(sequence, frames):
     """A pixel's ray, as long as its z-depth says, ends at the backprojected point in metres."""
     outputs = PosedRGBDDataParserConfig(data=sequence).setup().get_dataparser_outputs("train")
-    pipeline = SimpleNamespace(datamanager=SimpleNamespace(train_dataparser_outputs=outputs))
-    similarity = similarity_of(pipeline)
-    assert len(outputs.image_filenames) == 8 and similarity.scale != 1.0
+    to_metres = world_transform_of(outputs)
+    assert len(outputs.image_filenames) == 8 and to_metres.scale != 1.0
     bundle = outputs.cameras.generate_rays(0, coords=torch.tensor([[40.5, 70.5], [90.5, 20.5]]))
     frame = frames[1]  # frame 0 is for evaluation
     for i, (v, u) in enumerate(((40, 70), (90, 20))):
         z = float(frame.depth_m[v, u])
-        length = z * similarity.scale * float(bundle.metadata["directions_norm"][i])
-        point = similarity.to_world((bundle.origins[i] + bundle.directions[i] * length).numpy())
+        length = z * to_metres.scale * float(bundle.metadata["directions_norm"][i])
+        point = to_metres.to_world((bundle.origins[i] + bundle.directions[i] * length).numpy())
         want = transform(frame.T_world_camera, backproject(np.array(z), frame.K, u, v))
         np.testing.assert_allclose(point, want, atol=2e-3)
 
@@ -211,9 +213,9 @@ def test_dataparser_rays_meet_the_world_where_it_is(sequence, frames):
 def manager(sequence, frames, world, oracle, tmp_path, monkeypatch):
     from find_field.nerf import datamanager as module
 
-    monkeypatch.setattr(module, "load_model", lambda *_: oracle)
+    monkeypatch.setitem(module.OTHER_MODELS, "exact", lambda data, device: oracle)
     config = module.FindFieldDataManagerConfig(
-        dataparser=PosedRGBDDataParserConfig(data=sequence), data=sequence, feature_rank=12,
+        find="exact", dataparser=PosedRGBDDataParserConfig(data=sequence), data=sequence, feature_rank=12,
         feature_cache=tmp_path, train_num_rays_per_batch=32, eval_num_rays_per_batch=32,
     )  # fmt: skip
     return config.setup(device="cpu", test_mode="val")
@@ -243,9 +245,9 @@ def test_another_models_checkpoint_is_refused(manager):
 class ExactModel(torch.nn.Module):
     """A 'trained' model whose renderings are the ray caster's: export's own error remains."""
 
-    def __init__(self, world, oracle, similarity, basis):
+    def __init__(self, world, oracle, transform, basis):
         super().__init__()
-        self.world, self.oracle, self.similarity = world, oracle, similarity
+        self.world, self.oracle, self.transform = world, oracle, transform
         self.config = SimpleNamespace(eval_num_rays_per_chunk=5000)
         self.register_buffer("basis", basis)
         self.device = torch.device("cpu")
@@ -253,7 +255,7 @@ class ExactModel(torch.nn.Module):
     def forward(self, bundle):
         from find_field.evaluation import toy_world as testing
 
-        to_world = self.similarity.to_world
+        to_world = self.transform.to_world
         origins, ends = bundle.origins.numpy(), (bundle.origins + bundle.directions).numpy()
         eye, rays = to_world(origins), to_world(ends) - to_world(origins)
         assert np.ptp(eye, axis=0).max() < 1e-6  # export renders one camera at a time
@@ -276,17 +278,15 @@ class ExactModel(torch.nn.Module):
 
 def test_export_answers_in_the_inputs_metric_frame(sequence, world, oracle):
     outputs = PosedRGBDDataParserConfig(data=sequence).setup().get_dataparser_outputs("train")
-    cameras = SimpleNamespace(cameras=outputs.cameras, metadata=outputs.metadata)
-    manager = SimpleNamespace(
-        train_dataparser_outputs=outputs, train_dataset=cameras, find=oracle,
-        dataparser=SimpleNamespace(config=PosedRGBDDataParserConfig()),
-    )  # fmt: skip
-    pipeline = SimpleNamespace(datamanager=manager)
+    transform = world_transform_of(outputs)
     basis = torch.from_numpy(
         np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
     ).float()
-    pipeline.model = ExactModel(world, oracle, similarity_of(pipeline), basis)
-    field = export_field(pipeline, ExportConfig(rays=24_000))
+    model = ExactModel(world, oracle, transform, basis)
+    field = export_field(
+        model, outputs.cameras, transform, oracle, ExportConfig(rays=24_000), frame="map"
+    )
+    assert model.training, "left as it was"
     assert field.frame == "map" and field.provenance["source"] == "ns-train find-field"
     np.testing.assert_allclose(field.up_world, [0, 0, 1])
     for thing in world.things:
@@ -294,10 +294,23 @@ def test_export_answers_in_the_inputs_metric_frame(sequence, world, oracle):
         assert np.linalg.norm(hit.T_world_object[:3, 3] - thing.centre_m) < 0.02
 
 
-def test_panel_asks_and_says_what_is_wrong(model, oracle):
-    model.panel.find = SimpleNamespace(config=oracle.config, compile=lambda prompt: SimpleNamespace(
+@pytest.fixture
+def panel(model, oracle):
+    """In the model's viewer, with nothing in 3D."""
+
+    def locate(prompt, threshold):
+        raise AssertionError("not asked for")
+
+    panel = PromptPanel(model, oracle, locate)
+    model.viewer_outputs = panel.outputs
+    yield panel
+    model.viewer_outputs = None
+
+
+def test_panel_asks_and_says_what_is_wrong(model, oracle, panel):
+    panel.find = SimpleNamespace(config=oracle.config, compile=lambda prompt: SimpleNamespace(
         entity_embeddings=np.eye(12, dtype=np.float32)[: len(prompt.entities)]))  # fmt: skip
-    assert model.panel.ask("the <mug> by the <book>")
+    assert panel.ask("the <mug> by the <book>")
     model.eval()
     bundle = rays()
     with torch.no_grad():
@@ -307,9 +320,9 @@ def test_panel_asks_and_says_what_is_wrong(model, oracle):
     config = oracle.config
     want = (config.relevance_scale * (want - config.relevance_bias)).sigmoid()
     torch.testing.assert_close(outputs["relevancy"][:, 0], want, atol=1e-5, rtol=1e-4)
-    assert not model.panel.ask("the <mug") and "never closed" in model.panel.status
+    assert not panel.ask("the <mug") and "never closed" in panel.status
     assert relevancy_of(model, bundle).max() > 0  # half a prompt leaves the last whole one active
-    assert not model.panel.ask("")
+    assert not panel.ask("")
     assert relevancy_of(model, bundle).max() == 0
 
 
@@ -318,40 +331,58 @@ def relevancy_of(model, bundle):
         return model.get_outputs(bundle)["relevancy"]
 
 
-def test_a_picked_thing_is_looked_for(model, oracle):
-    """The clicked ray itself is as relevant as can be; the query gets the same direction."""
-    model.panel.find = SimpleNamespace(config=oracle.config)
+def test_a_picked_object_is_looked_for(model, oracle, panel):
+    """The clicked ray itself is as relevant as can be; the query gets the same vector."""
     model.train()
     bundle = rays(1)
     bundle.nears = bundle.fars = None  # as the viewer's: the model sets its own
-    model.panel.look_for_ray(bundle.origins[0].tolist(), (3 * bundle.directions[0]).tolist())
-    assert model.training and "picked" in model.panel.status
+    panel.look_for_ray(bundle.origins[0].tolist(), (3 * bundle.directions[0]).tolist())
+    assert model.training and "picked" in panel.status
     model.eval()
     with torch.no_grad():
         outputs = model(bundle)
     config = oracle.config
     most = torch.tensor(config.relevance_scale * (1 - config.relevance_bias)).sigmoid()
     assert float(outputs["relevancy"]) == pytest.approx(float(most), abs=1e-4)
-    vector = model.panel._prompt.entity_embeddings
+    vector = panel._prompt.entity_embeddings
     own = torch.nn.functional.normalize(outputs["features"], dim=-1) @ model.basis.T
     np.testing.assert_allclose(vector, own.numpy(), atol=1e-4)
-    assert [e.label for e in model.panel._prompt.prompt.entities] == ["picked"]
+    assert [e.label for e in panel._prompt.prompt.entities] == ["picked"]
 
 
-def test_viewer_finds_the_panel(model):
+@pytest.fixture
+def pipeline(manager):
+    """The whole pipeline, untrained, on the exact sequence."""
+    config = FindFieldPipelineConfig(
+        datamanager=manager.config, model=find_field_lite.config.pipeline.model
+    )
+    return config.setup(device="cpu", test_mode="inference")
+
+
+def test_pipeline_connects_panel_model_and_field(pipeline, oracle):
     from nerfstudio.viewer.utils import parse_object
     from nerfstudio.viewer.viewer_elements import ViewerControl, ViewerElement
 
-    shown = {element.name for _, element in parse_object(model, ViewerElement, "Custom")}
+    shown = {element.name for _, element in parse_object(pipeline, ViewerElement, "Custom")}
     assert {"Prompt", "Reference", "Threshold", "Locate in 3D", "Answer"} <= shown
-    controls = parse_object(model, ViewerControl, "Custom")
-    assert [control for _, control in controls] == [model.panel.control]
+    controls = parse_object(pipeline, ViewerControl, "Custom")
+    assert [control for _, control in controls] == [pipeline.panel.control]
+    assert not [key for key in pipeline.state_dict() if "panel" in key]
+    pipeline.eval()
+    assert pipeline.panel.ask("the <red box>")
+    with torch.no_grad():
+        assert {"relevancy", "composited"} <= set(pipeline.model.get_outputs(rays()))
+    # Untrained, its surface is anywhere.
+    pipeline.config.export = ExportConfig(
+        voxel_size_m=10, min_accumulation=0, min_cosine=0, max_depth_m=1e6
+    )
+    hits, transform = pipeline.panel.locate("red box", 0.5)
+    assert hits.frame == "map" and [e.label for e in hits.entities] == ["red box"]
+    assert transform.scale == pipeline.world_transform.scale != 1.0
 
 
-def test_hits_are_drawn_where_they_are_in_the_trained_frame(model, oracle, room):
-    from find_field.nerf.world_transform import Similarity
-
-    similarity = Similarity(np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0], [0, 0, 1, -0.2]]), 2.5)
+def test_hits_are_drawn_where_they_are_in_the_trained_frame(oracle, room, panel):
+    transform = WorldTransform(np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0], [0, 0, 1, -0.2]]), 2.5)
     drawn, removed = {}, []
 
     def handle(name, *args, **kwargs):
@@ -359,13 +390,15 @@ def test_hits_are_drawn_where_they_are_in_the_trained_frame(model, oracle, room)
         return SimpleNamespace(remove=lambda: removed.append(name))
 
     scene = SimpleNamespace(add_label=handle, add_spline_catmull_rom=handle)
-    panel = model.panel
     panel.control.viser_server = SimpleNamespace(scene=scene)
-    panel.find, panel._prompt = oracle, "red box"
-    panel.locate = lambda prompt, **kw: (room.query(prompt, oracle, **kw), similarity)
+    panel._prompt = "red box"
+    panel.locate = lambda prompt, threshold: (
+        room.query(prompt, oracle, threshold=threshold),
+        transform,
+    )
     hit = panel.draw_hits()[0]
     (path,), _ = drawn["/find/0/box"]
-    want = [10 * 2.5 * (similarity.M[:, :3] @ corner + similarity.M[:, 3])
+    want = [10 * 2.5 * (transform.M[:, :3] @ corner + transform.M[:, 3])
             for corner in box_corners(hit.T_world_object, hit.extent_m)]  # fmt: skip
     edges = {tuple(sorted(np.abs(want - p).sum(1).argmin() for p in pair))
              for pair in itertools.pairwise(path)}  # fmt: skip

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from find_field.nerf.world_transform import Similarity
+from find_field.nerf.world_transform import WorldTransform
 
 
 @settings(max_examples=50, deadline=None)
@@ -16,8 +16,8 @@ def test_inverse_of_what_nerfstudio_does(seed, scale):
     M = np.concatenate([Rotation.random(random_state=seed).as_matrix(), rng.normal(size=(3, 1))], 1)
     world = rng.normal(size=(7, 3)) * 5
     trained = scale * (world @ M[:, :3].T + M[:, 3])
-    similarity = Similarity(M, scale)
-    np.testing.assert_allclose(similarity.from_world(world), trained, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(similarity.to_world(trained), world, rtol=1e-6, atol=1e-9)
-    up = similarity.direction_to_world([0, 0, 1])
+    transform = WorldTransform(M, scale)
+    np.testing.assert_allclose(transform.from_world(world), trained, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(transform.to_world(trained), world, rtol=1e-6, atol=1e-9)
+    up = transform.direction_to_world([0, 0, 1])
     np.testing.assert_allclose(M[:, :3] @ up, [0, 0, 1], atol=1e-9)

@@ -10,12 +10,9 @@ import pytest
 from find_core.errors import FindError, PromptError
 from find_core.prompts.prompt import Reference
 from find_ros.pipeline.inference import Worker  # noqa: F401  (importable without a running ROS)
-from find_ros.pipeline.prompt_compiler import (
-    MAX_REFERENCES,
-    PromptCompiler,
-    ReferenceStore,
-    read_prompt,
-)
+from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.prompt_text import read_prompt
+from find_ros.pipeline.reference_store import MAX_REFERENCES, ReferenceStore
 from find_ros.support.log_throttle import REPEAT_S, ThrottledLogger
 
 PHOTO = np.full((8, 10, 3), 7, np.uint8)

@@ -284,7 +284,7 @@ def test_exception_of_damaged_masks_and_folders(tmp_path):
     mask = tmp_path / "masks/a.png"
     for data in (b"", mask.read_bytes()[:-20], os.urandom(99)):
         mask.write_bytes(data)
-        with pytest.raises(ImageError, match="a.png"):
+        with pytest.raises(ImageError, match=r"a\.png"):
             user_records(tmp_path / "images", tmp_path / "masks", names)
 
 

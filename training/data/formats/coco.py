@@ -6,25 +6,27 @@ ROOT/annotations/captions_<split>.json, ROOT/annotations/instances_<split>.json
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
-import math
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from find_core.errors import FindError, ImageError
-from find_core.images import measure_image, read_bytes, read_image, read_image_of_size
-from find_core.masks import rle_to_mask
-from find_core.printable import quoted, shown
+from find_core.errors import ImageError
+from find_core.images import read_image
+from training.data.formats.coco_masks import decode_segmentation, usable_segmentation
+from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record, SentenceLabel
 
 MIN_AREA_PX = 200
-MAX_COORDINATE_PX = 1e6  # of a polygon: farther is no place in any picture
+"""Smaller objects are not asked for."""
+MAX_INSTANCES = 254
+"""Instance numbers are one byte."""
 
 
 def clean_name(name: str) -> str:
@@ -33,162 +35,164 @@ def clean_name(name: str) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A COCO annotation file, its optional keys filled in.
-
-    Annotations get `iscrowd` (0), categories `isthing` (1).
+    """A COCO annotation file.
 
     Raises:
         ImageError: it is missing or is not COCO JSON.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ImageError(
             f"Cannot read {path} ({type(error).__name__}): download COCO's annotations there."
         ) from None
     if not isinstance(data, dict) or "images" not in data or "annotations" not in data:
         raise ImageError(f"{path} is no COCO annotation file: it has no images or annotations.")
-    data["images"] = _entries(data["images"], ("id", "file_name"), path, "images")
-    data["annotations"] = _entries(data["annotations"], ("image_id",), path, "annotations")
-    categories = _entries(data.get("categories", []), ("id", "name"), path, "categories")
-    data["categories"] = [{"isthing": 1, **category} for category in categories]
+    for name in ("images", "annotations"):
+        if not isinstance(data[name], list) or not all(isinstance(x, dict) for x in data[name]):
+            raise ImageError(f"{path} is no COCO annotation file: {name} is no list of objects.")
     return data
 
 
-def _entries(given: Any, keys: tuple[str, ...], path: Path, name: str) -> list[dict[str, Any]]:
-    if not isinstance(given, list):
-        raise ImageError(f"{path}: {name!r} is no list.")
-    for number, entry in enumerate(given):
-        missing = [k for k in keys if not isinstance(entry, dict) or k not in entry]
-        if missing or not all(isinstance(entry[k], str | int) for k in keys):
-            raise ImageError(f"{path}: {name}[{number}] has no usable {(missing or keys)[0]!r}.")
-    return given
+@contextlib.contextmanager
+def _speaking_of(what: str) -> Iterator[None]:
+    """Errors inside are of that entry of an annotation file, in one sentence.
+
+    Raises:
+        ImageError: in place of what goes wrong where a key is missing or of another type.
+    """
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}.".replace("..", ".")) from None
+    except KeyError as error:
+        raise ImageError(f"{what} has no {error}: it is not in COCO's form.") from None
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ImageError(f"{what} is not in COCO's form ({error}).") from None
+
+
+def _categories(path: Path, data: dict[str, Any]) -> dict[Any, dict[str, Any]]:
+    """Categories by id; what says nothing of it is countable."""
+    with _speaking_of(f"A category of {path}"):
+        return {c["id"]: {"isthing": 1} | c for c in data["categories"]}
+
+
+def _category(categories: dict[Any, dict[str, Any]], number: Any) -> dict[str, Any]:
+    if number not in categories:
+        raise ImageError(f"category {number} is not among the file's categories")
+    return categories[number]
+
+
+def _key(kind: str, split: str, image_id: Any) -> str:
+    return f"{kind}/{split}/{int(image_id):012d}"
 
 
 def panoptic_records(root: str | Path, split: str = "train2017") -> list[Record]:
-    """One record per picture with panoptic segments; class names are its phrases.
+    """One record per image with panoptic segments; class names are its phrases.
+
+    Keys that tools leave out have defaults: iscrowd 0, isthing 1, area that of the PNG.
 
     Raises:
-        ImageError: an annotation contradicts its file; says which.
+        ImageError: a file is missing or an annotation is not in COCO's form.
     """
     root = Path(root)
-    data = read_json(root / "annotations" / f"panoptic_{split}.json")
-    categories = {c["id"]: c for c in data["categories"]}
-    names = {i["id"]: i["file_name"] for i in data["images"]}
+    path = root / "annotations" / f"panoptic_{split}.json"
+    data = read_json(path)
+    categories = _categories(path, data)
+    every = sorted(set(class_names(list(categories.values()))))
     captions = captions_by_image(root, split)
-    every = sorted(set(class_names(data["categories"])))
+    with _speaking_of(f"An image of {path}"):
+        names = {i["id"]: i["file_name"] for i in data["images"]}
     records = []
     for annotation in data["annotations"]:
-        image_id = annotation["image_id"]
-        if image_id not in names:
-            continue  # of a picture that is not in this file
-        what = f"annotation of image {shown(image_id)}"
-        segments = _segments(annotation, categories, what)
-        large = [s for s in segments if not s.get("iscrowd") and s["area"] >= MIN_AREA_PX]
-        picture = root / split / names[image_id]
-        png = root / "annotations" / f"panoptic_{split}" / annotation["file_name"]
-        instances = tuple(_instance(categories[s["category_id"]]) for s in large)
-        ids = tuple(s["id"] for s in large)
-        read = functools.partial(_read_panoptic, picture, png, ids)
-        texts = captions.get(image_id, ())
-        record = _record(
-            _key("coco_panoptic", split, image_id), read, instances, texts, exhaustive=True
-        )
-        labelled = {clean_name(categories[s["category_id"]]["name"]) for s in segments}
-        absent = tuple(name for name in every if name not in labelled)
-        records.append(dataclasses.replace(record, absent=absent, source_ids=ids))
+        with _speaking_of(f"{path}: the annotation of image {annotation.get('image_id')}"):
+            image_id = annotation["image_id"]
+            if image_id not in names:
+                raise ImageError("the file lists no such image")
+            png = root / "annotations" / f"panoptic_{split}" / annotation["file_name"]
+            labelled = [
+                (s, _category(categories, s["category_id"])) for s in annotation["segments_info"]
+            ]
+            areas = _segment_areas([s for s, _ in labelled], png)
+            kept = [
+                (s, category) for (s, category), area in zip(labelled, areas, strict=True)
+                if not s.get("iscrowd", 0) and area >= MIN_AREA_PX
+            ]  # fmt: skip
+            ids = tuple(int(s["id"]) for s, _ in kept)
+            read = functools.partial(_read_panoptic, root / split / names[image_id], png, ids)
+            instances = tuple(_instance(category) for _, category in kept)
+            texts = captions.get(image_id, ())
+            key = _key("coco_panoptic", split, image_id)
+            record = _record(key, read, instances, texts, exhaustive=True)
+            here = {clean_name(category["name"]) for _, category in labelled}
+            absent = tuple(name for name in every if name not in here)
+            records.append(dataclasses.replace(record, absent=absent, source_ids=ids))
     return records
 
 
-def _segments(
-    annotation: dict[str, Any], categories: dict[Any, dict[str, Any]], what: str
-) -> list[dict[str, Any]]:
-    """The segments of one panoptic annotation; one without an area counts as large enough."""
-    given = annotation.get("segments_info")
-    if not isinstance(given, list) or not isinstance(annotation.get("file_name"), str):
-        raise ImageError(f"{what} has no list of segments or no file name.")
-    out = []
-    for segment in given:
-        if not isinstance(segment, dict) or not isinstance(segment.get("id"), int):
-            raise ImageError(f"{what} has a segment without an id.")
-        if segment.get("category_id") not in categories:
-            raise ImageError(
-                f"{what} has a segment of the category {quoted(segment.get('category_id'))}, which the "
-                "file does not name."
-            )
-        area = segment.get("area")
-        out.append({**segment, "area": area if _is_number(area) else MIN_AREA_PX})
-    return out
+def _segment_areas(segments: Sequence[dict[str, Any]], png: Path) -> list[int]:
+    """Pixels of each segment, as the file says or, where it does not, as the PNG has them."""
+    if all("area" in s for s in segments):
+        return [int(s["area"]) for s in segments]
+    ids, counts = np.unique(_segment_ids(png), return_counts=True)
+    found = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    return [int(s["area"] if "area" in s else found.get(s["id"], 0)) for s in segments]
 
 
 def instance_records(root: str | Path, split: str = "train2017") -> list[Record]:
-    """One record per captioned picture with instance masks: stuff is unlabelled there.
+    """One record per captioned image with instance masks: stuff is unlabelled there.
 
-    Instances without a mask (null, [], fewer than three points) are left out.
+    Keys that tools leave out have defaults: iscrowd 0, area that of the mask, width and height those
+    of the image. Annotations without a mask are left out.
 
     Raises:
-        ImageError: an annotation contradicts its file; says which.
+        ImageError: a file is missing or an annotation is not in COCO's form.
     """
     root = Path(root)
-    data = read_json(root / "annotations" / f"instances_{split}.json")
-    categories = {c["id"]: c | {"isthing": 1} for c in data["categories"]}
+    path = root / "annotations" / f"instances_{split}.json"
+    data = read_json(path)
+    categories = _categories(path, data)
     captions = captions_by_image(root, split)
-    by_image: dict[Any, list[dict[str, Any]]] = {}
+    of_image: dict[Any, list[dict[str, Any]]] = {}
     for annotation in data["annotations"]:
-        if not annotation.get("iscrowd") and has_mask(annotation.get("segmentation")):
-            by_image.setdefault(annotation["image_id"], []).append(annotation)
+        with _speaking_of(f"{path}: annotation {annotation.get('id')}"):
+            of_image.setdefault(annotation["image_id"], []).append(annotation)
     records = []
-    for image in {i["id"]: i for i in data["images"]}.values():
-        picture = root / split / image["file_name"]
-        size = _size(image, picture)
-        wanted = [a for a in by_image.get(image["id"], []) if _area(a, size) >= MIN_AREA_PX]
-        for a in wanted:
-            if a.get("category_id") not in categories:
-                raise ImageError(
-                    f"annotation {shown(a.get('id'))} has the category {quoted(a.get('category_id'))}, "
-                    "which the file does not name."
-                )
-        instances = tuple(_instance(categories[a["category_id"]]) for a in wanted)
-        shapes = tuple((a.get("id"), json.dumps(a["segmentation"])) for a in wanted)
-        read = functools.partial(_read_instances, picture, size, shapes)
-        texts = captions.get(image["id"], ())
-        record = _record(
-            _key("coco_captions", split, image["id"]), read, instances, texts, exhaustive=False
-        )
-        source_ids = tuple(a.get("id", n) for n, a in enumerate(wanted))
-        records.append(dataclasses.replace(record, source_ids=source_ids))
+    for image in data["images"]:
+        with _speaking_of(f"{path}: image {image.get('id')}"):
+            key = _key("coco_captions", split, image["id"])
+            image_path = root / split / image["file_name"]
+            size = _size(image, image_path)
+        wanted: list[tuple[int, dict[str, Any], str]] = []
+        for a in of_image.get(image["id"], ()):
+            with _speaking_of(f"{path}: annotation {a.get('id')}"):
+                category = _category(categories, a["category_id"])
+                shape = usable_segmentation(a.get("segmentation"))
+                if shape is not None and not a.get("iscrowd", 0) and _large_enough(a, shape, size):
+                    wanted.append((a.get("id", 0), category, json.dumps(shape)))
+        instances = tuple(_instance(category) for _, category, _ in wanted)
+        shapes = tuple((number, shape) for number, _, shape in wanted)
+        read = functools.partial(_read_instances, image_path, size, shapes)
+        record = _record(key, read, instances, captions.get(image["id"], ()), exhaustive=False)
+        records.append(dataclasses.replace(record, source_ids=tuple(n for n, *_ in wanted)))
     return records
 
 
-def _key(kind: str, split: str, image_id: int | str) -> str:
-    return (
-        f"{kind}/{split}/{image_id:012d}"
-        if isinstance(image_id, int)
-        else (f"{kind}/{split}/{image_id}")
-    )
+def _size(image: dict[str, Any], path: Path) -> tuple[int, int]:
+    """(height, width) that the masks are of: the file's own, or the image's where it has none."""
+    height, width = image.get("height") or 0, image.get("width") or 0
+    if height > 0 and width > 0:
+        return int(height), int(width)
+    upright = read_image(path)
+    return upright.shape[0], upright.shape[1]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _size(image: dict[str, Any], picture: Path) -> tuple[int, int]:
-    """(H, W) of the annotations: as the file says, else the stored picture's."""
-    size = image.get("height"), image.get("width")
-    if all(isinstance(s, int) and s > 0 for s in size):
-        return size  # type: ignore[return-value]
-    try:
-        header = measure_image(read_bytes(picture), shown(picture, 200))
-    except ImageError:  # it will be said when the picture is read
-        return 1, 1
-    return header.height, header.width
-
-
-def _area(annotation: dict[str, Any], size: tuple[int, int]) -> float:
-    """Pixels of an instance: as the file says, else counted."""
-    if _is_number(annotation.get("area")):
-        return float(annotation["area"])
-    return float(decode_annotation(annotation, *size).sum())
+def _large_enough(annotation: dict[str, Any], shape: Any, size: tuple[int, int]) -> bool:
+    """Is the object large enough, as the file says or, where it does not, as its mask is?"""
+    area = annotation.get("area")
+    if area is None:
+        area = int(decode_segmentation(shape, *size).sum())
+    return area >= MIN_AREA_PX
 
 
 def captions_by_image(root: Path, split: str) -> dict[int, tuple[str, ...]]:
@@ -198,7 +202,7 @@ def captions_by_image(root: Path, split: str) -> dict[int, tuple[str, ...]]:
         return {}
     table: dict[int, list[str]] = {}
     for annotation in read_json(path)["annotations"]:
-        if isinstance(annotation.get("caption"), str):
+        with _speaking_of(f"{path}: caption {annotation.get('id')}"):
             table.setdefault(annotation["image_id"], []).append(annotation["caption"].strip())
     return {image: tuple(texts) for image, texts in table.items()}
 
@@ -231,78 +235,33 @@ def _record(
     return Record(key, read, instances, phrases, sentences, captions, (), exhaustive, "coco")
 
 
-def _read_panoptic(picture: Path, png: Path, ids: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    color = read_image(png, upright=False).astype(np.int64)
-    full = color[..., 0] + 256 * color[..., 1] + 256 * 256 * color[..., 2]
-    image = read_image_of_size(picture, full.shape, "its annotations are")
+def _segment_ids(png: Path) -> np.ndarray:
+    """(H, W) int64 segment ids of a panoptic PNG."""
+    color = read_image(png).astype(np.int64)
+    return color[..., 0] + 256 * color[..., 1] + 256 * 256 * color[..., 2]
+
+
+def _read_panoptic(
+    image_path: Path, png: Path, ids: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    full = _segment_ids(png)
+    image = read_as_labelled(image_path, *full.shape)
     numbers = np.zeros(full.shape, np.uint8)
-    for k, segment in enumerate(ids[:254]):
+    for k, segment in enumerate(ids[:MAX_INSTANCES]):
         numbers[full == segment] = k + 1
     return image, numbers
 
 
 def _read_instances(
-    picture: Path, size: tuple[int, int], shapes: tuple[tuple[Any, str], ...]
+    image_path: Path, size: tuple[int, int], shapes: tuple[tuple[int, str], ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    image = read_image_of_size(picture, size, "its annotations are")
-    masks = [
-        decode_annotation({"id": key, "segmentation": json.loads(shape)}, *size)
-        for key, shape in shapes[:254]
-    ]
+    image = read_as_labelled(image_path, *size)
+    masks = []
+    for number, shape in shapes[:MAX_INSTANCES]:
+        with _speaking_of(f"{image_path.name}, annotation {number}"):
+            masks.append(decode_segmentation(json.loads(shape), *size))
     numbers = np.zeros(size, np.uint8)
     # Small instances on top of large ones, where masks overlap.
     for k in sorted(range(len(masks)), key=lambda k: -int(masks[k].sum())):
         numbers[masks[k]] = k + 1
     return image, numbers
-
-
-def has_mask(segmentation: Any) -> bool:
-    """Whether there is anything to decode: many files list instances as boxes alone."""
-    if isinstance(segmentation, dict):
-        return True
-    polygons = _polygons(segmentation) if isinstance(segmentation, list) else []
-    return any(
-        sum(len(v) if isinstance(v, list) else 1 for v in p) >= 6
-        for p in polygons
-        if isinstance(p, list)
-    )
-
-
-def decode_annotation(annotation: dict[str, Any], height: int, width: int) -> np.ndarray:
-    """`decode_segmentation` of an annotation, which errors name.
-
-    Raises:
-        ImageError: with the annotation's id.
-    """
-    try:
-        return decode_segmentation(annotation["segmentation"], height, width)
-    except FindError as error:
-        raise ImageError(f"annotation {shown(annotation.get('id'))}: {error}") from None
-
-
-def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """(H, W) bool mask of COCO polygons, uncompressed or compressed RLE.
-
-    Raises:
-        FindError: it is none of these, or of another size.
-    """
-    if not isinstance(segmentation, list):
-        return rle_to_mask(segmentation, (height, width))
-    canvas = np.zeros((height, width), np.uint8)
-    for polygon in _polygons(segmentation):
-        try:
-            points = np.asarray(polygon, np.float64).reshape(-1, 2)
-        except (ValueError, TypeError, OverflowError):
-            raise ImageError(f"A polygon is pairs x, y, got {quoted(polygon)}.") from None
-        if len(points) < 3:
-            continue
-        if not np.isfinite(points).all() or np.abs(points).max() > MAX_COORDINATE_PX:
-            raise ImageError(f"A polygon's numbers are no pixels: {quoted(polygon)}.")
-        cv2.fillPoly(canvas, [np.round(points).astype(np.int32)], [1])
-    return canvas.astype(bool)
-
-
-def _polygons(segmentation: list[Any]) -> list[Any]:
-    """A list of polygons; some tools write the only one without a list around it."""
-    flat = segmentation and not isinstance(segmentation[0], list)
-    return [segmentation] if flat else segmentation

@@ -1,29 +1,47 @@
 """What a labelled image says, whatever data set it comes from.
 
 A `Record` is the label side of one image; its pixels are read only to fill the feature store.
-Instances are numbered 1..M in the order of `instances`; `read_ids` gives the map of those numbers.
+Instances are numbered 1..M in the order of `instances`; `Record.read` gives the map of those numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
 ReadPixels = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
+IGNORED = 255
+"""Number of pixels that nothing is said of, such as a crowd: neither an instance nor background."""
+
+
+class LabelKind(str, Enum):
+    """What an instance's label says of its pixels, and so what it may teach."""
+
+    MASK = "mask"
+    """The outline of one object."""
+    MERGED = "merged"
+    """All pixels of a class, be they one object or several: teaches pixels and names, no counts."""
+    BOX = "box"
+    """Only the extent: the pixels of its box hold the object and other objects."""
+
+
 @dataclass(frozen=True)
 class InstanceLabel:
-    """One thing or surface of an image.
+    """One object or surface of an image.
 
     Attributes:
         name: its canonical name. names: everything it may be called, the canonical name included.
         asset: identity across images ("the same object"), or None.
         kind: what it is an example of ("the same sort of object").
-        source: data set it comes from ("tabletop", "coco", "user").
+        source: data set it comes from ("tabletop", "coco", "user", "photos").
         stuff: a surface or region rather than a countable object.
+        label_kind: what the label says of its pixels. box_xyxy: pixel edges, where only the box is
+            known.
     """
 
     name: str
@@ -32,6 +50,8 @@ class InstanceLabel:
     kind: str
     source: str
     stuff: bool = False
+    label_kind: LabelKind = LabelKind.MASK
+    box_xyxy: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,11 +80,12 @@ class Record:
     """Labels of one image.
 
     Attributes:
-        key: unique name. read: () -> ((H, W, 3) uint8 RGB, (H, W) uint8 instance numbers, 0 none).
+        key: unique name. read: () -> ((H, W, 3) uint8 RGB, (H, W) uint8 instance numbers, 0 none,
+            `IGNORED` where nothing is said).
         absent: phrases that are true of nothing in the image.
-        untrue: relations that do not hold, between things that are there ("mug left of the plate").
+        false_relations: relations that do not hold, between objects that are there ("mug left of the plate").
         exhaustive: everything visible is labelled, so an unmatched proposal is really nothing.
-        mirrored_words: "left" and "right" must be swapped when the image is mirrored.
+        image_labels: names of what the image shows, where nobody said where.
     """
 
     key: str
@@ -79,6 +100,7 @@ class Record:
     source_ids: tuple[int, ...] = ()
     """Each instance's number in its data set (COCO: panoptic segment or annotation id)."""
     false_relations: tuple[str, ...] = ()
+    image_labels: tuple[str, ...] = ()
 
 
 def mirror_text(text: str) -> str:

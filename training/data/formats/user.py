@@ -6,22 +6,24 @@ IMAGES/anything.jpg   MASKS/anything.png (0 nothing, k = object k)   NAMES.json 
 from __future__ import annotations
 
 import functools
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from find_core.errors import ImageError
-from find_core.images import measure_image, read_bytes, read_image_of_size
-from find_core.printable import shown
+from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record
 from training.data.queries.label_knowledge import LabelKnowledge
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MAX_LABEL = 254
+WHITE = 255
+"""What tools write for "object" in a mask of one object, and for "nobody knows" in VOC's palette
+masks (the rim around each object)."""
 
 
 def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
@@ -32,15 +34,31 @@ def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-        names = {int(k): tuple([v] if isinstance(v, str) else map(str, v)) for k, v in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise ImageError(
-            f'{shown(path, 200)} must be JSON like {{"1": "my mug"}} ({shown(error)}).'
-        ) from None
-    bad = [k for k, v in names.items() if not 1 <= k <= MAX_LABEL or not v or not all(v)]
+        names = {int(k): _words(v) for k, v in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ImageError(f'{path} must be JSON like {{"1": "my mug"}} ({error}).') from None
+    bad = [k for k, v in names.items() if not 1 <= k <= MAX_LABEL or not v]
     if not names or bad:
-        raise ImageError(f"{path}: labels are 1 to {MAX_LABEL}, each with a name; check {bad[:3]}.")
+        white = " 255 is white: call it 1 here, a mask of one object may stay 0 and 255."
+        raise ImageError(
+            f"{path}: labels are 1 to {MAX_LABEL}, each with a name; check {bad[:3]}."
+            + white * (WHITE in bad)
+        )
+    for label, words in names.items():
+        for word in words:
+            if not isinstance(word, str) or not word.strip() or set(word) & set("<>"):
+                raise ImageError(
+                    f"{path}: label {label} has the name {word!r}: give plain words without < and >."
+                )
     return names
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is neither a name nor a list of names")
+    return tuple(value)
 
 
 def user_records(
@@ -53,18 +71,65 @@ def user_records(
     """
     for folder in (images, masks):
         if not Path(folder).is_dir():
-            raise ImageError(f"No folder {shown(folder, 200)}: check the path.")
-    pngs = {p.stem: p for p in sorted(Path(masks).iterdir()) if p.suffix.lower() == ".png"}
-    records: list[Record] = []
+            raise ImageError(f"There is no folder {folder}: check the path.")
+    by_stem = {p.stem: p for p in sorted(Path(masks).iterdir()) if p.suffix.lower() == ".png"}
+    records: dict[str, Record] = {}
     for path in sorted(Path(images).iterdir()):
-        if path.suffix.lower() in SUFFIXES and path.stem in pngs:
-            record = _record(path, pngs[path.stem], names)
-            if any(r.key == record.key for r in records):
-                raise ImageError(f"Two images are called {shown(path.stem)}: rename one of them.")
-            records.append(record)
+        if path.suffix.lower() not in SUFFIXES or path.stem not in by_stem:
+            continue
+        record = _record(path, by_stem[path.stem], names)
+        if record.key in records:
+            raise ImageError(f"Two images in {images} are called {path.stem}: rename one of them.")
+        records[record.key] = record
     if not records:
-        raise ImageError(f"No picture in {images} has a PNG of the same name in {masks}.")
-    return records
+        raise ImageError(f"No image in {images} has a PNG of the same name in {masks}.")
+    return list(records.values())
+
+
+def read_labels(path: Path, names: Mapping[int, tuple[str, ...]]) -> np.ndarray:
+    """(H, W) uint8 labels of a mask, as common tools write it.
+
+    Plain and 1-bit grey, 16-bit grey, grey written as colour, and palette images, whose index is the
+    label. A mask of 0 and 255 (or 1 bit) is that of the one object there is a name for; 255 in a
+    palette image is VOC's rim and belongs to nothing.
+
+    Raises:
+        ImageError: no such image, or a label without a name; the sentence says what to do.
+    """
+    raw, palette = _raw_labels(path)
+    values = {int(v) for v in np.unique(raw)} - {0}
+    if palette and WHITE in values and WHITE not in names:
+        raw, values = np.where(raw == WHITE, 0, raw), values - {WHITE}
+    if len(names) == 1 and values == {WHITE}:
+        raw, values = np.where(raw == WHITE, next(iter(names)), 0), set(names)
+    unknown = sorted(values - set(names))
+    if WHITE in unknown:
+        raise ImageError(
+            f"{path} has label 255, which is white: with several names paint object k with the "
+            "grey value k."
+        )
+    if unknown:
+        raise ImageError(f"{path} has label {unknown[0]}, which has no name: add it to the names.")
+    return raw.astype(np.uint8)
+
+
+def _raw_labels(path: Path) -> tuple[np.ndarray, bool]:
+    """(H, W) numbers as stored, and whether they index a palette."""
+    try:
+        with Image.open(path) as file:  # OpenCV would turn a palette's indices into colours
+            mode, raw = file.mode, np.asarray(file)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"Cannot decode {path} ({error}): save the mask as PNG again.") from None
+    if raw.dtype == bool:
+        raw = np.where(raw, WHITE, 0)
+    if raw.ndim == 3:
+        colors = raw[..., :1] if raw.shape[2] == 2 else raw[..., :3]
+        if (colors != colors[..., :1]).any():
+            raise ImageError(
+                f"{path} is a coloured mask: save a grey or palette PNG, 0 nothing, k = object k."
+            )
+        raw = colors[..., 0]
+    return raw.astype(np.int64), mode == "P"
 
 
 def user_knowledge(
@@ -85,10 +150,8 @@ def asset_of(label: int) -> str:
 
 
 def _record(path: Path, mask: Path, names: Mapping[int, tuple[str, ...]]) -> Record:
-    labels = read_mask(mask, names)
+    labels = read_labels(mask, names)
     present = [int(k) for k in np.unique(labels) if k]
-    if unknown := sorted(set(present) - set(names)):
-        raise ImageError(f"{mask} has label {unknown[0]}, which has no name: add it to the names.")
     instances = tuple(
         InstanceLabel(names[k][0], frozenset(names[k]), asset_of(k), names[k][0], "user")
         for k in present
@@ -102,51 +165,11 @@ def _record(path: Path, mask: Path, names: Mapping[int, tuple[str, ...]]) -> Rec
     return Record(f"user/{path.stem}", read, instances, phrases, (), caption, absent, False, "user")
 
 
-def read_mask(mask: Path, names: Mapping[int, Any]) -> np.ndarray:
-    """(H, W) labels of a mask as common tools write it, 0 where there is nothing.
-
-    A palette's indices are the labels (255, the rim of VOC's masks, is nothing). In a black and
-    white mask, white is the only name that there is.
-
-    Raises:
-        ImageError: no such image, or its values cannot be labels.
-    """
-    from PIL import Image  # OpenCV gives a palette's colours, not its indices
-
-    what = shown(mask, 200)
-    data = read_bytes(mask)
-    measure_image(data, what)
-    try:
-        with Image.open(io.BytesIO(data.tobytes())) as image:
-            mode, labels = image.mode, np.array(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise ImageError(f"Cannot decode {what}: give a whole PNG.") from None
-    if mode == "P":
-        return np.where(labels == 255, 0, labels)
-    if labels.ndim == 3 and mode == "RGB" and (labels == labels[..., :1]).all():
-        labels = labels[..., 0]  # grey, written as colour
-    if labels.ndim != 2 or labels.dtype.kind not in "bui":
-        raise ImageError(f"{what} is no single-channel label image: 0 nothing, k = object k.")
-    labels = labels.astype(np.int64)
-    if len(names) == 1 and set(np.unique(labels)) <= {0, 1, 255} and labels.max() in (1, 255):
-        return (
-            np.where(labels > 0, next(iter(names)), 0)
-            if mode == "1" or labels.max() == 255
-            else labels
-        )
-    if labels.max() > MAX_LABEL:
-        raise ImageError(
-            f"{what} has the value {labels.max()}: labels are 1 to {MAX_LABEL}, 0 is nothing; 255 is "
-            "white, not a label."
-        )
-    return labels
-
-
 def _read(
-    path: Path, mask: Path, names: Mapping[int, Any], present: tuple[int, ...]
+    path: Path, mask: Path, names: Mapping[int, tuple[str, ...]], present: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    labels = read_mask(mask, names)
-    image = read_image_of_size(path, labels.shape, f"its mask {shown(mask.name)} is")
+    labels = read_labels(mask, names)
+    image = read_as_labelled(path, *labels.shape)
     numbers = np.zeros(labels.shape, np.uint8)
     for n, k in enumerate(present):
         numbers[labels == k] = n + 1

@@ -39,7 +39,7 @@ class PhraseQuery:
     """Words and the visible instances (mask indices) they mean; `referring` weighs more.
 
     Attributes:
-        alike: it picks among things of one kind by where they are.
+        ambiguous: it picks among objects of one kind by where they are.
         whole: an instruction ("hand me the mug"): nothing is said before or after it.
     """
 
@@ -65,7 +65,7 @@ class EntityQuery:
     Attributes:
         targets: visible instances it means here; empty when it is not there.
         image_index, region, shown: for visual entities: image index in the batch, (H, W) bool, label.
-        alike: its words pick among things of one kind by where they are.
+        ambiguous: its words pick among objects of one kind by where they are.
     """
 
     text: str

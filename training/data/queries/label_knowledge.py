@@ -54,6 +54,8 @@ class LabelKnowledge:
             return FALSE if text in self.own else UNKNOWN
         if instance.source == "coco":
             return self._of_coco(text, instance)
+        if instance.source != "tabletop":  # photographs: classes of different sets overlap
+            return UNKNOWN
         if text in self.matches:
             return Truth.when(instance.asset in self.matches[text])
         if text in self.coco:

@@ -1,4 +1,4 @@
-"""Phrases as people say them: within a sentence, beside other phrases, with another word for a thing.
+"""Phrases as people say them: within a sentence, beside other phrases, with another word for an object.
 
 A phrase learnt alone is another prompt than the same phrase in "find the ..., the ... and ...": the
 language model reads its words in another light. Truth stays that of the phrase as it was written.
@@ -44,7 +44,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "tray": ("serving tray",),
     "vase": ("flower vase",),
 }
-"""Nouns of the known kinds, and what else people call such a thing. A modifier that was never read
+"""Nouns of the known kinds, and what else people call such an object. A modifier that was never read
 must not hide the noun behind it. No name of a held-out kind (a test scans them)."""
 
 _PLAIN = re.compile(r"^((?:\w+ )?)(" + "|".join(OTHER_WORDS) + r")$")

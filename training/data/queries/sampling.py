@@ -1,7 +1,7 @@
 """What the tasks ask about an image: phrases, strokes, an interleaved sentence, a caption.
 
 Entities of the interleaved sentence become references with p = 0.5, shown in *another* image of
-the batch where one holds the same object. Some entities are of things that are not there.
+the batch where one holds the same object. Some entities are of objects that are not there.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def visible_phrases(image: LabelledImage) -> list[PhraseQuery]:
 
 
 def is_ambiguous(kind: str, instances: Sequence[InstanceLabel], targets: Sequence[int]) -> bool:
-    """Does a phrase of that kind pick among things of one kind by where they are?"""
+    """Does a phrase of that kind pick among objects of one kind by where they are?"""
     return kind == "relation" and has_lookalike(instances, targets)
 
 
@@ -196,7 +196,7 @@ def _composed(
 def _insert(
     parts: list[str | EntityQuery], absent: EntityQuery, rng: np.random.Generator
 ) -> list[str | EntityQuery]:
-    """An absent thing alone, before or after the others."""
+    """An absent object alone, before or after the others."""
     draw = rng.random()
     if not parts or draw < 0.35:
         return [str(rng.choice(STARTS)), absent]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from find_core.command_line import Parser, run_command, whole
 from find_core.drawing import contact_sheet, draw_localization, write_image
-from find_core.files import write_text
+from find_core.support.command_line import Parser, run_command, whole
+from find_core.support.files import write_text
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
     TimelineConfig,
     best_moments,
-    cut_intervals,
+    segment_intervals,
     smooth_both_ways,
     top_intervals,
 )
@@ -98,7 +98,7 @@ def _when(
     intervals that they claimed.
     """
     smooth = smooth_both_ways(times, raw, timeline.smooth_s)
-    offline = cut_intervals(times, smooth, timeline, end_s)
+    offline = segment_intervals(times, smooth, timeline, end_s)
     plain = metrics.intervals_of_presence(times, np.array(raw) >= timeline.enter, end_s)
     out: dict[str, Any] = {}
     moments = best_moments(times, smooth, timeline, 1, end_s)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from find_core.command_line import Parser, number, run_command
 from find_core.drawing import contact_sheet, write_image
-from find_core.files import write_text
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.command_line import Parser, number, run_command
+from find_core.support.files import write_text
 from find_core.video.offline import VideoReport, localize_video
 from find_core.video.sources import open_source
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shown:
-    """A thing is shown in one frame of the clip instead of being named.
+    """An object is shown in one frame of the clip instead of being named.
 
     Attributes:
-        time_s: of that frame. box_xyxy: around one of the things, pixels.
+        time_s: of that frame. box_xyxy: around one of the objects, pixels.
     """
 
     time_s: float
@@ -42,7 +42,7 @@ class Shown:
         return Prompt.parse("the <this>", this=Reference(image, box=self.box_xyxy))
 
 
-# Things that are there, and one that is not.
+# Objects that are there, and one that is not.
 PROMPTS: dict[str, tuple[str | Shown, ...]] = {
     "02_cups.mp4": ("the <red cup>", Shown(1.4, (590, 285, 715, 450)), "the <banana>"),
     "bedroom.mp4": ("the <bed>", "the <pillow>", "the <frying pan>"),

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from find_core.command_line import Parser, run_command
-from find_core.files import write_text
+from find_core.support.files import write_text
 from training.evaluation.video.scripts import SCENARIOS
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def orders(seed: int, known: int = 4, held: int = 1, noise: int = 1) -> list[Ord
     """So many clips of every scenario: known kinds, held-out kinds, and with sensor noise."""
     out = []
     for scenario in SCENARIOS:
-        # Every third is asked with a picture instead of words.
+        # Every third is asked with an image instead of words.
         out += [Order(scenario, seed * 100 + n, visual=n % 3 == 2) for n in range(known)]
         out += [Order(scenario, seed * 100 + 50 + n, held=True) for n in range(held)]
         out += [Order(scenario, seed * 100 + n, noise=True) for n in range(noise)]
@@ -58,7 +57,7 @@ def orders(seed: int, known: int = 4, held: int = 1, noise: int = 1) -> list[Ord
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(
+    parser = argparse.ArgumentParser(
         description="Render the labelled clips of the video suite.",
         epilog="Example: python -m training.evaluation.video.render --out runs/video_suite --seed 1",
     )
@@ -67,10 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--known", type=int, default=4, help="clips a scenario, known kinds")
     parser.add_argument("--held", type=int, default=1, help="clips a scenario, held-out kinds")
     parser.add_argument("--noise", type=int, default=1, help="clips a scenario, noisy sensor")
-    return run_command("training.evaluation.video.render", parser, argv, _run_command)
-
-
-def _run_command(args: argparse.Namespace) -> int:
+    args = parser.parse_args(argv)
     render_suite(args.out, orders(args.seed, args.known, args.held, args.noise))
     return 0
 
@@ -138,7 +134,7 @@ def describe(stage: Stage, order: Order) -> dict:
 
 
 def _write_reference(world: World, stage: Stage, seed: int, folder: Path) -> None:
-    """A picture of the target in another place, with its mask."""
+    """An image of the target in another place, with its mask."""
     from training.tabletop.scene.world import with_backdrop
 
     for attempt in range(20):

@@ -1,7 +1,7 @@
 """What happens in a clip: objects come, go, hide and pass each other before a moving camera.
 
 A `Script` holds every object's pose as a function of time. Presence is not scripted: it is read
-off the rendered pixels, so that a thing that is half out of the picture is labelled as it is seen.
+off the rendered pixels, so that an object that is half out of the image is labelled as it is seen.
 Frames: world x right, y away, z up, metres; cameras as OpenCV has them.
 """
 

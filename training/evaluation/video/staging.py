@@ -136,7 +136,7 @@ class Director:
 
 
 def _well_framed(camera: Camera, spot_m: np.ndarray, extent_m: np.ndarray) -> bool:
-    """Does a thing that stands at (3,) `spot_m` show well inside the picture and not too small?"""
+    """Does an object that stands at (3,) `spot_m` show well inside the image and not too small?"""
     K = camera.K(400, 300)
     centre = np.append(spot_m + [0, 0, extent_m[2] / 2], 1)
     x, y, z = (np.linalg.inv(camera.T_world_camera) @ centre)[:3]

@@ -1,4 +1,4 @@
-"""What things are called: by looks, not by file name.
+"""What objects are called: by looks, not by file name.
 
 Each LIBERO folder was looked at on a contact sheet (`python -m training.tabletop.sheets
 --gallery`): `red_bowl` is white, `white_bottle` is green, `yellow_book` is beige, and so on. Rows
@@ -83,7 +83,7 @@ class Look:
     held_out: bool = False
 
 
-# One row a thing reads better than one argument a line.
+# One row an object reads better than one argument a line.
 # fmt: off
 _CAN: dict[str, Any] = dict(category="food", turn="x90", lies=True, maybe=("cylinder", "jar", "cup"))
 _BOX: dict[str, Any] = dict(category="food", maybe=("carton", "block", "package"), lies=True)

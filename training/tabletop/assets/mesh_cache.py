@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from find_core.errors import CheckpointError
-from find_core.files import read_tensors, write_tensors
+from find_core.support.files import read_tensors, write_tensors
 from training.tabletop.assets.meshes import Geometry, Part
 from training.tabletop.assets.packages import cache_folder
 

@@ -39,7 +39,7 @@ def photograph_paths(split: str) -> tuple[Path, ...]:
 
 
 def _stem(path: Path) -> str:
-    """Names that the packages use for one picture in several spellings become equal."""
+    """Names that the packages use for one image in several spellings become equal."""
     stem = path.stem.replace("_", "-").replace("grey", "gray")
     for prefix in ("new-", "smooth-", "tile-"):
         stem = stem.removeprefix(prefix)

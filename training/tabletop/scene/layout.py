@@ -21,7 +21,7 @@ from training.tabletop.scene.placement import (
 )
 
 CONTAINERS = {"bowl", "basket", "tray", "caddy", "open box", "pot"}
-"""Shapes that things are put *in* when they come to rest below the rim."""
+"""Shapes that objects are put *in* when they come to rest below the rim."""
 PLATFORMS = {
     "plate",
     "book",

@@ -1,4 +1,4 @@
-"""Setting objects down: footprints that do not overlap, and dropping one thing onto another.
+"""Setting objects down: footprints that do not overlap, and dropping one object onto another.
 
 No physics: an object stands in one of its resting poses; on or in a support it comes down until
 the first contact of two height maps. Frames: world z up, metres.

@@ -1,4 +1,4 @@
-"""What a real camera does to a clean picture: exposure, white balance, blur, noise, JPEG."""
+"""What a real camera does to a clean image: exposure, white balance, blur, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def degrade(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A seeded camera's version of a clean (H, W, 3) uint8 picture; same shape and type.
+    """A seeded camera's version of a clean (H, W, 3) uint8 image; same shape and type.
 
-    About one picture in six is only metered. The JPEG of the stored file comes on top.
+    About one image in six is only metered. The JPEG of the stored file comes on top.
     """
     image = _metered(rgb.astype(np.float32) / 255, rng)
     if rng.random() < 0.16:

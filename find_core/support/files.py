@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from find_core.errors import FindError
-from find_core.printable import shown
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from find_core.errors import CheckpointError, EncoderError
-from find_core.files import read_tensors, replace_file, write_tensors
+from find_core.support.files import read_tensors, replace_file, write_tensors
 
 
 def test_round_trip(tmp_path):
@@ -41,7 +41,7 @@ def test_the_temporary_file_ends_like_the_wanted_one(tmp_path):
 
 
 def test_fields_can_be_stored_without_torch():
-    code = "import sys, find_core.files; assert 'torch' not in sys.modules"
+    code = "import sys, find_core.support.files; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

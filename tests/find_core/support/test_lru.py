@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from find_core.lru import Lru
+from find_core.support.lru import Lru
 
 
 def test_least_recently_used_goes_first():
@@ -16,6 +16,7 @@ def test_least_recently_used_goes_first():
     assert list(lru) == ["a", "c"] and len(lru) == 2
     assert lru.get("b") is None
     lru.put("a", 4)
+    assert lru.peek("c") == 3, "a look does not keep it"
     lru.put("d", 5)
     assert list(lru) == ["a", "d"] and lru.get("a") == 4
 
@@ -30,4 +31,4 @@ def test_threads_keep_it_in_bounds():
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))
-    assert len(lru) == 8 == len(list(lru))
+    assert len(lru) == 8 == len(lru.items())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from find_core.errors import FindError
-from find_core.printable import quoted, shown
+from find_core.support.printable import quoted, shown
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

@@ -6,12 +6,17 @@ of nerfstudio runs, name modules by their dotted path. `python -m OLD_NAME` work
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, util
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
+from typing import Any, TypeVar
+
+AnyClass = TypeVar("AnyClass")
 
 
 class _Alias(InspectLoader):
@@ -63,7 +68,26 @@ def keep_old_names(names: Mapping[str, str]) -> None:
     sys.meta_path.insert(0, _Finder(names))
 
 
+def keep_old_arguments(**names: str) -> Callable[[type[AnyClass]], type[AnyClass]]:
+    """Class decorator: `Config(old=1)` and `config.old` go on meaning `new`, for every `old="new"`."""
+
+    def decorate(cls: type[AnyClass]) -> type[AnyClass]:
+        plain = cls.__init__
+
+        @functools.wraps(plain)
+        def init(self: AnyClass, *args: Any, **given: Any) -> None:
+            plain(self, *args, **{names.get(name, name): value for name, value in given.items()})
+
+        cls.__init__ = init  # type: ignore[method-assign, assignment]
+        for old, new in names.items():
+            setattr(cls, old, property(operator.attrgetter(new)))
+        return cls
+
+    return decorate
+
+
 OLD_NAMES = {
+    "find_core.files": "find_core.support.files",
     "find_core.album": "find_core.tasks.album",
     "find_core.checkpoint_adapter": "find_core.checkpoint.key_mapping",
     "find_core.checkpoint_published": "find_core.checkpoint.published",
@@ -99,4 +123,6 @@ OLD_NAMES = {
     "find_core.video_sources": "find_core.video.sources",
     "find_core.video_writer": "find_core.video.writer",
     "find_core.model.tasks": "find_core.model.attention_table",
+    "find_core.lazy": "find_core.support.lazy",
+    "find_core.moved": "find_core.support.moved",
 }

@@ -37,10 +37,19 @@ class Lru(Generic[K, V]):
             while len(self._values) > self.capacity:
                 self._values.popitem(last=False)
 
+    def peek(self, key: K) -> V | None:
+        """The value, which is no more recently used for it; None when it is not there."""
+        with self._lock:
+            return self._values.get(key)
+
+    def items(self) -> list[tuple[K, V]]:
+        """What is kept now, least recently used first."""
+        with self._lock:
+            return list(self._values.items())
+
     def __len__(self) -> int:
         return len(self._values)
 
     def __iter__(self) -> Iterator[K]:
         """The keys there are now, least recently used first."""
-        with self._lock:
-            return iter(list(self._values))
+        return iter([key for key, _ in self.items()])

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from find_core.errors import FindError
-from find_core.printable import quoted, shown
+from find_core.support.printable import quoted, shown
 
 SENTENCE_LIMIT = 600
 

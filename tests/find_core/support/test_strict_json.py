@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import find_core as fc
 from find_core.errors import FindError
 from find_core.images import to_png_base64
-from find_core.printable import quoted, shown
 from find_core.prompts.prompt import MAX_REFERENCES
 from find_core.prompts.text_form import parse_references, prompt_from_json_text
 from find_core.schemas import load_schema
-from find_core.strict_json import MAX_JSON_VALUES, parse_json
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import MAX_JSON_VALUES, parse_json
 
 PHOTO = {"png_base64": to_png_base64(np.zeros((20, 30, 3), np.uint8))}
 POINT = {"kind": "point", "data": [3, 4]}

@@ -1,0 +1,1 @@
+"""What every package of this project uses: lazy imports, old module names, a small cache."""

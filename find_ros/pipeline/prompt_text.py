@@ -1,0 +1,118 @@
+"""A prompt that came over a topic or a parameter: checked before anything of it is used.
+
+Nothing in it may reach the machine's files, and its size is measured before work is done for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from find_core.errors import PromptError
+from find_core.prompts.prompt import Prompt, Reference
+from find_ros.support.text import printable
+
+
+@dataclass(frozen=True)
+class PromptLimits:
+    """What a prompt may bring.
+
+    Attributes:
+        max_bytes: of its text, inline images included.
+        max_references: in its JSON form.
+    """
+
+    max_bytes: int = 16_000_000
+    max_references: int = 32
+
+
+DEFAULT_LIMITS = PromptLimits()
+
+
+def read_prompt(
+    text: str, images: Mapping[str, np.ndarray], limits: PromptLimits = DEFAULT_LIMITS
+) -> Prompt:
+    """A sentence or the JSON form -> `Prompt`.
+
+    Args:
+        images: images by name, (H, W, 3) uint8 RGB. In a sentence `<name>` means the whole image;
+            the JSON form says which region of {"image": {"name": ...}}.
+
+    Raises:
+        FindError: with a sentence that says what was wrong.
+    """
+    _check_text(text, limits)
+    if text.lstrip().startswith("{"):
+        data = read_json(text)
+        _check_references(data, limits)
+        return Prompt.from_json(data, images=images)
+    named = {name: _whole(image) for name, image in images.items() if name in text}
+    return Prompt.bind_known(text, named)
+
+
+def read_json(text: str) -> Any:
+    """JSON by the standard's letter: no NaN, no lone surrogates, no endless nesting.
+
+    Raises:
+        PromptError: it is not that.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise PromptError(f"The prompt begins like JSON but is not: {error}.") from None
+    except UnicodeEncodeError:
+        raise PromptError("The prompt holds half a character (a lone surrogate).") from None
+    except RecursionError:
+        raise PromptError("The prompt's JSON is nested too deeply.") from None
+    except ValueError as error:  # digits without end
+        raise PromptError(f"The prompt's JSON holds what is no number: {error}.") from None
+    return data
+
+
+def _check_text(text: str, limits: PromptLimits) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > limits.max_bytes:
+        raise PromptError(
+            f"The prompt has {size} bytes, more than the {limits.max_bytes} of max_prompt_bytes: "
+            "publish its images on ~/reference and name them."
+        )
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise PromptError("The prompt holds half a character (a lone surrogate).")
+
+
+def _check_references(data: Any, limits: PromptLimits) -> None:
+    """Before any of them is decoded or drawn."""
+    references = data.get("references") if isinstance(data, dict) else None
+    sentence = data.get("prompt") if isinstance(data, dict) else None
+    if not isinstance(references, dict) or not isinstance(sentence, str):
+        return  # `Prompt.from_json` says what is wrong
+    if len(references) > limits.max_references:
+        raise PromptError(
+            f"The prompt has {len(references)} references, more than the {limits.max_references} "
+            "of max_references."
+        )
+    labels = {entity.label for entity in Prompt.parse(sentence).entities}
+    for name, reference in references.items():
+        if name not in labels:
+            shown = printable(name, 60)
+            raise PromptError(f"Reference {shown!r} is never used: write <{shown}> for it.")
+        image = reference.get("image") if isinstance(reference, dict) else None
+        if not isinstance(image, dict) or "path" in image:
+            raise PromptError(
+                "A prompt on a topic or parameter names no files: publish the image on "
+                '~/reference and give {"name": ...}, or give {"png_base64": ...}.'
+            )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise PromptError(f"The prompt's JSON holds {name}, which JSON has not.")
+
+
+def _whole(image_rgb: np.ndarray) -> Reference:
+    height, width = image_rgb.shape[:2]
+    return Reference(image_rgb, box=(0, 0, width, height))
