@@ -82,31 +82,6 @@ def read_image(
     return decode_image(read_bytes(path), what, upright=upright, max_megapixels=max_megapixels)
 
 
-def read_image_of_size(path: str | Path, size: tuple[int, int], what: str) -> np.ndarray:
-    """Read the image that labels or depth of a size belong to, (H, W, 3) uint8 RGB.
-
-    As stored where that has the size, upright where only that has it: tools differ in which of the
-    two they show.
-
-    Args:
-        size: (H, W) of what belongs to it. what: names that in errors, "its annotations are".
-
-    Raises:
-        ImageError: neither has that size; or as `read_image`.
-    """
-    stored = read_image(path, upright=False)
-    if stored.shape[:2] == tuple(size):
-        return stored
-    upright = read_image(path)
-    if upright.shape[:2] == tuple(size):
-        return upright
-    height, width = stored.shape[:2]
-    raise ImageError(
-        f"{shown(path, PATH_LIMIT)} is {width}x{height}, {what} {size[1]}x{size[0]}: label the image "
-        "itself."
-    )
-
-
 def decode_image(
     data: bytes | memoryview | np.ndarray,
     what: str = "the image",
