@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from find_core.errors import FindError, PromptError
+from find_core.errors import PromptError
+from find_core.support.command_line import Direction, Parser, fraction, number, run_command, whole
 
 _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
@@ -24,16 +25,11 @@ _EXAMPLES = """examples:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `find-field`; returns the exit status (2: the sentence on stderr says why)."""
-    options = _parser().parse_args(args)
-    try:
-        return options.run(options) or 0
-    except FindError as error:
-        print(f"find-field: {error}", file=sys.stderr)
-        return 2
+    return run_command("find-field", _parser(), args, lambda options: options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="find-field", description=__doc__, epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -66,13 +62,15 @@ def _add_lift(commands: Any) -> None:
                       "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2")  # fmt: skip
     parser.add_argument("folder", type=Path, help="meta.json sequence, 7-Scenes or transforms.json")
     parser.add_argument("--out", type=Path, required=True, help="file to write, e.g. room.field")
-    parser.add_argument("--voxel", type=float, default=0.01, metavar="M", help="metres (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--rank", type=int, default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="use every n-th frame")
-    parser.add_argument("--limit", type=int, metavar="N", help="use at most this many frames")
-    parser.add_argument("--max-depth", type=float, default=6.0, metavar="M", help="leave out farther surface (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--voxel", type=number(1e-4, 100), default=0.01, metavar="M", help="metres (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--rank", type=whole(1, 4096), default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--every", type=whole(1), default=1, metavar="N", help="use every n-th frame"
+    )
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="use at most this many frames")
+    parser.add_argument("--max-depth", type=number(above=0), default=6.0, metavar="M", help="leave out farther surface (default: %(default)s)")  # fmt: skip
     parser.add_argument("--frame", help="name of the world frame (default: what the folder says)")
-    parser.add_argument("--up", type=float, nargs=3, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in it (default: 0 0 1)")  # fmt: skip
+    parser.add_argument("--up", type=number(), nargs=3, action=Direction, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in it (default: 0 0 1)")  # fmt: skip
     parser.add_argument("--pixel", action="store_true", help="also keep pixel features")
     parser.add_argument("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON summary")
@@ -87,9 +85,9 @@ def _add_query(commands: Any) -> None:
     parser.add_argument("prompt", nargs="?", help='text with <entities>, e.g. "the <mug>"')
     parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
     parser.add_argument("--reference", "--ref", action="append", default=[], metavar="NAME=PHOTO:KIND=VALUES", help="what <NAME> looks like: this=photo.jpg:box=40,30,180,170 (or point, circle, polygon, scribble, mask)")  # fmt: skip
-    parser.add_argument("--threshold", type=float, default=0.5, help="least score (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--threshold", type=fraction, default=0.5, help="least score (default: %(default)s)")  # fmt: skip
     parser.add_argument(
-        "--max-hits", type=int, default=10, help="per entity (default: %(default)s)"
+        "--max-hits", type=whole(1), default=10, help="per entity (default: %(default)s)"
     )
     parser.add_argument("--picture", type=Path, help="write a top view with relevancy and boxes")
     parser.add_argument("--ply", type=Path, help="write points with relevancy of the first entity")
@@ -105,7 +103,9 @@ def _add_export(commands: Any) -> None:
         "field", type=Path, help="a .field file, or config.yml of ns-train find-field"
     )
     parser.add_argument("out", type=Path, help="a .ply or .npz file; of a training run also .field")
-    parser.add_argument("--voxel", type=float, metavar="M", help="metres, of a training run")
+    parser.add_argument(
+        "--voxel", type=number(1e-4, 100), metavar="M", help="metres, of a training run"
+    )
     parser.add_argument("--colors", choices=("rgb", "pca"), default="rgb", help="of a .ply")
     parser.add_argument("--json", action="store_true", help="print a JSON summary")
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from find_core.errors import FindError
 from find_core.model.config import FindConfig
+from find_core.support.printable import quoted
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
 from training.losses.mask_criterion import MaskLossConfig
@@ -172,6 +173,8 @@ class TrainConfig:
             "log_every": self.log_every, "save_every": self.save_every,
             "refresh_every": self.refresh_every, "losses.masks.aux_every": self.losses.masks.aux_every,
         }  # fmt: skip
+        if not self.optim.lr > 0:
+            raise RecipeError(f"optim.lr={self.optim.lr} is no rate: give a number above 0.")
         for key, count in counts.items():
             if count < 1:
                 raise RecipeError(f"{key}={count} must be at least 1.")
@@ -285,7 +288,7 @@ def _parsed(value: Any, hint: Any, old: Any, key: str) -> Any:
         return value.text
     try:
         return json.loads(value.text.lower() if value.text in ("True", "False") else value.text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of 5,000 digits, too deep
         raise _ill_typed(value.text, hint, key, old) from None
 
 
@@ -316,7 +319,7 @@ def _typed(value: Any, hint: Any, key: str, old: Any = None) -> Any:
 def _ill_typed(value: Any, hint: Any, key: str, old: Any) -> RecipeError:
     kind = hint.__name__ if isinstance(hint, type) and not typing.get_origin(hint) else str(hint)
     example = "" if old is None else f": e.g. {key}={old!r}"
-    return RecipeError(f"{key}={value!r} is no {kind}{example}.")
+    return RecipeError(f"{key}={quoted(value)} is no {kind}{example}.")
 
 
 def _unknown(whole: str, name: str, names: Sequence[str]) -> RecipeError:

@@ -21,6 +21,7 @@ from find_core.cli.common import (
     write_json,
 )
 from find_core.errors import AlbumError
+from find_core.support.command_line import number, whole
 from find_core.support.files import locked
 from find_core.support.printable import shown
 
@@ -64,9 +65,11 @@ def add_parser(subparsers: Any) -> None:
         help="pictures, or folders of them",
     )
     add_prompt_arguments(parser)
-    parser.add_argument("--top", type=int, default=12, metavar="K", help="hits (default: 12)")
     parser.add_argument(
-        "--entity-weight", type=float, metavar="W",
+        "--top", type=whole(1, 10_000), default=12, metavar="K", help="hits (default: 12)"
+    )
+    parser.add_argument(
+        "--entity-weight", type=number(0, 100), metavar="W",
         help="weight of the marked things beside the whole sentence (default: 0.5)",
     )  # fmt: skip
     add_model_arguments(parser)
@@ -79,8 +82,6 @@ def run(args: argparse.Namespace) -> int:
     asked = bool(args.prompt or args.prompt_json)
     if not (asked or args.add):
         raise AlbumError("Say what to do: --add photos/, or --prompt 'the <red cup>'.")
-    if args.top < 1:
-        raise AlbumError(f"--top {args.top} gives no hits: at least 1.")
     prompts = read_prompts(args) if asked else []
     if len(prompts) > 1:
         raise AlbumError("An album is asked one prompt at a time: give --prompt once.")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from find_core.errors import PromptError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
+from find_core.support.command_line import fraction, whole
 from find_core.support.files import write_text
+from find_core.support.printable import quoted
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -30,7 +32,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1")
     parser.add_argument(
         "--input-px",
-        type=int,
+        type=whole(32, 4096),
         metavar="PX",
         help="scale images to this shorter side instead of the model's own: smaller is faster",
     )
@@ -74,7 +76,9 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
         "polygon=x,y,x,y,..., scribble=x,y,..., mask=mask.png)",
     )
     parser.add_argument(
-        "--threshold", type=float, help="score at which a thing is found; default: the model's own"
+        "--threshold",
+        type=fraction,
+        help="score at which a thing is found; default: the model's own",
     )
 
 
@@ -101,7 +105,7 @@ def read_prompts(args: argparse.Namespace) -> list[Prompt]:
     used = {entity.label for prompt in prompts for entity in prompt.entities}
     prompts += [read_prompt_file(path) for path in args.prompt_json]
     if unused := sorted(set(references) - used):
-        raise PromptError(f"No prompt names the reference {unused[0]!r}: write <{unused[0]}>.")
+        raise PromptError(f"No prompt names the reference {quoted(unused[0])}.")
     if not prompts:
         raise PromptError("Say what to look for: --prompt 'the <red cup>'.")
     return prompts

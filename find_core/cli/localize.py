@@ -17,6 +17,7 @@ from find_core.cli.common import (
     read_prompts,
     write_json,
 )
+from find_core.support.command_line import number, seconds, whole
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -56,9 +57,15 @@ def add_parser(subparsers: Any) -> None:
     add_model_arguments(parser)
     parser.add_argument("--out", type=Path, help="folder for the results")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
-    parser.add_argument("--fps", type=float, help="look at no more than so many frames a second")
     parser.add_argument(
-        "--top", type=int, default=5, metavar="K", help="best moments to show (default: 5)"
+        "--fps", type=number(1e-3, 1000), help="look at no more than so many frames a second"
+    )
+    parser.add_argument(
+        "--top",
+        type=whole(1, 1000),
+        default=5,
+        metavar="K",
+        help="best moments to show (default: 5)",
     )
     parser.add_argument(
         "--search", action="store_true", help="only the best moments, without reading every frame"
@@ -66,7 +73,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--fast", action="store_true", help="object-level matching only")
     parser.add_argument("--no-video", action="store_true", help="write no annotated.mp4")
     parser.add_argument("--topic", help="image topic of a bag; default: its first")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--seconds", type=seconds, default=float("inf"), help="stop after so long")
     parser.set_defaults(run=run)
 
 
@@ -76,8 +83,6 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out is None and not args.json:
         raise FindError("Say where the results go: --out DIR, or --json for stdout.")
-    if args.fps is not None and not args.fps > 0:
-        raise FindError(f"--fps is {args.fps}: give a number above 0.")
     prompts = read_prompts(args)
     if Path(args.source).suffix.lower() in PICTURES:
         return _localize_picture(args, load_model(args), prompts)

@@ -5,13 +5,12 @@ Errors a user can cause are one sentence on stderr and exit status 2; Ctrl-C giv
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
 
 from find_core.cli.common import Formatter
-from find_core.errors import FindError
+from find_core.support.command_line import Parser, run_command
 
 # command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
 COMMANDS = {
@@ -23,8 +22,8 @@ COMMANDS = {
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def build_parser() -> Parser:
+    parser = Parser(
         prog="find-core",
         description="Find what words and pictures speak of, in images and videos.",
         epilog="Example:\n  find-core localize kitchen.mp4 --prompt 'the <red cup>' --out out/",
@@ -41,17 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    args = build_parser().parse_args(argv)
-    try:
-        return int(args.run(args) or 0)
-    except BrokenPipeError:  # `find-core ... --json | head` is no error
-        return 0
-    except (FindError, OSError) as error:
-        print(f"find-core {args.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"find-core {args.command}: interrupted.", file=sys.stderr)
-        return 130
+    return run_command("find-core", build_parser(), argv, lambda args: args.run(args))
 
 
 if __name__ == "__main__":

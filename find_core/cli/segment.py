@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model, write_json
+from find_core.support.command_line import fraction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         choices=("panoptic", "instance", "semantic"),
         help="default: panoptic",
     )
-    parser.add_argument("--threshold", type=float, help="least score of a segment")
+    parser.add_argument("--threshold", type=fraction, help="least score of a segment")
     add_model_arguments(parser)
     parser.add_argument("--out", type=Path, help="folder for the results")
     parser.add_argument("--json", action="store_true", help="print the segments as JSON on stdout")

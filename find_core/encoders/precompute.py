@@ -21,8 +21,10 @@ from find_core.checkpoint.build import build
 from find_core.checkpoint.open import read, resolve
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
 from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
-from find_core.errors import EncoderError, FindError
+from find_core.errors import EncoderError
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference
+from find_core.support.command_line import Parser, run_command
+from find_core.support.files import locked
 
 _BATCH = 64
 
@@ -86,20 +88,27 @@ def _batches(texts: Sequence[str], progress: bool) -> Iterable[Sequence[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when the file is written."""
-    options = _parser().parse_args(arguments)
-    try:
-        pixel = np.zeros((1, 1, 3), np.uint8)
-        shown = {name: Reference(pixel, mask=np.ones((1, 1), bool)) for name in options.reference}
-        prompts = [Prompt.bind_known(text, shown) for text in options.prompt]
-        lines = [line for file in options.texts_file for line in file.read_text().splitlines()]
-        texts = texts_of(prompts, options.class_name, options.text + [t for t in lines if t])
-        encoder, config = _language_of(options.model)
+    return run_command("precompute", _parser(), arguments, _run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    known = {name: Reference(pixel, mask=np.ones((1, 1), bool)) for name in options.reference}
+    prompts = [Prompt.bind_known(text, known) for text in options.prompt]
+    lines = [line for file in options.texts_file for line in _lines(file)]
+    texts = texts_of(prompts, options.class_name, options.text + [t for t in lines if t])
+    encoder, config = _language_of(options.model)
+    with locked(options.out, EncoderError):
         added = precompute(encoder, config, texts, options.out, progress=sys.stderr.isatty())
-    except (FindError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     print(f"{options.out}: {added} texts added, {len(texts) - added} were there already")
     return 0
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise EncoderError(f"{file} is not UTF-8: save it so.") from None
 
 
 def _language_of(model: str) -> tuple[LanguageEncoder, LanguageConfig]:
@@ -112,7 +121,7 @@ def _language_of(model: str) -> tuple[LanguageEncoder, LanguageConfig]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m find_core.encoders.precompute",
         description=(__doc__ or "").split("\n\n")[0],
         epilog="Example:" + (__doc__ or "").split("\n\n", 1)[1],

@@ -13,12 +13,23 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from find_core.errors import FindError
 from find_core.support.printable import quoted, shown
 
 SENTENCE_LIMIT = 600
+
+
+class UsageError(FindError):
+    """The arguments of a command cannot be understood."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are one sentence, without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{shown(message, SENTENCE_LIMIT)} (see {self.prog} --help)")
 
 
 def run_command(
@@ -36,8 +47,10 @@ def run_command(
         # File names that are not UTF-8 come as lone surrogates, which print raises over.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    args = parser.parse_args(argv)
     try:
+        args = parser.parse_args(argv)
+        if getattr(args, "command", None):
+            name = f"{name} {args.command}"
         status = int(run(args) or 0)
         sys.stdout.flush()
         return status

@@ -114,7 +114,7 @@ def locked(path: Path, error: type[FindError] = FindError) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The one who held it may have removed the file between our two calls.
-            mine = os.fstat(descriptor).st_ino == Path(beside).stat().st_ino
+            mine = os.fstat(descriptor).st_ino == beside.stat().st_ino
         except BlockingIOError:
             os.close(descriptor)
             raise error(
@@ -164,7 +164,8 @@ def read_tensors(
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            # Copies: the file's own pages would change, or end the process, when it is written over.
+            return {name: file.get_tensor(name).clone() for name in names}, file.metadata() or {}
     except (SafetensorError, OSError, ValueError, TypeError, MemoryError) as problem:
         raise error(
             f"{shown(path, 200)} is truncated, damaged or not a safetensors file "

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from find_core.errors import FieldError
+from find_core.images import read_labels
 from find_field.evaluation.oracle import OracleFind
 from find_field.evaluation.toy_world import World
 from find_field.field.voxels import group, group_sum, pack, voxel_coordinates
@@ -123,10 +123,7 @@ class _LazyLabels(Sequence):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        labels = cv2.imread(str(self._paths[index]), cv2.IMREAD_UNCHANGED)
-        if labels is None:
-            raise FieldError(f"No label picture {self._paths[index]}.")
-        return labels.astype(np.int32)
+        return read_labels(self._paths[index]).astype(np.int32)
 
 
 class _LazyFrames(Sequence):

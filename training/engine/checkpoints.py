@@ -64,6 +64,7 @@ def load_state(folder: Path, state: RunState) -> bool:
         memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
         step, average = int(payload["step"]), payload["average"]
         module, optimizers = payload["module"], payload["optimizers"]
+        _check_state(step, module, average)
     except OSError:
         raise
     except Exception as error:  # damaged bytes make PyTorch's reader fail in any way
@@ -85,6 +86,17 @@ def load_state(folder: Path, state: RunState) -> bool:
         state.average.values = average
     state.module.bank.memory, state.step = memory, step
     return True
+
+
+def _check_state(step: int, module: dict[str, Tensor], average: dict[str, Tensor] | None) -> None:
+    """Raise a ValueError where a state that can be read cannot be right."""
+    if step < 0:
+        raise ValueError(f"it stands at step {step}")
+    for name, tensor in [*module.items(), *(average or {}).items()]:
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+    if average is not None and set(average) != set(module):
+        raise ValueError("its moving average has other weights")
 
 
 def what_differs(folder: Path, config: TrainConfig) -> str:

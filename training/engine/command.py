@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from find_core.errors import FindError
+from find_core.support.command_line import SENTENCE_LIMIT
+from find_core.support.printable import shown
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def ends_in_a_sentence(command: str) -> Iterator[None]:
     except BrokenPipeError:  # `... --print | head` is no error
         sys.exit(0)
     except (FindError, OSError) as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(f"{command}: {shown(error, SENTENCE_LIMIT)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{command}: interrupted.", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from find_core.images import read_image
+from find_core.images import read_image, read_labels
 from find_core.masks import mask_iou
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
@@ -45,7 +45,7 @@ class LabelledScene:
     @staticmethod
     def read(data: dict[str, Any]) -> LabelledScene:
         stem = Path(data["folder"]) / f"{data['index']:06d}"
-        ids = cv2.imread(str(stem.with_suffix(".png")), cv2.IMREAD_UNCHANGED)
+        ids = read_labels(stem.with_suffix(".png"))
         return LabelledScene(data, read_image(stem.with_suffix(".jpg")), ids)
 
     def mask(self, ids: Sequence[int]) -> np.ndarray:

@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 from training.tabletop.assets.packages import missing_packages
 
@@ -25,7 +26,10 @@ _MERGE_EVERY_S = 20.0
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    args = _parser().parse_args(argv)
+    return run_command("training.tabletop.render", _parser(), argv, _run_command)
+
+
+def _run_command(args: argparse.Namespace) -> int:
     if missing := missing_packages():
         print("These packages hold the assets and are not installed: " + ", ".join(missing))
         print("Install them with: pip install -r training/tabletop/requirements.txt")
@@ -54,8 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m training.tabletop.render",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         help="train and val show known kinds, held also the held-out ones; "
         "val and held use textures that train never sees",
     )
-    parser.add_argument("--scenes", type=int, required=True, help="scenes 0 … N-1 will exist")
+    parser.add_argument("--scenes", type=whole(1), required=True, help="scenes 0 … N-1 will exist")
     parser.add_argument("--start", type=int, default=0, help="first index to render")
     parser.add_argument("--seed", type=int, default=1, help="of the whole split")
-    parser.add_argument("--workers", type=int, default=2, help="processes, about 3 GB each")
+    parser.add_argument("--workers", type=whole(1), default=2, help="processes, about 3 GB each")
     parser.add_argument("--depth", action="store_true", help="write depth for train as well")
     parser.add_argument("--json", action="store_true", help="print a machine-readable summary")
     return parser

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from find_core.support.command_line import Parser, number, run_command, whole
 from training.tabletop import format as fmt
 from training.tabletop.assets.palette import Camera, Frame, Light
 from training.tabletop.scene.cameras import look_at, sample_lights
@@ -81,7 +82,10 @@ class Script:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    args = _parser().parse_args(argv)
+    return run_command("training.tabletop.sequence", _parser(), argv, _run_command)
+
+
+def _run_command(args: argparse.Namespace) -> int:
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     world = World(width=args.width, height=args.height)
@@ -107,8 +111,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m training.tabletop.sequence",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,9 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--width", type=int, default=640)
-    parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--fps", type=float, default=10.0, help="written into the metadata")
+    parser.add_argument("--width", type=whole(1), default=640)
+    parser.add_argument("--height", type=whole(1), default=480)
+    parser.add_argument(
+        "--fps", type=number(above=0), default=10.0, help="written into the metadata"
+    )
     parser.add_argument(
         "--camera", choices=("orbit", "slide", "push", "sweep", "static"), default="orbit"
     )

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m training.tabletop.sheets",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -27,9 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="asset ids that start with this")
     parser.add_argument("--scenes", type=Path, help="folder of a rendered split")
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--count", type=int, default=24)
+    parser.add_argument("--count", type=whole(1), default=24)
     parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args(argv)
+    return run_command("training.tabletop.sheets", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     if args.gallery:

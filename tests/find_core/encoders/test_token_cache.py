@@ -21,6 +21,7 @@ from find_core.encoders.token_cache import (
 )
 from find_core.errors import EncoderError, PromptError
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.files import read_tensors
 from find_core.testing import tiny_find
 
 CONFIG = LanguageConfig("tiny_text")
@@ -113,12 +114,42 @@ def test_adding_to_a_vocabulary(vocabulary):
             lambda p: _foreign(p, format="find_core language cache", version="1", texts="[]"),
             "contradicts itself",
         ),
+        (lambda p: _changed(p, states=lambda t: t * float("nan")), "'states' is not finite"),
+        (lambda p: _changed(p, states=lambda t: t[:-1]), "'offsets' has shape"),
+        (lambda p: _changed(p, states=lambda t: t.flatten()), "'states' has shape"),
+        (lambda p: _changed(p, states=lambda t: t.double()), "'states' has type float64"),
+        (lambda p: _changed(p, lengths=lambda t: t + 1), "differ in number"),
+        (lambda p: _changed(p, lengths=lambda t: -t), "'lengths' has values"),
+        (lambda p: _changed(p, lengths=lambda t: t.sum()), "'lengths' has shape"),
+        (lambda p: _changed(p, texts="[" * 90_000), "nested deeper"),
+        (lambda p: _changed(p, texts="{}"), "no list of texts"),
+        (lambda p: _changed(p, texts="[1, 2]"), "no list of texts"),
     ],
 )
 def test_exception(vocabulary, damage, words):
     damage(vocabulary)
     with pytest.raises(EncoderError, match=words):
         CachedText(vocabulary)
+
+
+def _changed(path: Path, **changes) -> None:
+    """The file with some of its tensors or strings changed."""
+    from safetensors.torch import save_file
+
+    tensors, metadata = read_tensors(path)
+    for name, change in changes.items():
+        if name in tensors:
+            tensors[name] = change(tensors[name]).contiguous()
+        else:
+            metadata[name] = change
+    save_file(tensors, path, metadata)
+
+
+@pytest.mark.parametrize("language", ["null", "3", "{", '{"options": 3}', '{"name": []}'])
+def test_exception_of_a_source_that_cannot_be_read(vocabulary, language):
+    _changed(vocabulary, language=language)
+    with pytest.raises(EncoderError, match="source"):
+        CachedText(vocabulary, expected=LanguageConfig("tiny_text"))
 
 
 def _foreign(path: Path, **metadata: str) -> None:
@@ -193,7 +224,7 @@ def test_command_line(model, tmp_path, capsys):
 
 
 def test_command_line_errors(model, tmp_path, capsys):
-    assert main(["nothing-here", "--out", str(tmp_path / "c"), "--text", "a"]) == 1
-    assert capsys.readouterr().err.startswith("error: There is no checkpoint 'nothing-here'")
-    assert main([str(model), "--out", str(tmp_path / "c"), "--text", "a " * 99]) == 1
+    assert main(["nothing-here", "--out", str(tmp_path / "c"), "--text", "a"]) == 2
+    assert capsys.readouterr().err.startswith("precompute: There is no checkpoint 'nothing-here'")
+    assert main([str(model), "--out", str(tmp_path / "c"), "--text", "a " * 99]) == 2
     assert "at most 77" in capsys.readouterr().err and not (tmp_path / "c").exists()

@@ -269,7 +269,7 @@ def test_add_more_and_a_broken_picture(folder, capsys):
         (["--prompt", "<mug>"], "No album at"),
         (["--add", "nowhere/"], "No picture and no folder"),
         (["--prompt", "<a>", "--prompt", "<b>"], "one prompt at a time"),
-        (["--prompt", "<a>", "--top", "0"], "at least 1"),
+        (["--prompt", "<a>", "--top", "0"], "--top: '0' is not a whole number at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence(folder, capsys, more, sentence):
@@ -299,8 +299,7 @@ def test_places_on_servers(find, monkeypatch, place, url, collection):
 
 
 def test_a_name_that_is_not_utf8(folder, capfd):
-    odd = os.fsencode(folder / "photos") + b"/\xff.png"
-    (folder / "photos/0.png").rename(os.fsdecode(odd))
+    (folder / "photos/0.png").rename(os.fsdecode(os.fsencode(folder / "photos") + b"/\xff.png"))
     file = str(folder / "a.album")
     assert main(["album", file, "--add", str(folder / "photos")]) == 0
     assert main(["album", file, "--prompt", PROMPTS[0], "--json", "--out", str(folder / "o")]) == 0

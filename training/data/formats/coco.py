@@ -42,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ImageError(
             f"Cannot read {path} ({type(error).__name__}): download COCO's annotations there."
         ) from None
@@ -74,7 +74,7 @@ def _speaking_of(what: str) -> Iterator[None]:
 def _categories(path: Path, data: dict[str, Any]) -> dict[Any, dict[str, Any]]:
     """Categories by id; what says nothing of it is countable."""
     with _speaking_of(f"A category of {path}"):
-        return {c["id"]: {"isthing": 1} | c for c in data["categories"]}
+        return {c["id"]: {"isthing": 1, "name": str(c["name"])} | c for c in data["categories"]}
 
 
 def _category(categories: dict[Any, dict[str, Any]], number: Any) -> dict[str, Any]:

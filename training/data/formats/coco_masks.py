@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from find_core.errors import ImageError
+from find_core.errors import FindError, ImageError
+from find_core.masks import rle_to_mask
 
 LEAST_POINTS = 3
 
@@ -55,8 +56,6 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
     Raises:
         ImageError: run lengths of another size, or damaged.
     """
-    from pycocotools import mask as coco
-
     if isinstance(segmentation, list):
         canvas = np.zeros((height, width), np.uint8)
         bound = np.array([width, height], np.float64) * 2  # fillPoly takes 32 bits: clip far points
@@ -65,34 +64,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> np.ndarra
             points = np.round(np.clip(points, -bound, bound)).astype(np.int32)
             cv2.fillPoly(canvas, [points], [1])
         return canvas.astype(bool)
-    if list(segmentation["size"]) != [height, width]:
-        other = "x".join(str(v) for v in reversed(segmentation["size"]))
-        raise ImageError(f"its run lengths are of a {other} image, the image is {width}x{height}")
-    counts = segmentation["counts"]
-    counts = counts if isinstance(counts, list) else run_lengths(counts)
-    if sum(counts) != height * width or min(counts) < 0:
-        raise ImageError(f"its run lengths cover {sum(counts)} of {height * width} pixels")
-    return coco.decode(coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-                       ).astype(bool)  # fmt: skip
-
-
-def run_lengths(packed: str | bytes) -> list[int]:
-    """The run lengths of COCO's compressed string: 5 bits a character, low ones first; from the
-    third on the difference to the length two before (pycocotools' maskApi.c, rleFrString).
-
-    pycocotools decodes a string that was cut off without a word, so that it is read here to check.
-    """
-    data = packed.encode("ascii", "replace") if isinstance(packed, str) else packed
-    counts: list[int] = []
-    value = shift = 0
-    for byte in data:
-        bits = byte - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value -= 1 << shift
-        counts.append(value + counts[-2] if len(counts) > 2 else value)
-        value = shift = 0
-    return counts or [0]
+    try:
+        return rle_to_mask(segmentation, (height, width))
+    except FindError as error:
+        raise ImageError(str(error)) from None

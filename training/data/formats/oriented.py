@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from find_core.errors import ImageError
@@ -27,9 +26,9 @@ def read_as_labelled(path: str | Path, height: int, width: int) -> np.ndarray:
     if upright.shape[:2] == (height, width):
         return upright
     if upright.shape[1::-1] == (height, width):  # perhaps a quarter turn
-        stored = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if stored is not None and stored.shape[:2] == (height, width):
-            return cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
+        stored = read_image(path, upright=False)
+        if stored.shape[:2] == (height, width):
+            return stored
     here = Path(path)
     raise ImageError(
         f"{here.parent.name}/{here.name} is {upright.shape[1]}x{upright.shape[0]}, its annotations "

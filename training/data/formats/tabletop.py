@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from find_core.errors import ImageError
-from find_core.images import read_image
+from find_core.images import read_image, read_labels
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record, SentenceLabel
 
 MIN_VISIBLE_PX = 60
@@ -98,8 +97,8 @@ def _instance(data: dict[str, Any]) -> InstanceLabel:
 
 def _read(folder: str, number: int, ids: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     image = read_image(Path(folder) / f"{number:06d}.jpg")
-    full = cv2.imread(str(Path(folder) / f"{number:06d}.png"), cv2.IMREAD_UNCHANGED)
-    if full is None or full.shape != image.shape[:2]:
+    full = read_labels(Path(folder) / f"{number:06d}.png")
+    if full.shape != image.shape[:2]:
         raise ImageError(f"Scene {number} of {folder} has a damaged id map: render it again.")
     numbers = np.zeros(image.shape[:2], np.uint8)
     for k, instance_id in enumerate(ids):

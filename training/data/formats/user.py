@@ -6,6 +6,7 @@ IMAGES/anything.jpg   MASKS/anything.png (0 nothing, k = object k)   NAMES.json 
 from __future__ import annotations
 
 import functools
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy as np
 from PIL import Image
 
 from find_core.errors import ImageError
+from find_core.images import measure_image, read_bytes
+from find_core.support.printable import shown
 from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record
 from training.data.queries.label_knowledge import LabelKnowledge
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_LABEL = 254
 WHITE = 255
 """What tools write for "object" in a mask of one object, and for "nobody knows" in VOC's palette
@@ -35,7 +38,7 @@ def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         names = {int(k): _words(v) for k, v in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ImageError(f'{path} must be JSON like {{"1": "my mug"}} ({error}).') from None
     bad = [k for k, v in names.items() if not 1 <= k <= MAX_LABEL or not v]
     if not names or bad:
@@ -115,11 +118,17 @@ def read_labels(path: Path, names: Mapping[int, tuple[str, ...]]) -> np.ndarray:
 
 def _raw_labels(path: Path) -> tuple[np.ndarray, bool]:
     """(H, W) numbers as stored, and whether they index a palette."""
+    data = read_bytes(path)
+    measure_image(data, shown(path, 200))
     try:
-        with Image.open(path) as file:  # OpenCV would turn a palette's indices into colours
+        with Image.open(
+            io.BytesIO(data.tobytes())
+        ) as file:  # OpenCV would turn a palette's indices into colours
             mode, raw = file.mode, np.asarray(file)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"Cannot decode {path} ({error}): save the mask as PNG again.") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"Cannot decode {path} ({shown(error)}): save the mask as PNG again."
+        ) from None
     if raw.dtype == bool:
         raw = np.where(raw, WHITE, 0)
     if raw.ndim == 3:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from find_core.images import read_image
+from find_core.images import read_image, read_labels
 from find_core.prompts.prompt import Prompt, Reference
 
 VISIBLE_PX = 80
@@ -34,7 +33,7 @@ class Clip:
 
     def truth(self, n: int) -> dict[int, np.ndarray]:
         """Object number -> (H, W) bool mask, for the targets that show."""
-        ids = cv2.imread(str(self.folder / "ids" / f"{n:06d}.png"), cv2.IMREAD_UNCHANGED)
+        ids = read_labels(self.folder / "ids" / f"{n:06d}.png")
         masks = {t: ids == t for t in self.description["targets"]}
         return {t: m for t, m in masks.items() if np.count_nonzero(m) >= VISIBLE_PX}
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from find_core.drawing import contact_sheet, draw_localization, write_image
+from find_core.support.command_line import Parser, run_command, whole
 from find_core.support.files import write_text
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
@@ -211,8 +212,8 @@ def _cell(group: dict[str, Any], key: str) -> str:
     return "-" if value is None else str(value)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(
         description="Measure video localization on rendered, labelled clips.",
         epilog="Example: python -m training.evaluation.video.evaluate --clips runs/video_suite "
         "--out out/video_suite",
@@ -224,8 +225,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=1, help="of the clips to render")
-    parser.add_argument("--limit", type=int, help="only so many clips")
-    args = parser.parse_args(argv)
+    parser.add_argument("--limit", type=whole(1), help="only so many clips")
+    return run_command("training.evaluation.video.evaluate", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> int:
     import find_core
     from find_core.cli.localize import progress_bars
 

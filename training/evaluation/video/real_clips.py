@@ -16,6 +16,7 @@ import numpy as np
 
 from find_core.drawing import contact_sheet, write_image
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.command_line import Parser, number, run_command
 from find_core.support.files import write_text
 from find_core.video.offline import VideoReport, localize_video
 from find_core.video.sources import open_source
@@ -88,15 +89,16 @@ def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
     return answers
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="find-tabletop")
-    parser.add_argument("--fps", type=float, default=4.0)
-    args = parser.parse_args(argv)
+    parser.add_argument("--fps", type=number(above=0), default=4.0)
+    return run_command("training.evaluation.video.real_clips", parser, argv, _run)
+
+
+def _run(args: argparse.Namespace) -> int:
     import find_core
 
     print(json.dumps(run(find_core.load(args.model), args.clips, args.out, args.fps), indent=1))
