@@ -258,8 +258,8 @@ def _nerfstudio(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles]]:
     return [f["file_path"] for f in frames], make
 
 
-def _exists(folder: Path, frame: Any) -> bool:
-    """Captures often list pictures that were culled; those are no errors."""
+def _exists(folder: Path, frame: dict[str, Any]) -> bool:
+    """Captures often list images that were culled; those are no errors."""
     return "file_path" in frame and (folder / frame["file_path"]).is_file()
 
 
