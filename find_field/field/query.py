@@ -209,7 +209,7 @@ def _grown(field: FieldData, seeds: np.ndarray, free: np.ndarray,
     rows = rows[alike >= config.refine_cosine]
     clusters = _clusters(field, rows, config)
     touching = [np.isin(part, seeds, assume_unique=True).sum() for part in clusters]
-    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another thing
+    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another object
         return seeds
     return clusters[int(np.argmax(touching))]
 
