@@ -7,9 +7,9 @@ said otherwise). Whole pixel coordinates are pixel centres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from find_core.errors import ImageError
 from find_core.images import check_image
@@ -71,7 +71,7 @@ class PosedFrame:
         return self.rgb.shape[1]
 
 
-def _check_depth(depth: Any, rgb_shape: tuple[int, ...], name: str) -> np.ndarray:
+def _check_depth(depth: ArrayLike, rgb_shape: tuple[int, ...], name: str) -> np.ndarray:
     depth = np.asarray(depth)
     if depth.shape != tuple(rgb_shape[:2]):
         raise ImageError(

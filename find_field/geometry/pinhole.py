@@ -9,10 +9,9 @@ Dimension letters: H/W an image, Hs/Ws its samples at every `stride`-th pixel, N
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from find_core.errors import FieldError
 
@@ -22,7 +21,7 @@ RIGID_TOLERANCE = 1e-2
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
-def check_rigid(T: Any, what: str = "Pose") -> np.ndarray:
+def check_rigid(T: ArrayLike, what: str = "Pose") -> np.ndarray:
     """Return a (4, 4) float64 rigid transform, its rotation snapped to the nearest true one.
 
     Raises:
@@ -47,7 +46,7 @@ def check_rigid(T: Any, what: str = "Pose") -> np.ndarray:
     return T
 
 
-def check_intrinsics(K: Any, name: str) -> np.ndarray:
+def check_intrinsics(K: ArrayLike, name: str) -> np.ndarray:
     """Return a (3, 3) float64 pinhole matrix, pixels.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Folders of posed pictures: which kinds there are, and how each becomes `PosedFrame`s.
+"""Folders of posed images: which kinds there are, and how each becomes `PosedFrame`s.
 
 sequence      meta.json, rgb/NNNNNN.jpg, depth/NNNNNN.png: this project's own, also easily
               written from ROS (OpenCV cameras, T_world_camera in metres, depth in millimetres)
@@ -45,11 +45,11 @@ SEVEN_SCENES_RGB_OFFSET_M = (-0.025, 0.0, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class FrameFiles:
-    """Where one frame's parts are, before any picture is read.
+    """Where one frame's parts are, before any image is read.
 
     Attributes:
-        depth_scale: metres per unit of the depth picture.
-        distortion: (k1, k2, p1, p2[, k3...]) of the colour picture, OpenCV's order, or None.
+        depth_scale: metres per unit of the depth image.
+        distortion: (k1, k2, p1, p2[, k3...]) of the colour image, OpenCV's order, or None.
         register: (K_depth, T_rgb_depth) when the depth camera is another one than the colour's.
     """
 
@@ -82,7 +82,7 @@ class FrameFiles:
 
 @dataclass(eq=False)
 class PosedFolder:
-    """A folder's frames; pictures are decoded as they are iterated over.
+    """A folder's frames; images are decoded as they are iterated over.
 
     Attributes:
         kind: of the folder. files: the usable frames, in order.
@@ -113,7 +113,7 @@ def open_folder(path: str | Path, registered: bool = False) -> PosedFolder:
 
     Args:
         path: the folder, or its meta.json / transforms.json.
-        registered: 7scenes only: the depth was already registered to the colour pictures.
+        registered: 7scenes only: the depth was already registered to the colour images.
 
     Raises:
         FieldError: nothing known in there, or not one usable pose.
@@ -132,7 +132,7 @@ def open_folder(path: str | Path, registered: bool = False) -> PosedFolder:
         opened = _collect(folder, "7scenes", *_seven_scenes(folder, registered))
     else:
         raise FieldError(
-            f"{folder} holds no posed pictures: it needs a meta.json, a transforms.json, or "
+            f"{folder} holds no posed images: it needs a meta.json, a transforms.json, or "
             "frame-*.color.jpg with .depth.png and .pose.txt beside them."
         )
     if not opened.files:
@@ -161,8 +161,8 @@ def _collect(folder: Path, kind: str, names: list[str], make: Callable[[int], Fr
 
 
 def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[int], FrameFiles]]:
-    pictures = sorted(folder.glob("frame-*.color.*"))
-    stems = [p.name.split(".")[0] for p in pictures]
+    images = sorted(folder.glob("frame-*.color.*"))
+    stems = [p.name.split(".")[0] for p in images]
     given = folder / "camera-intrinsics.txt"
     K_depth = np.loadtxt(given) if given.is_file() else SEVEN_SCENES_K
     K = K_depth
@@ -179,7 +179,7 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
             raise FieldError(f"{stems[i]}: no pose file {pose.name}.")
         T_world_depth = check_rigid(np.loadtxt(pose), f"Pose of {stems[i]}")
         return FrameFiles(
-            stems[i], pictures[i], folder / f"{stems[i]}.depth.png", K,
+            stems[i], images[i], folder / f"{stems[i]}.depth.png", K,
             T_world_depth @ np.linalg.inv(T_rgb_depth),
             register=None if registered else (K_depth, T_rgb_depth),
         )  # fmt: skip
@@ -195,7 +195,7 @@ def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str
     def make(i: int) -> FrameFiles:
         entry, name = entries[i], names[i]
         if "file" not in entry and "rgb" not in entry:
-            raise FieldError(f'{name}: no "file" in meta.json, the name of its pictures.')
+            raise FieldError(f'{name}: no "file" in meta.json, the name of its images.')
         rgb = folder / entry["rgb"] if "rgb" in entry else _picture(folder / "rgb", name)
         depth = folder / entry.get("depth", f"depth/{name}.png")
         K = np.array(entry.get("K", meta.get("K")), float)
@@ -258,8 +258,8 @@ def _nerfstudio(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles]]:
     return [f["file_path"] for f in frames], make
 
 
-def _exists(folder: Path, frame: Any) -> bool:
-    """Captures often list pictures that were culled; those are no errors."""
+def _exists(folder: Path, frame: dict[str, Any]) -> bool:
+    """Captures often list images that were culled; those are no errors."""
     return "file_path" in frame and (folder / frame["file_path"]).is_file()
 
 
@@ -280,7 +280,7 @@ def read_depth(path: Path, scale: float) -> np.ndarray:
     else:
         raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if raw is None or raw.ndim != 2:
-        raise ImageError(f"{path} is no depth picture: give one channel, 16 bits, PNG.")
+        raise ImageError(f"{path} is no depth image: give one channel, 16 bits, PNG.")
     invalid = (raw == 0) | (raw == 65535) if raw.dtype == np.uint16 else raw <= 0
     return np.where(invalid, np.nan, raw * scale).astype(np.float32)
 
