@@ -6,7 +6,7 @@ Nothing in it may reach the machine's files, and its size is measured before wor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -34,13 +34,17 @@ DEFAULT_LIMITS = PromptLimits()
 
 
 def read_prompt(
-    text: str, images: Mapping[str, np.ndarray], limits: PromptLimits = DEFAULT_LIMITS
+    text: str,
+    images: Mapping[str, np.ndarray],
+    limits: PromptLimits = DEFAULT_LIMITS,
+    envelope: Collection[str] = (),
 ) -> Prompt:
     """A sentence or the JSON form -> `Prompt`.
 
     Args:
         images: images by name, (H, W, 3) uint8 RGB. In a sentence `<name>` means the whole image;
             the JSON form says which region of {"image": {"name": ...}}.
+        envelope: keys beside the prompt's own that are not for it.
 
     Raises:
         FindError: with a sentence that says what was wrong.
@@ -49,7 +53,8 @@ def read_prompt(
     if text.lstrip().startswith("{"):
         data = read_json(text)
         _check_references(data, limits)
-        return Prompt.from_json(data, images=images)
+        own = {key: value for key, value in data.items() if key not in envelope}
+        return Prompt.from_json(own, images=images)
     named = {name: _whole(image) for name, image in images.items() if name in text}
     return Prompt.bind_known(text, named)
 

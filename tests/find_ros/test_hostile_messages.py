@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from find_core.drawing.overlay import write_image
+from find_core.images import write_image
 from find_ros.messages.images import array_to_image
 from find_ros.support.text import printable
 from tests.find_ros.harness import (
