@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from find_core.cli.common import Formatter
 from find_core.errors import FindError
+from find_core.runtime import process
 
 # command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
 COMMANDS = {
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    process.prepare()
     args = build_parser().parse_args(argv)
     try:
         return int(args.run(args) or 0)
