@@ -26,15 +26,15 @@ from find_core.runtime import process
 
 process.prepare()  # before torch, as our entry points do
 
-import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-import find_core as fc
-from find_core.files import write_text
-from find_core.images import read_image
-from find_core.predictor import Find
-from find_core.results import Localization
+import find_core as fc  # noqa: E402
+from find_core.files import write_text  # noqa: E402
+from find_core.images import read_image  # noqa: E402
+from find_core.predictor import Find  # noqa: E402
+from find_core.results import Localization  # noqa: E402
 
 SAMPLES = Path(fc.__file__).parent / "share/samples/tabletop/rgb"
 THINGS = ("mug", "plate", "bowl", "red thing", "bottle", "banana", "box", "white cup")
@@ -175,10 +175,10 @@ def floor(finds: dict[str, Find]) -> dict[str, float]:
 
 
 STARTUP = """
-import time; start = time.perf_counter()
-from find_core.runtime import process; process.prepare()
-import find_core as fc, resource, sys, torch
-from find_core.images import read_image
+import time; start = time.perf_counter()  # noqa: E402
+from find_core.runtime import process; process.prepare()  # noqa: E402
+import find_core as fc, resource, sys, torch  # noqa: E402
+from find_core.images import read_image  # noqa: E402
 torch.set_num_threads(1)
 imported = time.perf_counter()
 find = fc.load(sys.argv[1], device="cpu", runtime=sys.argv[3])
@@ -213,19 +213,19 @@ def child(code: str, *arguments: str, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
-def startup(model: str) -> dict[str, Any]:
+def startup(model: str, repeats: int) -> dict[str, Any]:
     """Seconds to the first answer and peak memory of a fresh process, and what keeping memory gives."""
     image = str(sorted(SAMPLES.iterdir())[0])
     found: dict[str, Any] = {}
     for runtime in ("torch", "auto"):
-        runs = [child(STARTUP, model, image, runtime) for _ in range(3)]
+        runs = [child(STARTUP, model, image, runtime) for _ in range(repeats)]
         best = min(runs, key=lambda r: float(r[1]))
         names = ("import_s", "load_and_first_answer_s", "cpu_s", "peak_rss_mb")
         found[runtime] = {n: float(v) for n, v in zip(names, best[:4], strict=True)}
         found[runtime]["runtime"] = best[4]
         pairs = [
             [float(child(MALLOC, model, image, runtime, FIND_MALLOC=on)[0]) for on in "01"]
-            for _ in range(3)
+            for _ in range(repeats)
         ]
         found[runtime]["malloc_kept_ratio"] = statistics.median(off / on for off, on in pairs)
     return found
@@ -264,7 +264,9 @@ def missed(figures: dict[str, Any]) -> list[str]:
             out.append(f"{what}: {max(there):.2f}x, wanted {least}x")
     start = figures["startup"]["auto"]
     if start["load_and_first_answer_s"] > STARTUP_S:
-        out.append(f"first answer after {start['load_and_first_answer_s']:.1f} s, wanted {STARTUP_S}")
+        out.append(
+            f"first answer after {start['load_and_first_answer_s']:.1f} s, wanted {STARTUP_S}"
+        )
     if start["peak_rss_mb"] > RESIDENT_MB:
         out.append(f"{start['peak_rss_mb']:.0f} MB resident, wanted {RESIDENT_MB}")
     for name, row in figures["differences"].items():
@@ -281,7 +283,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
     figures = measure(args.model, args.rounds)
-    figures["startup"] = startup(args.model)
+    figures["startup"] = startup(args.model, max(1, args.rounds // 5))
     report(figures)
     figures["missed"] = missed(figures)
     if args.json:

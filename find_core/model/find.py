@@ -49,9 +49,7 @@ class FindModel(nn.Module):
         self.interface = Interface(dim, config.num_heads, config.ffn_dim, config.num_layers)
         self.heads = Heads(dim, config.mask_dim)
 
-    def image_state(
-        self, features: Sequence[Tensor], places: Places | None = None
-    ) -> ImageState:
+    def image_state(self, features: Sequence[Tensor], places: Places | None = None) -> ImageState:
         """[res2, res3, res4, res5] (strides 4 to 32) -> what prompts work on.
 
         Args:

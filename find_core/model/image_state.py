@@ -56,9 +56,7 @@ class ImageState:
         dim, device = levels[0].shape[1], levels[0].device
         if positions_1Hhw is None:
             positions_1Hhw = [sine_position(h, w, dim, device) for h, w in sizes]
-        positions = [
-            p.to(levels[0].dtype).flatten(2).transpose(1, 2) for p in positions_1Hhw
-        ]
+        positions = [p.to(levels[0].dtype).flatten(2).transpose(1, 2) for p in positions_1Hhw]
         masks = masks_of_levels(mask_features, sizes)
         return ImageState(mask_features, sources, positions, sizes, masks)
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import io
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from find_core.model.find import FindModel
 from find_core.runtime.image_path import ImagePath
 from find_core.runtime.places import places_of
-from find_core.runtime.protocol import RuntimeUnavailable
+from find_core.runtime.protocol import RuntimeUnavailableError
 
 OPSET = 17
 TRACED_SIZE = (96, 160)
@@ -29,6 +31,10 @@ _WRITERS = (
     "torch.onnx._internal.torchscript_exporter.onnx_proto_utils",  # torch >= 2.9
     "torch.onnx._internal.onnx_proto_utils",
 )
+# The newer one needs onnx and onnxscript. Torch 2.4 has no other and no such argument.
+_OLDER_EXPORTER: dict[str, Any] = (
+    {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+)
 _lock = threading.Lock()  # the exporter keeps global state
 
 
@@ -36,7 +42,7 @@ def export(path: ImagePath, model: FindModel) -> bytes:
     """The ONNX graph of `path`, weights included; sizes and batch are free.
 
     Raises:
-        RuntimeUnavailable: this encoder, or this torch, does not export.
+        RuntimeUnavailableError: this encoder, or this torch, does not export.
     """
     example = path.inputs(torch.zeros(2, 3, *TRACED_SIZE), places_of(model, TRACED_SIZE))
     free = {name: {0: "batch", 2: f"{name}_h", 3: f"{name}_w"} for name in path.input_names}
@@ -51,15 +57,17 @@ def export(path: ImagePath, model: FindModel) -> bytes:
             torch.onnx.export(
                 path.eval(),
                 tuple(example),
-                file,
+                file,  # type: ignore[arg-type]  # the older exporter, used here, writes to files
                 input_names=path.input_names,
                 output_names=path.output_names,
                 dynamic_axes=free,
                 opset_version=OPSET,
-                dynamo=False,
+                **_OLDER_EXPORTER,
             )
     except Exception as error:  # whatever an encoder's code does that a graph cannot
-        raise RuntimeUnavailable(f"the model does not export ({_first_line(error)})") from error
+        raise RuntimeUnavailableError(
+            f"the model does not export ({_first_line(error)})"
+        ) from error
     return file.getvalue()
 
 

@@ -32,7 +32,7 @@ def folded(encoder: Any) -> Any:
             for conv, norm in pairs:
                 _fold(copied, conv, norm)
             for module in activations:
-                module.inplace = True
+                module.inplace = True  # type: ignore[assignment]
             for name, module in list(copied.named_modules()):
                 if _has_static_padding(module):
                     _replace(copied, name, _own_padding(module))
@@ -93,8 +93,8 @@ def _follow(
 
 
 def _fold(module: nn.Module, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    fused = fuse_conv_bn_eval(conv, norm)
-    conv.weight, conv.bias = fused.weight.requires_grad_(False), fused.bias.requires_grad_(False)
+    fused = fuse_conv_bn_eval(conv, norm).requires_grad_(False)
+    conv.weight, conv.bias = fused.weight, fused.bias
     for name, part in list(module.named_modules()):
         if part is norm:
             _replace(module, name, nn.Identity())

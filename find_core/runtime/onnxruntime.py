@@ -12,7 +12,7 @@ from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.runtime.image_path import ImagePath
 from find_core.runtime.places import PlacesCache
-from find_core.runtime.protocol import RuntimeUnavailable
+from find_core.runtime.protocol import RuntimeUnavailableError
 
 
 class OnnxRuntime:
@@ -22,7 +22,7 @@ class OnnxRuntime:
         graph: of `path`, as `export` makes it.
 
     Raises:
-        RuntimeUnavailable: onnxruntime is not installed, or does not take the graph.
+        RuntimeUnavailableError: onnxruntime is not installed, or does not take the graph.
     """
 
     name = "onnxruntime"
@@ -31,7 +31,7 @@ class OnnxRuntime:
         try:
             import onnxruntime
         except ImportError:
-            raise RuntimeUnavailable("it is not installed: pip install onnxruntime") from None
+            raise RuntimeUnavailableError("it is not installed: pip install onnxruntime") from None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
@@ -43,7 +43,9 @@ class OnnxRuntime:
                 graph, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own types have no common base
-            raise RuntimeUnavailable(f"it does not take the graph ({str(error)[:120]})") from error
+            raise RuntimeUnavailableError(
+                f"it does not take the graph ({str(error)[:120]})"
+            ) from error
         self._path, self._places = path, PlacesCache(model)
 
     def __call__(self, images_BCHW: Tensor) -> ImageState:

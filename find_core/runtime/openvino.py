@@ -13,7 +13,7 @@ from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.runtime.image_path import ImagePath
 from find_core.runtime.places import PlacesCache
-from find_core.runtime.protocol import RuntimeUnavailable
+from find_core.runtime.protocol import RuntimeUnavailableError
 
 PRECISIONS = {"openvino": "f32", "openvino-bf16": "bf16"}
 
@@ -25,7 +25,7 @@ class OpenVino:
         name: of `PRECISIONS`. graph: of `path`, as `export` makes it.
 
     Raises:
-        RuntimeUnavailable: openvino is not installed, does not take the graph, or the processor
+        RuntimeUnavailableError: openvino is not installed, does not take the graph, or the processor
             has no bfloat16 arithmetic and it was asked for.
     """
 
@@ -33,7 +33,7 @@ class OpenVino:
         try:
             import openvino
         except ImportError:
-            raise RuntimeUnavailable("it is not installed: pip install openvino") from None
+            raise RuntimeUnavailableError("it is not installed: pip install openvino") from None
         self.name, self._openvino = name, openvino
         self._path, self._places = path, PlacesCache(model)
         precision = PRECISIONS[name]
@@ -50,11 +50,13 @@ class OpenVino:
             core = openvino.Core()
             able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             if precision == "bf16" and "BF16" not in able:
-                raise RuntimeUnavailable("this processor has no bfloat16 arithmetic")
+                raise RuntimeUnavailableError("this processor has no bfloat16 arithmetic")
             compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", options)
             self._request = compiled.create_infer_request()
         except RuntimeError as error:
-            raise RuntimeUnavailable(f"it does not take the graph ({str(error)[:120]})") from error
+            raise RuntimeUnavailableError(
+                f"it does not take the graph ({str(error)[:120]})"
+            ) from error
         self._lock = threading.Lock()  # a request serves one caller at a time
 
     def __call__(self, images_BCHW: Tensor) -> ImageState:

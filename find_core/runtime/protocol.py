@@ -22,5 +22,5 @@ class ImageRuntime(Protocol):
         ...
 
 
-class RuntimeUnavailable(Exception):
+class RuntimeUnavailableError(Exception):
     """A runtime cannot serve this model here; its text ends a sentence "... is not used: <text>"."""

@@ -18,7 +18,7 @@ from find_core.runtime.image_path import ImagePath
 from find_core.runtime.onnxruntime import OnnxRuntime
 from find_core.runtime.openvino import OpenVino
 from find_core.runtime.places import places_of
-from find_core.runtime.protocol import RUNTIMES, ImageRuntime, RuntimeUnavailable
+from find_core.runtime.protocol import RUNTIMES, ImageRuntime, RuntimeUnavailableError
 from find_core.runtime.torch_runtime import TorchRuntime
 
 TOLERANCE = 1e-4
@@ -60,16 +60,16 @@ def open_runtime(
     if name != "torch":
         try:
             if not on_cpu:
-                raise RuntimeUnavailable("it serves CPUs only")
+                raise RuntimeUnavailableError("it serves CPUs only")
             return _open(name, vision, model, folder)
-        except RuntimeUnavailable as reason:
+        except RuntimeUnavailableError as reason:
             logger.warning("Runtime %s is not used, torch is: %s.", name, reason)
     return TorchRuntime(vision, model, compile)
 
 
 def _open(name: str, vision: Any, model: FindModel, folder: Path | None) -> ImageRuntime:
     if not isinstance(vision, nn.Module):
-        raise RuntimeUnavailable("the vision encoder is no torch module")
+        raise RuntimeUnavailableError("the vision encoder is no torch module")
     path = ImagePath(vision, model).eval()
 
     def make() -> bytes:
@@ -92,7 +92,7 @@ def check(runtime: OnnxRuntime | OpenVino, path: ImagePath, model: FindModel) ->
     """Compare a new graph with torch at sizes that it was not traced at.
 
     Raises:
-        RuntimeUnavailable: it cannot run there, or its answers are others.
+        RuntimeUnavailableError: it cannot run there, or its answers are others.
     """
     seeded = torch.Generator().manual_seed(0)
     for batch, height, width in CHECKED:
@@ -101,10 +101,10 @@ def check(runtime: OnnxRuntime | OpenVino, path: ImagePath, model: FindModel) ->
         try:
             got = runtime.outputs(inputs)
         except Exception as error:
-            raise RuntimeUnavailable(
+            raise RuntimeUnavailableError(
                 f"the graph of this encoder holds a size ({str(error)[:80]})"
             ) from error
         for name, a, b in zip(path.output_names, got, path(*inputs), strict=True):
             worst = float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
             if not worst <= TOLERANCE:
-                raise RuntimeUnavailable(f"its {name} differs from torch's by {worst:.1e}")
+                raise RuntimeUnavailableError(f"its {name} differs from torch's by {worst:.1e}")

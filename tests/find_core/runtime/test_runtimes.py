@@ -12,7 +12,7 @@ from find_core.model.image_state import ImageState
 from find_core.runtime import select
 from find_core.runtime.export import export
 from find_core.runtime.image_path import ImagePath
-from find_core.runtime.protocol import RuntimeUnavailable
+from find_core.runtime.protocol import RuntimeUnavailableError
 from find_core.runtime.select import open_runtime
 from tests.find_core.runtime.encoders import PLAIN, build, model_for
 
@@ -123,7 +123,7 @@ def test_a_graph_that_answers_otherwise_is_refused(tiny, tmp_path, monkeypatch, 
     select.check(runtime, path, tiny[1])
     with torch.no_grad():
         path.keys_bias_2 += 0.05
-    with pytest.raises(RuntimeUnavailable, match=r"keys_2 differs"):
+    with pytest.raises(RuntimeUnavailableError, match=r"keys_2 differs"):
         select.check(runtime, path, tiny[1])
 
 
