@@ -125,6 +125,11 @@ def photos() -> str:
         cells.append(interval(presence["auc"]) if known else "")
         rates = ("found_at_0.5", "false_alarms_at_0.5")
         cells.append(" / ".join(share(presence[r]) for r in rates) if known else "")
+        if name != "all" and "name_boxes" in values:
+            cells[2] = f"{interval(values['name_boxes']['miou'])} (boxes)"
+            cells[3] = share(values["name_boxes"]["p50"]["value"])
+        if name != "all" and "image_label_found_at_0.5" in values:
+            cells[-1] = f"{share(values['image_label_found_at_0.5']['value'])} / not known"
         rows.append(cells)
     options = f" --photos DATA{f' --limit {limit}' if limit else ''}"
     return "\n\n".join([
