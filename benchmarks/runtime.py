@@ -60,15 +60,16 @@ class Before:
         return self._find.model.image_state(self._find.vision(images))
 
 
-def open_finds(name: str) -> dict[str, Find]:
+def open_finds(loaded: Find) -> dict[str, Find]:
     """One `Find` a runtime, with the threads that torch has now; those that are not there are left out."""
-    finds = {"before": fc.load(name, device="cpu", runtime="torch")}
+
+    def again(runtime: str) -> Find:
+        return Find(loaded.model, loaded.vision, loaded.language, device="cpu", runtime=runtime)
+
+    finds = {"before": again("torch")}
     finds["before"].runtime = Before(finds["before"])
-    for runtime in RUNTIMES:
-        find = fc.load(name, device="cpu", runtime=runtime)
-        if find.runtime_name == runtime:
-            finds[runtime] = find
-    return finds
+    made = {runtime: again(runtime) for runtime in RUNTIMES}
+    return finds | {name: find for name, find in made.items() if find.runtime_name == name}
 
 
 def times(calls: dict[str, Callable], rounds: int) -> dict[str, list[tuple[float, float]]]:
@@ -93,9 +94,10 @@ def measure(model: str, rounds: int) -> dict[str, Any]:
     """Speeds at 1 and 2 threads, and what share of a frame is left per stage."""
     image, calls = read_image(sorted(SAMPLES.iterdir())[0]), {}
     kept: dict[int, dict[str, Find]] = {}
+    loaded = fc.load(model, device="cpu", runtime="torch")
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        kept[threads] = open_finds(model)
+        kept[threads] = open_finds(loaded)
         for name, find in kept[threads].items():
             prompt = find.compile("the <white mug> next to the <plate>")
 
