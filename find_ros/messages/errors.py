@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from find_core.printable import shown
-
 from find_core.errors import FindError
+from find_core.support.printable import shown
 from find_core.video.sources.image_encodings import ImageMessageError
 
 

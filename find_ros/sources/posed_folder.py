@@ -14,7 +14,7 @@ from find_field.io.datasets import open_folder
 from find_ros.sources.base import DEFAULT_FPS, PlayedFrame, Warn, say_nothing
 
 
-class PosedPictures:
+class PosedImages:
     """A folder that `find_field.io.datasets` knows: our own sequences, 7-Scenes, nerfstudio."""
 
     has_pose, is_live = True, False
