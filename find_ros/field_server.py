@@ -29,6 +29,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError, PromptError
+from find_core.support.strict_json import parse_json
 from find_ros.field_parameters import TABLE, FieldParameters
 from find_ros.messages.camera_info import intrinsics_from_info
 from find_ros.messages.errors import UNUSABLE, MessageError, check_same_frame
@@ -45,7 +46,7 @@ from find_ros.pipeline.camera_poses import (
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.live_field import LiveField
 from find_ros.pipeline.model_loader import import_torch, load_aside
-from find_ros.pipeline.prompt_text import PromptLimits, read_json, read_prompt
+from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
 from find_ros.pipeline.saving import check_replaceable
@@ -286,7 +287,7 @@ def _query_id(text: str) -> Any:
     """
     if not text.lstrip().startswith("{"):
         return None
-    query_id = read_json(text).get("id")
+    query_id = parse_json(text, "The query", PromptError).get("id")
     if len(json_text(query_id)) > MAX_ID_CHARS:
         raise PromptError(f"The query's id is longer than {MAX_ID_CHARS} characters.")
     return query_id
