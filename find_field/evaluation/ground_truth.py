@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class _LazyLabels(Sequence):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return read_labels(self._paths[index]).astype(np.int32)
@@ -137,7 +138,7 @@ class _LazyFrames(Sequence):
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [f.read() for f in self._files[index]]
         return self._files[index].read()
