@@ -47,7 +47,7 @@ def start(monkeypatch, tmp_path):
     monkeypatch.setitem(model_loader.MODEL_FACTORIES, "color", color_find)
     context = rclpy.context.Context()
     # Nodes of these names must not be taken for those of other tests.
-    own_domain = 101 + int(os.environ["ROS_DOMAIN_ID"])
+    own_domain = 1 + (int(os.environ["ROS_DOMAIN_ID"]) + 49) % 100
     rclpy.init(args=[], context=context, domain_id=own_domain)
     nodes = []
 
