@@ -208,7 +208,7 @@ def basis_keeps(manager: Any, indices: Iterable[int]) -> float:
     """Share of the held-out pictures' centred features that the run's basis can express."""
     basis, total, kept = manager.features.basis, 0.0, 0.0
     for index in indices:
-        maps, vectors = manager._cache.semantic_map(manager.eval_dataset.picture(index))
+        maps, vectors = manager._cache.semantic_map(manager.eval_dataset.image_rgb(index))
         full = np.einsum("qhw,qd->hwd", maps.astype(np.float32), vectors)
         centred = full - basis @ manager.features.mean
         total += float(np.square(centred).sum())

@@ -1,4 +1,4 @@
-"""Ask a place where things are: a 3D feature field, queried with words and pictures.
+"""Ask a place where objects are: a 3D feature field, queried with words and images.
 
 field = find_field.lift(frames, find)
 hits = field.query("the <mug> next to <ref>", find)

@@ -1,4 +1,4 @@
-"""find-field: lift posed RGB-D folders into fields, ask them, export them."""
+"""find-field: lift posed RGB-D folders into fields, query them, export them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from find_core.errors import PromptError
+from find_core.cli.common import add_model_arguments, load_model
+from find_core.errors import FieldError, FindError, PromptError
+from find_core.prompts.prompt import Prompt
+from find_core.prompts.text_form import parse_references, read_prompt_file
 from find_core.support.command_line import Direction, Parser, fraction, number, run_command, whole
+from find_core.support.files import replace_file
+from find_core.support.printable import shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from find_field.field.feature_field import FeatureField
+    from find_field.field.hits import FieldHits
 
 _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
@@ -52,47 +63,55 @@ def _command(commands: Any, name: str, run: Any, text: str, example: str) -> Any
     return parser
 
 
-def _add_model(parser: Any) -> None:
-    parser.add_argument("--model", default="find-tabletop", help="name, directory or .pt (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-
-
 def _add_lift(commands: Any) -> None:
     parser = _command(commands, "lift", run_lift, "posed RGB-D folder into a field, no training",
                       "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2")  # fmt: skip
     parser.add_argument("folder", type=Path, help="meta.json sequence, 7-Scenes or transforms.json")
     parser.add_argument("--out", type=Path, required=True, help="file to write, e.g. room.field")
-    parser.add_argument("--voxel", type=number(1e-4, 100), default=0.01, metavar="M", help="metres (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--voxel", type=number(1e-4, 100), default=0.01, metavar="M", help="side of a voxel, metres (default: %(default)s)")  # fmt: skip
     parser.add_argument("--rank", type=whole(1, 4096), default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
     parser.add_argument(
         "--every", type=whole(1), default=1, metavar="N", help="use every n-th frame"
     )
     parser.add_argument("--limit", type=whole(1), metavar="N", help="use at most this many frames")
-    parser.add_argument("--max-depth", type=number(above=0), default=6.0, metavar="M", help="leave out farther surface (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--max-depth", type=number(above=0), default=6.0, metavar="M", help="leave out surface beyond so many metres (default: %(default)s)")  # fmt: skip
     parser.add_argument("--frame", help="name of the world frame (default: what the folder says)")
-    parser.add_argument("--up", type=number(), nargs=3, action=Direction, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in it (default: 0 0 1)")  # fmt: skip
-    parser.add_argument("--pixel", action="store_true", help="also keep pixel features")
+    parser.add_argument("--up", type=number(), nargs=3, action=Direction, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in that frame (default: 0 0 1)")  # fmt: skip
+    parser.add_argument(
+        "--pixel",
+        action="store_true",
+        help="also keep pixel features (embeddings_at(kind='pixel'))",
+    )
     parser.add_argument("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON summary")
-    _add_model(parser)
+    add_model_arguments(parser)
 
 
 def _add_query(commands: Any) -> None:
-    parser = _command(commands, "query", run_query, "where are the things that a prompt speaks of",
+    parser = _command(commands, "query", run_query, "where the objects are that a prompt speaks of",
                       'find-field query room.field "the <mug> left of <this>" '
                       "--ref this=photo.jpg:box=40,30,180,170 --json")  # fmt: skip
     parser.add_argument("field", type=Path, help="a .field file")
     parser.add_argument("prompt", nargs="?", help='text with <entities>, e.g. "the <mug>"')
     parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
     parser.add_argument("--reference", "--ref", action="append", default=[], metavar="NAME=PHOTO:KIND=VALUES", help="what <NAME> looks like: this=photo.jpg:box=40,30,180,170 (or point, circle, polygon, scribble, mask)")  # fmt: skip
-    parser.add_argument("--threshold", type=fraction, default=0.5, help="least score (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--threshold", type=fraction, help="score at which an object is found; default: the model's own")  # fmt: skip
     parser.add_argument(
-        "--max-hits", type=whole(1), default=10, help="per entity (default: %(default)s)"
+        "--max-hits",
+        type=whole(1),
+        default=10,
+        help="per entity, best first (default: %(default)s)",
     )
-    parser.add_argument("--picture", type=Path, help="write a top view with relevancy and boxes")
-    parser.add_argument("--ply", type=Path, help="write points with relevancy of the first entity")
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        help="image to write: the field from above, with relevancy and boxes",
+    )
+    parser.add_argument(
+        "--ply", type=Path, help="point cloud to write, with the relevancy for the first entity"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    _add_model(parser)
+    add_model_arguments(parser)
 
 
 def _add_export(commands: Any) -> None:
@@ -104,9 +123,17 @@ def _add_export(commands: Any) -> None:
     )
     parser.add_argument("out", type=Path, help="a .ply or .npz file; of a training run also .field")
     parser.add_argument(
-        "--voxel", type=number(1e-4, 100), metavar="M", help="metres, of a training run"
+        "--voxel",
+        type=number(1e-4, 100),
+        metavar="M",
+        help="of a training run: side of a voxel, metres",
     )
-    parser.add_argument("--colors", choices=("rgb", "pca"), default="rgb", help="of a .ply")
+    parser.add_argument(
+        "--colors",
+        choices=("rgb", "pca"),
+        default="rgb",
+        help="of a .ply: as seen, or by embedding (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON summary")
 
 
@@ -117,7 +144,9 @@ def run_lift(options: argparse.Namespace) -> int:
     folder = open_folder(options.folder, options.registered).take(options.every, options.limit)
     for sentence in folder.skipped[:3]:
         print(f"left out: {sentence}", file=sys.stderr)
-    find = _load_model(options)
+    if len(folder.skipped) > 3:
+        print(f"left out: {len(folder.skipped) - 3} more", file=sys.stderr)
+    find = load_model(options)
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
         max_depth_m=options.max_depth, frame=options.frame or folder.frame,
@@ -127,10 +156,17 @@ def run_lift(options: argparse.Namespace) -> int:
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
     for files in _progress(folder.files, "lifting"):
         marks = [time.perf_counter()]
-        frame = files.read()
+        try:
+            frame = files.read()
+            if frame.depth_m is None:
+                raise FieldError(f"{frame.name} has no depth.")
+        except FindError as error:  # a bad frame costs itself
+            folder.skipped.append(shown(error, 300))
+            print(f"left out: {folder.skipped[-1]}", file=sys.stderr)
+            continue
         marks.append(time.perf_counter())
         scene = find.encode(frame.rgb)
-        scene.semantic_map()
+        scene.semantic_map()  # kept by the scene; made here, its time counts as encoding
         marks.append(time.perf_counter())
         lifter.add(frame, scene)
         marks.append(time.perf_counter())
@@ -139,7 +175,9 @@ def run_lift(options: argparse.Namespace) -> int:
     field = lifter.field()
     field.save(options.out)
     summary = {**_summary(field), "out": str(options.out), "skipped": len(folder.skipped)}
-    summary["ms_per_frame"] = {k: round(1e3 * v / len(folder), 1) for k, v in seconds.items()}
+    summary["ms_per_frame"] = {
+        k: round(1e3 * v / lifter.frames_fused, 1) for k, v in seconds.items()
+    }
     _print(summary, options.json)
     return 0
 
@@ -147,11 +185,10 @@ def run_lift(options: argparse.Namespace) -> int:
 def run_query(options: argparse.Namespace) -> int:
     prompt = _prompt(options)
     field = _load(options.field)
-    find = _load_model(options)
-    settings = {"threshold": options.threshold}
-    hits = field.query(prompt, find, max_hits=options.max_hits, **settings)
+    find = load_model(options)
+    hits = field.query(prompt, find, max_hits=options.max_hits, threshold=options.threshold)
     if options.picture or options.ply:
-        relevancy = field.relevancy(prompt, find, **settings)
+        relevancy = field.relevancy(prompt, find)
         if options.ply:
             field.to_ply(options.ply, relevancy=relevancy[0])
         if options.picture:
@@ -164,8 +201,6 @@ def run_query(options: argparse.Namespace) -> int:
 
 
 def run_export(options: argparse.Namespace) -> int:
-    from find_core.errors import FieldError
-
     trained = options.field.suffix in (".yml", ".yaml")
     kinds = (".field", ".ply", ".npz") if trained else (".ply", ".npz")
     if options.out.suffix not in kinds:
@@ -181,16 +216,14 @@ def run_export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> FeatureField:
     from find_field.field.feature_field import load
 
     return load(path)
 
 
-def _trained(options: argparse.Namespace) -> Any:
+def _trained(options: argparse.Namespace) -> FeatureField:
     """The field of a finished `ns-train find-field`, given its config.yml."""
-    from find_core.errors import FieldError
-
     if not options.field.is_file():
         raise FieldError(f"No file {options.field}: ns-train prints where its config.yml is.")
     try:
@@ -208,8 +241,9 @@ def run_info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(field: Any) -> dict[str, Any]:
-    low, high = field.points_world_m.min(axis=0), field.points_world_m.max(axis=0)
+def _summary(field: FeatureField) -> dict[str, Any]:
+    points = field.points_world_m
+    low, high = (points.min(axis=0), points.max(axis=0)) if len(field) else ([], [])
     return {
         "voxels": len(field),
         "voxel_size_m": field.voxel_size_m,
@@ -221,16 +255,7 @@ def _summary(field: Any) -> dict[str, Any]:
     }
 
 
-def _load_model(options: argparse.Namespace) -> Any:
-    import find_core
-
-    return find_core.load(options.model, device=options.device)
-
-
-def _prompt(options: argparse.Namespace) -> Any:
-    from find_core.prompts.prompt import Prompt
-    from find_core.prompts.text_form import parse_references, read_prompt_file
-
+def _prompt(options: argparse.Namespace) -> Prompt:
     if (options.prompt is None) == (options.prompt_json is None):
         raise PromptError("Give either a prompt or --prompt-json FILE.")
     if options.prompt_json is not None:
@@ -253,7 +278,7 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
             print(f"{key:>18}  {value}")
 
 
-def _print_hits(hits: Any) -> None:
+def _print_hits(hits: FieldHits) -> None:
     for hit in hits:
         x, y, z = hit.centroid_world_m
         size = " x ".join(f"{100 * e:.1f}" for e in hit.extent_m)
@@ -263,11 +288,11 @@ def _print_hits(hits: Any) -> None:
             print(f"{entity.label:<24} not here (best score {entity.best_score:.2f})")
 
 
-def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
+def _write_top_view(
+    field: FeatureField, relevancy: np.ndarray, hits: FieldHits, path: Path
+) -> None:
     import cv2
 
-    from find_core.errors import FieldError
-    from find_core.support.files import replace_file
     from find_field.io.export import heat_colors
     from find_field.io.render import top_view
 
@@ -275,9 +300,7 @@ def _write_top_view(field: Any, relevancy: Any, hits: Any, path: Path) -> None:
     try:
         replace_file(path, lambda file: cv2.imwrite(str(file), image[..., ::-1]), FieldError)
     except cv2.error:
-        raise FieldError(
-            f"{path.name!r} names no picture format: end it in .png or .jpg."
-        ) from None
+        raise FieldError(f"{path.name!r} names no image format: end it in .png or .jpg.") from None
 
 
 if __name__ == "__main__":

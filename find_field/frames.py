@@ -7,9 +7,9 @@ said otherwise). Whole pixel coordinates are pixel centres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from find_core.errors import ImageError
 from find_core.images import check_image
@@ -58,7 +58,7 @@ class PosedFrame:
         object.__setattr__(self, "rgb", rgb)
         if self.depth_m is not None:
             object.__setattr__(self, "depth_m", _check_depth(self.depth_m, rgb.shape, self.name))
-        object.__setattr__(self, "K", check_intrinsics(self.K, self.name))
+        object.__setattr__(self, "K", check_intrinsics(self.K, self.name, rgb.shape[:2]))
         pose = check_rigid(self.T_world_camera, f"Pose of {self.name}")
         object.__setattr__(self, "T_world_camera", pose)
 
@@ -71,7 +71,7 @@ class PosedFrame:
         return self.rgb.shape[1]
 
 
-def _check_depth(depth: Any, rgb_shape: tuple[int, ...], name: str) -> np.ndarray:
+def _check_depth(depth: ArrayLike, rgb_shape: tuple[int, ...], name: str) -> np.ndarray:
     depth = np.asarray(depth)
     if depth.shape != tuple(rgb_shape[:2]):
         raise ImageError(

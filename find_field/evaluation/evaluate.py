@@ -24,7 +24,7 @@ import find_core
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.protocols import EmbeddedImage, FindLike
-from find_field.evaluation.ground_truth import Truth, TruthObject, open_truth, truth_of_world
+from find_field.evaluation.ground_truth import GroundTruth, SceneObject, open_truth, truth_of_world
 from find_field.evaluation.toy_world import sample_world
 from find_field.field.feature_field import FeatureField, load
 from find_field.field.hits import FieldEntity
@@ -60,10 +60,10 @@ class Case:
 
     kind: str
     prompt: Prompt
-    targets: tuple[TruthObject, ...]
+    targets: tuple[SceneObject, ...]
 
 
-def cases(truth: Truth, reference_frames: Sequence[int]) -> Iterable[Case]:
+def cases(truth: GroundTruth, reference_frames: Sequence[int]) -> Iterable[Case]:
     """Every kind of query about every object that has a name of its own."""
     named = [(thing, name) for thing in truth.objects if (name := _own_name(truth, thing))]
     shown = {t.id: r for t in truth.objects if (r := _reference(truth, t, reference_frames))}
@@ -83,21 +83,21 @@ def cases(truth: Truth, reference_frames: Sequence[int]) -> Iterable[Case]:
             yield Case("interleaved", prompt, (a, b))
 
 
-def _own_name(truth: Truth, thing: TruthObject) -> str | None:
-    """The plainest name that no other thing of the scene bears."""
+def _own_name(truth: GroundTruth, thing: SceneObject) -> str | None:
+    """The plainest name that no other object of the scene bears."""
     others = {n for o in truth.objects if o is not thing for n in o.names}
     return next((name for name in thing.names if name not in others), None)
 
 
-def _reference(truth: Truth, thing: TruthObject, frames: Sequence[int]) -> Reference | None:
-    """The thing as the view that shows most of it shows it."""
+def _reference(truth: GroundTruth, thing: SceneObject, frames: Sequence[int]) -> Reference | None:
+    """The object as the view that shows most of it shows it."""
     best = max(frames, key=lambda i: truth.visible_pixels(i, thing), default=None)
     if best is None or truth.visible_pixels(best, thing) < _REFERENCE_PX:
         return None
     return Reference(truth.frames[best].rgb, mask=truth.labels[best] == thing.id)
 
 
-def evaluate(field: FeatureField, find: FindLike, truth: Truth, reference_frames: Sequence[int],
+def evaluate(field: FeatureField, find: FindLike, truth: GroundTruth, reference_frames: Sequence[int],
              **query: Any) -> list[Outcome]:  # fmt: skip
     """Ask `field` about everything in `truth`."""
     centroids = truth.visible_centroids(field.voxel_size_m)
@@ -110,7 +110,7 @@ def evaluate(field: FeatureField, find: FindLike, truth: Truth, reference_frames
     return out
 
 
-def _outcome(kind: str, entity: FieldEntity, target: TruthObject, truth: Truth,
+def _outcome(kind: str, entity: FieldEntity, target: SceneObject, truth: GroundTruth,
              centroid: np.ndarray) -> Outcome:  # fmt: skip
     if not entity.hits:
         return Outcome(kind, target.name, False, False, entity.best_score)
@@ -144,7 +144,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     return {kind: {k: round(v, 3) for k, v in row.items()} for kind, row in out.items()}
 
 
-def evaluate_sequence(truth: Truth, find: FindLike[EmbeddedImage], field: FeatureField | None = None,
+def evaluate_sequence(truth: GroundTruth, find: FindLike[EmbeddedImage], field: FeatureField | None = None,
                       reference_every: int = 6, **options: Any) -> list[Outcome]:  # fmt: skip
     """Lift the views of `truth` except every n-th, which gives references; or take `field`."""
     references = range(0, len(truth.frames), reference_every)
@@ -185,7 +185,7 @@ def _run(options: argparse.Namespace) -> list[Outcome]:
     return outcomes
 
 
-def _truths(options: argparse.Namespace) -> Iterable[tuple[Truth, str]]:
+def _truths(options: argparse.Namespace) -> Iterable[tuple[GroundTruth, str]]:
     for folder in options.sequences:
         yield open_truth(folder), str(folder)
     for seed in range(options.exact):

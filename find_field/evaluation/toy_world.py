@@ -12,7 +12,7 @@ from find_field.frames import PosedFrame
 
 
 @dataclass(frozen=True, eq=False)
-class Thing:
+class ToyObject:
     """A box (yawed about world z) or a ball.
 
     Attributes:
@@ -38,12 +38,12 @@ class Thing:
 
 @dataclass
 class World:
-    """A table top at z = 0 (1.2 m square) with things on it.
+    """A table top at z = 0 (1.2 m square) with objects on it.
 
     Labels are 0 for nothing, 1 for the table, i + 2 for thing i.
     """
 
-    things: list[Thing]
+    things: list[ToyObject]
     seed: int = 0
     names: dict[int, str] = field(init=False)
 
@@ -113,7 +113,7 @@ def sample_world(seed: int = 0, count: int = 6) -> World:
         xy = (np.array([cell % 3, cell // 3]) - 1) * 0.2 + rng.uniform(-0.03, 0.03, 2)
         ball = name.endswith("ball")
         size = np.full(3, rng.uniform(0.07, 0.1)) if ball else rng.uniform(0.05, 0.1, 3)
-        things.append(Thing(name, (*xy, size[2] / 2), size, rng.uniform(0, np.pi), ball,
+        things.append(ToyObject(name, (*xy, size[2] / 2), size, rng.uniform(0, np.pi), ball,
                             palette[name.split()[0]]))  # fmt: skip
     return World(things, seed)
 
@@ -126,7 +126,7 @@ def _table(eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(on, t, np.inf), on.astype(np.int32)
 
 
-def _box(eye: np.ndarray, rays: np.ndarray, thing: Thing) -> np.ndarray:
+def _box(eye: np.ndarray, rays: np.ndarray, thing: ToyObject) -> np.ndarray:
     R, centre = thing.T_world_object[:3, :3], thing.T_world_object[:3, 3]
     start, direction, half = (eye - centre) @ R, rays @ R, np.asarray(thing.size_m) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -135,7 +135,7 @@ def _box(eye: np.ndarray, rays: np.ndarray, thing: Thing) -> np.ndarray:
     return np.where((enter <= leave) & (enter > 0), enter, np.inf)
 
 
-def _ball(eye: np.ndarray, rays: np.ndarray, thing: Thing) -> np.ndarray:
+def _ball(eye: np.ndarray, rays: np.ndarray, thing: ToyObject) -> np.ndarray:
     start, radius = eye - np.asarray(thing.centre_m), thing.size_m[0] / 2
     a, b = (rays**2).sum(axis=1), rays @ start
     root = b**2 - a * (start @ start - radius**2)

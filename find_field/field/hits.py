@@ -15,7 +15,7 @@ JSON_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class FieldHit:
-    """One thing found in the field.
+    """One object found in the field.
 
     Attributes:
         label: the entity's text (a reference's name when visual).

@@ -90,14 +90,14 @@ class EntityScorer:
 
     def margin(self, cosines: np.ndarray, entity: int) -> np.ndarray:
         """(n,) float32: how far one entity's cosines (E + M, n) are above what they must beat."""
-        bar: Any = np.float32(self.bias)
+        bar: np.ndarray | np.float32 = np.float32(self.bias)
         rivals = [*np.flatnonzero(self._rival_EE[entity])]
         rivals += range(len(self._rival_EE), len(cosines))
         for rival in rivals:
             bar = np.maximum(bar, cosines[rival])
         return cosines[entity] - bar
 
-    def relevancy(self, margin: Any) -> Any:
+    def relevancy(self, margin: np.ndarray) -> np.ndarray:
         """In [0, 1], float32, of margins."""
         scaled = np.float32(self.temperature) * np.asarray(margin, np.float32)
         return 1 / (1 + np.exp(-np.clip(scaled, -50, 50)))
@@ -209,7 +209,7 @@ def _grown(field: FieldData, seeds: np.ndarray, free: np.ndarray,
     rows = rows[alike >= config.refine_cosine]
     clusters = _clusters(field, rows, config)
     touching = [np.isin(part, seeds, assume_unique=True).sum() for part in clusters]
-    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another thing
+    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another object
         return seeds
     return clusters[int(np.argmax(touching))]
 

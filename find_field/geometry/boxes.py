@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Share of points left outside on each side of the height: strays, not the object.
 TRIM = 0.005
 
 
 def oriented_box(
-    points_world_m: np.ndarray, up_world: Any = (0.0, 0.0, 1.0)
+    points_world_m: np.ndarray, up_world: ArrayLike | None = (0.0, 0.0, 1.0)
 ) -> tuple[np.ndarray, np.ndarray]:
     """The box around points: the smallest upright one, or the principal axes' when `up` is None.
 
@@ -25,7 +24,7 @@ def oriented_box(
         along x, y, z of that frame.
     """
     points = np.asarray(points_world_m, np.float64)
-    R = _upright_axes(points, np.asarray(up_world, float)) if up_world is not None else _pca(points)
+    R = _pca(points) if up_world is None else _upright_axes(points, np.asarray(up_world, float))
     local = points @ R
     low, high = np.quantile(local, [TRIM, 1 - TRIM], axis=0)
     T = np.eye(4)

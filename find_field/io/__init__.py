@@ -1,1 +1,1 @@
-"""Folders of posed frames in; files and pictures out."""
+"""Folders of posed frames in; files and images out."""

@@ -1,4 +1,4 @@
-"""Pictures of a field: from above, and as a camera would see it.
+"""Images of a field: from above, and as a camera would see it.
 
 World frames have an 'up'; a top view shows the other two axes in metres per pixel.
 """
@@ -59,7 +59,7 @@ def reproject(
 
 
 def overlay(rgb: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the picture greyed, with heat (H, W) in [0, 1] over it; NaN shows grey."""
+    """(H, W, 3) uint8: the image greyed, with heat (H, W) in [0, 1] over it; NaN shows grey."""
     flat = np.nan_to_num(heat).ravel()
     return heat_colors(flat, rgb.reshape(-1, 3)).reshape(rgb.shape)
 
@@ -110,7 +110,7 @@ def top_view(
 
 def draw_hits(rgb: np.ndarray, hits: Sequence[FieldHit], K: np.ndarray,
               T_world_camera: np.ndarray) -> np.ndarray:  # fmt: skip
-    """A camera picture with the hits' boxes drawn into it (those wholly before the camera)."""
+    """A cameran image with the hits' boxes drawn into it (those wholly before the camera)."""
     out = rgb.copy()
     for hit in hits:
         corners = box_corners(hit.T_world_object, hit.extent_m)
@@ -155,7 +155,7 @@ def top_view_camera(field: FeatureField, width_px: int) -> tuple[np.ndarray, np.
 
 
 def _above(field: FeatureField) -> np.ndarray:
-    """(4, 4) into a camera that looks down: x right, y down the picture, z downwards in the world."""
+    """(4, 4) into a camera that looks down: x right, y down the image, z downwards in the world."""
     up = field.up_world
     up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
     # Keep the world's x to the right (or z where x is up), as maps do.

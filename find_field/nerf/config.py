@@ -94,7 +94,7 @@ find_field = MethodSpecification(
         viewer=ViewerConfig(num_rays_per_chunk=1 << 15),
         vis="viewer",
     ),
-    description="nerfacto with FIND's embeddings: ask the scene in words and pictures.",
+    description="nerfacto with FIND's embeddings: ask the scene in words and images.",
 )
 
 find_field_lite = MethodSpecification(

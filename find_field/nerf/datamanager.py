@@ -53,14 +53,14 @@ class FindFieldDataset(InputDataset):
             out["features"] = torch.from_numpy(np.array(self.feature_set.maps[index], np.float32))
         return out
 
-    def picture(self, index: int) -> np.ndarray:
+    def image_rgb(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB, as the model encodes it.
 
         Decoded as everywhere in this project: JPEG decoders differ by a bit here and there, and
         the cache knows images by their pixels.
         """
         if self.scale_factor == 1.0:
-            return read_image(self._dataparser_outputs.image_filenames[index])
+            return read_image(self._dataparser_outputs.image_filenames[index], upright=False)
         return np.ascontiguousarray(self.get_numpy_image(index)[..., :3])
 
 
@@ -131,9 +131,9 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         return features
 
     def _build_one(self, dataset: FindFieldDataset, basis: np.ndarray | None) -> FeatureSet:
-        pictures = [lambda i=i: dataset.picture(i) for i in range(len(dataset))]
+        images = [lambda i=i: dataset.image_rgb(i) for i in range(len(dataset))]
         return build_set(
-            self._cache, pictures, self.config.feature_rank, basis,
+            self._cache, images, self.config.feature_rank, basis,
             progress=lambda items: track(items, "Encoding images", console=CONSOLE),
         )  # fmt: skip
 
@@ -144,11 +144,11 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
 
     def _features_at(self, indices: torch.Tensor) -> torch.Tensor:
         """(R, k) float32 at (image, row, column) indices (R, 3)."""
-        picture, row, column = indices.cpu().numpy().T
+        image, row, column = indices.cpu().numpy().T
         cameras = self.train_dataset.cameras
-        height = cameras.height[picture, 0].cpu().numpy()
-        width = cameras.width[picture, 0].cpu().numpy()
-        values = self.features.sample(picture, (column + 0.5) / width, (row + 0.5) / height)
+        height = cameras.height[image, 0].cpu().numpy()
+        width = cameras.width[image, 0].cpu().numpy()
+        values = self.features.sample(image, (column + 0.5) / width, (row + 0.5) / height)
         return torch.from_numpy(values).to(self.device)
 
 

@@ -1,11 +1,11 @@
-"""Pictures' semantic maps on disk: computed once per model and picture, read by memory mapping.
+"""Images' semantic maps on disk: computed once per model and image, read by memory mapping.
 
-    ROOT/<fingerprint>/<picture hash>.maps.npy      (Q, h, w) float16
-    ROOT/<fingerprint>/<picture hash>.vectors.npy   (Q, D) float32, written last: marks it complete
+    ROOT/<fingerprint>/<image hash>.maps.npy      (Q, h, w) float16
+    ROOT/<fingerprint>/<image hash>.vectors.npy   (Q, D) float32, written last: marks it complete
     ROOT/<fingerprint>/set-<hash>.npy               (n, h, w, k) float16, a training set's maps
     ROOT/<fingerprint>/set-<hash>.basis.npy         (D, k) float32
 
-A killed run goes on where it stopped; another model or another picture never meets its files.
+A killed run goes on where it stopped; another model or another image never meets its files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from find_field.field.basis import fit_basis
 
 
 class FeatureCache:
-    """Semantic maps of pictures by content.
+    """Semantic maps of images by content.
 
     Args:
         root: folder of the cache, made if missing. find: the model.
@@ -40,7 +40,7 @@ class FeatureCache:
         self.computed = 0
 
     def semantic_map(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """((Q, h, w) float16 memory-mapped, (Q, D) float32) of a (H, W, 3) uint8 RGB picture."""
+        """((Q, h, w) float16 memory-mapped, (Q, D) float32) of a (H, W, 3) uint8 RGB image."""
         key = image_key(image)
         maps_path, vectors_path = (self.folder / f"{key}.{p}.npy" for p in ("maps", "vectors"))
         cached = _read_map(maps_path, vectors_path)
@@ -61,10 +61,10 @@ class FeatureCache:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Coefficient maps of a set of pictures.
+    """Coefficient maps of a set of images.
 
     Attributes:
-        maps: (n, h, w, k) float16, memory-mapped; each covers its whole picture, whatever its size.
+        maps: (n, h, w, k) float16, memory-mapped; each covers its whole image, whatever its size.
         basis: (D, k) float32. mean: (k,) float32, over all maps.
     """
 
@@ -72,34 +72,34 @@ class FeatureSet:
     basis: np.ndarray
     mean: np.ndarray
 
-    def sample(self, picture: np.ndarray, x01: np.ndarray, y01: np.ndarray) -> np.ndarray:
-        """(m, k) float32, bilinear, at positions in [0, 1] across and down of pictures (m,)."""
+    def sample(self, image: np.ndarray, x01: np.ndarray, y01: np.ndarray) -> np.ndarray:
+        """(m, k) float32, bilinear, at positions in [0, 1] across and down of images (m,)."""
         _, h, w, _ = self.maps.shape
         x = np.clip(x01 * w - 0.5, 0, w - 1)
         y = np.clip(y01 * h - 0.5, 0, h - 1)
         x0, y0 = np.minimum(x.astype(int), max(w - 2, 0)), np.minimum(y.astype(int), max(h - 2, 0))
         x1, y1 = np.minimum(x0 + 1, w - 1), np.minimum(y0 + 1, h - 1)
         fx, fy = (x - x0)[:, None].astype(np.float32), (y - y0)[:, None].astype(np.float32)
-        top = self.maps[picture, y0, x0] * (1 - fx) + self.maps[picture, y0, x1] * fx
-        bottom = self.maps[picture, y1, x0] * (1 - fx) + self.maps[picture, y1, x1] * fx
+        top = self.maps[image, y0, x0] * (1 - fx) + self.maps[image, y0, x1] * fx
+        bottom = self.maps[image, y1, x0] * (1 - fx) + self.maps[image, y1, x1] * fx
         return (top * (1 - fy) + bottom * fy).astype(np.float32)
 
 
 def build_set(
     cache: FeatureCache,
-    pictures: Sequence[Callable[[], np.ndarray]],
+    images: Sequence[Callable[[], np.ndarray]],
     rank: int,
     basis: np.ndarray | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> FeatureSet:
-    """Coefficient maps of pictures, in one basis fitted to all of them (or the one given).
+    """Coefficient maps of images, in one basis fitted to all of them (or the one given).
 
     Args:
-        pictures: functions that read one picture each, (H, W, 3) uint8 RGB.
+        images: functions that read one image each, (H, W, 3) uint8 RGB.
         progress: wraps the loop that may have to encode (e.g. rich.progress.track).
     """
     keys, parts = [], []
-    for read in progress(pictures):
+    for read in progress(images):
         image = read()
         keys.append(image_key(image))
         parts.append(cache.semantic_map(image))

@@ -41,7 +41,7 @@ class FindFieldModelConfig(NerfactoModelConfig):
     feature_loss_mult: float = 1.0
     """Weight of the feature loss; its gradient never reaches density or colour."""
     feature_loss_centred: bool = True
-    """Measure the loss's angles from the mean feature: what all pictures share hides the rest."""
+    """Measure the loss's angles from the mean feature: what all images share hides the rest."""
     depth_loss_mult: float = 0.05
     """Weight of the depth loss, where the data has depth."""
     depth_sigma: float = 0.02

@@ -5,6 +5,7 @@ Dimension letters: R rays, E entities, k coefficients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -142,7 +143,7 @@ class PromptPanel:
         self.control.register_pointer_cb("click", clicked)
         self._say("click on an object in the scene")
 
-    def look_for_ray(self, origin: Any, direction: Any) -> None:
+    def look_for_ray(self, origin: Sequence[float], direction: Sequence[float]) -> None:
         """Look for what a ray meets; origin and direction (3,) of the trained (scaled) frame."""
         device = self.model.device
         towards = torch.tensor([direction], dtype=torch.float32, device=device)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,8 +19,10 @@ from tests.find_field.folders import write_sequence
 @pytest.fixture
 def model(oracle, monkeypatch):
     """The command line's model is the oracle: what it prints can be checked."""
-    monkeypatch.setattr(find_core, "load", lambda name, device: oracle, raising=False)
-    return oracle
+    asked = []
+    oracle_of = lambda name, **options: asked.append(options) or oracle  # noqa: E731
+    monkeypatch.setattr(find_core, "load", oracle_of, raising=False)
+    return SimpleNamespace(find=oracle, asked=asked)
 
 
 @pytest.fixture
@@ -56,8 +60,20 @@ def test_query_prints_draws_and_exports(lifted, world, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "red box" in text and "not here" in text
     assert main([*args, "--picture", str(tmp_path / "top.doc")]) == 2
-    assert "picture format" in capsys.readouterr().err
+    assert "image format" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.doc")) + list(tmp_path.glob(".top*"))
+
+
+def test_threshold_and_input_px_are_the_models_own_unless_given(lifted, model, monkeypatch, capsys):
+    def found(*options):
+        assert main(["query", str(lifted[0]), "the <red box>", "--json", *options]) == 0
+        return json.loads(capsys.readouterr().out)["entities"][0]["found"]
+
+    assert found() and not found("--threshold", "1.0")
+    strict = dataclasses.replace(model.find.config, threshold=1.0)
+    monkeypatch.setattr(model.find, "config", strict)
+    assert not found() and found("--threshold", "0.5") and not found("--input-px", "320")
+    assert [options.get("input_px") for options in model.asked] == [None] * 5 + [320]
 
 
 def test_query_with_references(lifted, frames, world, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 from find_core.errors import FieldError
 from find_field.evaluation.evaluate import KINDS, cases, evaluate_sequence, main, summarise
 from find_field.evaluation.ground_truth import open_truth, truth_of_world
-from find_field.evaluation.toy_world import Thing, World, sample_world
+from find_field.evaluation.toy_world import ToyObject, World, sample_world
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_nothing_found_counts_as_wrong(truth):
 
 def test_things_with_one_name_are_not_asked_for_by_it():
     ball = dict(size_m=(0.08,) * 3, ball=True)
-    twins = World([Thing("ball", (-0.2, 0, 0.04), **ball), Thing("ball", (0.2, 0, 0.04), **ball),
-                   Thing("box", (0, 0.2, 0.04), (0.08, 0.08, 0.08))])  # fmt: skip
+    twins = World([ToyObject("ball", (-0.2, 0, 0.04), **ball), ToyObject("ball", (0.2, 0, 0.04), **ball),
+                   ToyObject("box", (0, 0.2, 0.04), (0.08, 0.08, 0.08))])  # fmt: skip
     asked = list(cases(truth_of_world(twins, 6, (60, 80)), range(6)))
     assert {t.name for case in asked for t in case.targets} == {"box"}
 

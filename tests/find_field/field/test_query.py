@@ -10,7 +10,7 @@ from jsonschema import validate
 import find_field as ff
 from find_core import Prompt, Reference
 from find_core.errors import FieldError, PromptError
-from find_field.evaluation.toy_world import Thing, World
+from find_field.evaluation.toy_world import ToyObject, World
 from find_field.field.hits import JSON_VERSION
 from find_field.field.quantized import QuantizedVectors
 from find_field.geometry.boxes import box_iou
@@ -71,7 +71,7 @@ def test_not_here_is_an_answer(room, oracle):
 
 def test_instances_are_separated_in_space():
     ball = dict(size_m=(0.08,) * 3, ball=True)
-    world = World([Thing("ball", (x, 0, 0.04), **ball) for x in (-0.2, 0, 0.2)])
+    world = World([ToyObject("ball", (x, 0, 0.04), **ball) for x in (-0.2, 0, 0.2)])
     oracle = world.oracle()
     field = ff.lift(world.frames(8, oracle=oracle), oracle)
     hits = field.query("ball", oracle)
