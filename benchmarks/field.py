@@ -119,6 +119,29 @@ def tiled(field: FeatureField, count: int) -> FeatureField:
     return replace(out, ijk=out.ijk + step, points_world_m=points)
 
 
+def after_a_frame(quick: bool) -> dict[str, Any]:
+    """Milliseconds of a query after one more frame: of the warm field, and of a copy made for it."""
+    world = sample_world(0, 8)
+    oracle = world.oracle()
+    frames = world.frames(6, (480, 640), oracle=oracle)
+    scenes = [_Encoded(oracle.encode(frame.rgb)) for frame in frames]
+    first = Lifter(oracle, voxel_size_m=0.01)
+    for frame, scene in zip(frames, scenes, strict=True):
+        first.add(frame, scene)
+    base = first.field()
+    without = base.crop(base.relevancy("red box", oracle)[0] < 0.1)
+    lifter = Lifter(oracle, start=_one_thing(base, without, 50_000 if quick else 300_000))
+    lifter.query("red box")
+    warm, copied = [], []
+    for frame, scene in zip(frames, scenes, strict=True):
+        for runs, ask in ((warm, lambda: lifter.query("red box")),
+                          (copied, lambda: lifter.field().query("red box", oracle))):  # fmt: skip
+            lifter.add(frame, scene)
+            runs.append(stopwatch([ask])["cpu"])
+    return {"voxels": len(lifter), "warm_ms": round(float(np.median(warm)), 2),
+            "copied_ms": round(float(np.median(copied)), 2)}  # fmt: skip
+
+
 def querying(quick: bool) -> list[dict[str, Any]]:
     """Milliseconds of one query (one entity; two entities) against the field's size."""
     world = sample_world(0, 8)
@@ -199,7 +222,8 @@ def main() -> int:
     rows = querying(options.quick)
     report = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
                           "python": platform.python_version(), "numpy": np.__version__},
-              "lifting": lifting(options.quick), "querying": rows,
+              "lifting": lifting(options.quick), "after_a_frame": after_a_frame(options.quick),
+              "querying": rows,
               "query_line": straight_line(rows), "targets": TARGETS}  # fmt: skip
     publish(report, options.json, indent=2)
     missed = check(report)

@@ -65,7 +65,9 @@ class CameraPlayer(GuardedNode):
         if not p.source:
             self.destroy_node()
             raise ValueError("camera_player needs something to play: -p source:=video.mp4")
-        self._source = open_player_source(p.source, world_frame=p.world_frame)
+        self._source = open_player_source(
+            p.source, world_frame=p.world_frame, warn=self.throttled_log.warn
+        )
         self._stopping, self._answered = threading.Event(), threading.Event()
         self._stamp_ns = self._lockstep_zero_ns = 0
         self._create_publishers()
@@ -137,8 +139,9 @@ class CameraPlayer(GuardedNode):
         count = 0
         self._lockstep_zero_ns = self.get_clock().now().nanoseconds
         pace = Pace(lambda sentence: self.throttled_log.warn("clock", sentence))
-        period_s = 1 / self.parameters.max_fps if self.parameters.max_fps else 0.0
-        frames: Any = thin(source.frames(), period_s)  # type: ignore[arg-type]
+        frames: Any = source.frames()
+        if self.parameters.max_fps:
+            frames = thin(frames, 1 / self.parameters.max_fps)
         for frame in frames:
             if not source.is_live and not self.parameters.lockstep_topic:
                 self._stopping.wait(pace.wait_s(frame.time_s, self.parameters.rate_hz))

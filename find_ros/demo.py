@@ -41,10 +41,10 @@ ANSWER, OVERLAY = "/localizer/localization", "/localizer/overlay/compressed"
 
 @dataclass
 class Received:
-    """Answers by stamp, in order of arrival; pictures wait here for the video."""
+    """Answers by stamp, in order of arrival; images wait here for the video."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
-    pictures: dict[int, np.ndarray] = field(default_factory=dict)
+    images: dict[int, np.ndarray] = field(default_factory=dict)
     prompt_error: str | None = None
     last_s: float = field(default_factory=time.monotonic)
 
@@ -57,7 +57,7 @@ class Received:
     def on_overlay(self, msg: Any) -> None:
         from find_ros.messages.images import compressed_to_rgb, stamp_to_ns
 
-        self.pictures[stamp_to_ns(msg.header.stamp)] = compressed_to_rgb(msg)
+        self.images[stamp_to_ns(msg.header.stamp)] = compressed_to_rgb(msg)
 
     def on_prompt(self, msg: Any) -> None:
         self.prompt_error = json.loads(msg.data)["error"]
@@ -252,11 +252,11 @@ def _count(source: str, fps: float) -> int | None:
 
 def _write(out: Path, received: Received, threshold: float) -> None:
     write_text(out / "localizations.jsonl", "".join(json.dumps(x) + "\n" for x in received.lines))
-    shown = [(x["time_s"], received.pictures.get(x["stamp_ns"])) for x in received.lines]
+    shown = [(x["time_s"], received.images.get(x["stamp_ns"])) for x in received.lines]
     with VideoWriter(out / "annotated.mp4") as video:
-        for time_s, picture in shown:
-            if picture is not None:
-                video.write(picture, time_s)
+        for time_s, image in shown:
+            if image is not None:
+                video.write(image, time_s)
     times = np.array([line["time_s"] for line in received.lines])
     raw = np.array([line["relevance"] for line in received.lines])
     smoothed = np.array([line["relevance_smoothed"] for line in received.lines])
@@ -268,15 +268,15 @@ def _write(out: Path, received: Received, threshold: float) -> None:
         segment_intervals(times, smoothed, config),
         threshold,
     )
-    pictures = [(t, _small(p)) for t, p in shown if p is not None]
-    thumbnails = pictures[:: max(1, len(pictures) // 8)]
+    images = [(t, _small(p)) for t, p in shown if p is not None]
+    thumbnails = images[:: max(1, len(images) // 8)]
     timeline_png(out / "timeline.png", times, [curve], thumbnails=thumbnails)
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
+def _small(image: np.ndarray) -> np.ndarray:
     width = 200
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _summary(console: Console, options: argparse.Namespace, received: Received) -> None:

@@ -23,7 +23,11 @@ class FieldParameters:
     model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
     device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
     threshold: float = param(
-        0.5, "Relevancy from which a voxel belongs to a hit.", 0.0, 1.0, live=True
+        0.0,
+        "Relevancy from which a voxel belongs to a hit; 0: the model's own.",
+        0.0,
+        1.0,
+        live=True,
     )
     save_path: str = param(
         "live.field", "The .field file that ~/save writes.", check=check_save_path

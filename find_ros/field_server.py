@@ -12,7 +12,6 @@ if __name__ == "__main__":  # what follows takes seconds; Ctrl-C ends it without
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import contextlib
-import queue
 import sys
 import threading
 import time
@@ -30,9 +29,10 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError, PromptError
+from find_core.support.strict_json import parse_json
 from find_ros.field_parameters import TABLE, FieldParameters
 from find_ros.messages.camera_info import intrinsics_from_info
-from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.messages.errors import UNUSABLE, MessageError, check_same_frame
 from find_ros.messages.field_hits import hits_to_cloud, hits_to_markers, hits_to_poses
 from find_ros.messages.images import check_size, depth_to_m
 from find_ros.pipeline.camera_input import CameraConfig, CameraInput
@@ -43,10 +43,11 @@ from find_ros.pipeline.camera_poses import (
     TfPoses,
     TopicPoses,
 )
-from find_ros.pipeline.frame_buffer import Frame, FrameStore, check_depth_frame
+from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.live_field import LiveField
 from find_ros.pipeline.model_loader import import_torch, load_aside
-from find_ros.pipeline.prompt_text import PromptLimits, read_json, read_prompt
+from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
+from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
 from find_ros.pipeline.saving import check_replaceable
 from find_ros.support import qos
@@ -78,7 +79,7 @@ class FieldServer(GuardedNode):
         self._times_s: deque[float] = deque(maxlen=200)
         self._limits = PromptLimits(p.max_prompt_bytes, p.max_references)
         self._references = ReferenceStore(p.max_references)
-        self._queries: queue.Queue[str] = queue.Queue(MAX_WAITING)
+        self._queries = QueryQueue(MAX_WAITING, 4 * p.max_prompt_bytes)
         self._stopping = threading.Event()
         self.store = FrameStore([""], pair_depth=True, tolerance_s=p.depth_tolerance_s,
                                 wait_s=0.5, rate_hz=p.lift_rate_hz)  # fmt: skip
@@ -124,11 +125,9 @@ class FieldServer(GuardedNode):
 
     def _on_query(self, msg: String) -> None:
         text = msg.data[: self._limits.max_bytes + 1]  # enough to be refused
-        try:
-            self._queries.put_nowait(text)
-        except queue.Full:
+        if not self._queries.put(text):
             self.throttled_log.warn(
-                "queries", f"A query was left out: {MAX_WAITING} wait already. Ask more slowly."
+                "queries", "A query was left out: too many wait. Ask less often."
             )
 
     def _on_reference(self, msg: Image) -> None:
@@ -187,13 +186,11 @@ class FieldServer(GuardedNode):
                 self.net.caught("field", error)
 
     def _work_once(self) -> None:
-        try:
-            text = self._queries.get(timeout=0.02)
-        except queue.Empty:
-            if self.live is not None and self.parameters.lift_live:
-                self._lift_one(self.live)
-        else:
+        text = self._queries.get(0.02)
+        if text is not None:
             self._answer_one(text)
+        elif self.live is not None and self.parameters.lift_live:
+            self._lift_one(self.live)
 
     def _answer_one(self, text: str) -> None:
         began_s = time.monotonic()
@@ -201,10 +198,10 @@ class FieldServer(GuardedNode):
             "id": None, "prompt": printable(text), "error": "", "answer": None
         }  # fmt: skip
         try:
-            prompt = read_prompt(text, self._references.all(), self._limits)
+            prompt = read_prompt(text, self._references.all(), self._limits, envelope=("id",))
             answer["id"] = _query_id(text)
             answer["prompt"] = prompt.markup
-            hits = self._ready().query(prompt, threshold=self.parameters.threshold)
+            hits = self._ready().query(prompt, threshold=self.parameters.threshold or None)
             answer["answer"] = hits.to_json()
             json_text(answer)  # no number in it that JSON has no word for
             self._show(hits)
@@ -245,7 +242,7 @@ class FieldServer(GuardedNode):
         assert self.camera is not None and self._poses is not None
         if frame.depth is None or self.camera.info is None:
             raise MessageError("no_depth", "depth or camera_info is missing.")
-        check_depth_frame(frame)
+        check_same_frame(frame.depth.header.frame_id, frame.image.header.frame_id)
         check_size(frame.depth, self.parameters.max_megapixels)
         image_rgb = self.camera.decode(frame.image, self.parameters.max_megapixels)
         depth_m = depth_to_m(frame.depth)
@@ -290,7 +287,7 @@ def _query_id(text: str) -> Any:
     """
     if not text.lstrip().startswith("{"):
         return None
-    query_id = read_json(text).get("id")
+    query_id = parse_json(text, "The query", PromptError).get("id")
     if len(json_text(query_id)) > MAX_ID_CHARS:
         raise PromptError(f"The query's id is longer than {MAX_ID_CHARS} characters.")
     return query_id

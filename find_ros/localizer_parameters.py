@@ -11,7 +11,7 @@ from find_ros.support.parameters import param, table_of
 
 
 def check_prompt(text: str) -> None:
-    """A malformed sentence is refused when it is set; JSON may name pictures still to come."""
+    """A malformed sentence is refused when it is set; JSON may name images still to come."""
     if text and not text.lstrip().startswith("{"):
         read_prompt(text, {})
 
@@ -86,7 +86,7 @@ class LocalizerParameters:
         0.0, "Most frames a second for each camera; 0: no limit.", 0.0, 1000.0, live=True
     )
     threshold: float = param(
-        0.0, "Score at which a thing counts as found; 0: the model's own.", 0.0, 1.0, live=True
+        0.0, "Score at which an object counts as found; 0: the model's own.", 0.0, 1.0, live=True
     )
     fast: bool = param(False, "Object-level matching only: quicker, coarser.", live=True)
     max_prompt_bytes: int = param(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ MAY_IMPORT = {
     "find_core": {"find_core"},
     "find_field": {"find_field", "find_core"},
     "find_ros": {"find_ros", "find_field", "find_core"},
-    "training": {"training", "find_core", "find_field"},
+    "training": {"training", "find_core"},
 }
-MAX_LINES = 400
+MAX_LINES = 350
 
 
 def sources(package: str) -> list[Path]:
@@ -82,7 +83,7 @@ def test_nothing_of_one_machine_is_committed():
         for path in sources(package):
             text = path.read_text()
             assert "/work/" not in text, path
-            assert "pickle.load" not in text and "allow_pickle=True" not in text, path
+            assert "pickle.load" not in text, path
 
 
 def test_weights_are_never_unpickled():
@@ -92,3 +93,53 @@ def test_weights_are_never_unpickled():
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
                     given = {k.arg: ast.unparse(k.value) for k in node.keywords}
                     assert given.get("weights_only") == "True", f"{path}:{node.lineno}"
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Dotted name of every module of a package, packages by their own name."""
+    found = {}
+    for path in sources(package):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module -> the modules that it names in any import: at the top, in functions, for types only."""
+    ours = {name: path for package in PACKAGES for name, path in modules(package).items()}
+    graph: dict[str, set[str]] = {}
+    for name, path in ours.items():
+        named: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                assert not node.level, f"{path}: relative import"
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= inner & set(ours)
+                if inner - set(ours):
+                    named.add(node.module)
+        graph[name] = (named & set(ours)) - {name}
+    return graph
+
+
+def test_no_import_circle():
+    try:
+        list(TopologicalSorter(import_graph()).static_order())
+    except CycleError as error:
+        pytest.fail(f"import circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folders_stay_small(package):
+    for folder in {path.parent for path in sources(package)}:
+        files = [p for p in folder.iterdir() if p.is_file() and p.name != "__init__.py"]
+        top = folder.name == package
+        assert len(files) <= (14 if top else 16), f"{folder.relative_to(ROOT)}: {len(files)} files"
+
+
+def test_the_product_does_not_import_its_evaluation():
+    for name, named in import_graph().items():
+        if not name.startswith(("find_field.evaluation", "training")):
+            wrong = {n for n in named if n.startswith("find_field.evaluation")}
+            assert not wrong, f"{name} imports {wrong}"

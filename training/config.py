@@ -71,7 +71,7 @@ class LossConfig:
     """Chance that segments see what prompts became instead of their tokens (docs/spec.md 2.7)."""
     refine: float = 0.5
     """Chance of one more interactive round, with a corrective click and the memory."""
-    presence: float = 0.0
+    relevance: float = 0.0
     """Ours: is an entity there at all, and which proposals are it (absolute, calibrated)."""
     phrases: float = 0.0
     """Ours: true and false phrases against every object of the batch (training/losses/phrases.py)."""
@@ -252,7 +252,7 @@ def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
     return cls(**values)
 
 
-OLD_KEYS: dict[tuple[str, str], str] = {}
+OLD_KEYS = {("LossConfig", "presence"): "relevance"}
 """Names that settings had before, per dataclass: still read, never written."""
 
 

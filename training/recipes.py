@@ -90,7 +90,7 @@ def find_tabletop() -> Recipe:
             interleave=TaskWeights(0.5, 3.0, 4.0),
             interleave_semantic=1.0, interleave_itc=0.4, retrieval=0.6, retrieval_tokens=0.0,
             referring=1.0, class_text=1.0, grounding_chance=0.4, interactive_chance=0.5, refine=0.1,
-            objects_first=700, instances=2.0, phrases=1.0, presence=1.0, alignment=0.5,
+            objects_first=700, instances=2.0, phrases=1.0, relevance=1.0, alignment=0.5,
         ),
         bank=BankConfig(max_names=96, fresh=12, fresh_present=True, max_age=300),
         optim=OptimConfig(

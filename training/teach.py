@@ -53,7 +53,7 @@ class TeachConfig:
 def teach(
     model: str,
     records: list[Record],
-    facts: LabelKnowledge,
+    knowledge: LabelKnowledge,
     out: Path,
     config: TeachConfig,
     report: Report = print,
@@ -66,9 +66,9 @@ def teach(
         cache_views(run, records, report)
         vision = build_vision(run.model.vision)
         names = sorted({i.name for r in records for i in r.instances})
-        module = build_module(run, facts, names, vision.channels)
+        module = build_module(run, knowledge, names, vision.channels)
         store = FeatureStore(run.data.store)
-        batches = Batches({r.key: r for r in records}, store, facts, run.data.batch)
+        batches = Batches({r.key: r for r in records}, store, knowledge, run.data.batch)
         trainer = Trainer(run, Path(folder) / "run", module, batches, [], report)
         trainer.run()
         mixed = mix(old.tensors, module.model.state_dict(), config.keep)

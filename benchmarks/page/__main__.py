@@ -40,6 +40,7 @@ differ; where it is not recorded, the same holds. Times are of two cores without
                 head,
                 model.rendered(),
                 model.real(),
+                model.photos(),
                 model.video(),
                 places.field(),
                 places.node(),

@@ -110,6 +110,40 @@ def real() -> str:
     ])  # fmt: skip
 
 
+def photos() -> str:
+    """Held-out photographs, in all and by set."""
+    path, figures, fingerprint = suite("photos")
+    limit = result(path)["limit"]
+    rows = []
+    for name, values in [("all", figures["all"]), *figures["by_set"].items()]:
+        cells = [name.replace("_", " "), str(values["images"])]
+        for question, key in (("names", "miou"), ("names", "p50"), ("names", "oracle_miou"),
+                              ("references", "miou"), ("clicks", "miou")):  # fmt: skip
+            cells.append(interval(values[question][key]) if question in values else "")
+        presence = values.get("presence")
+        known = presence and presence["auc"]["value"] is not None
+        cells.append(interval(presence["auc"]) if known else "")
+        rates = ("found_at_0.5", "false_alarms_at_0.5")
+        cells.append(" / ".join(share(presence[r]) for r in rates) if known else "")
+        if name != "all" and "name_boxes" in values:
+            cells[2] = f"{interval(values['name_boxes']['miou'])} (boxes)"
+            cells[3] = share(values["name_boxes"]["p50"]["value"])
+        if name != "all" and "image_label_found_at_0.5" in values:
+            cells[-1] = f"{share(values['image_label_found_at_0.5']['value'])} / not known"
+        rows.append(cells)
+    options = f" --photos DATA{f' --limit {limit}' if limit else ''}"
+    return "\n\n".join([
+        "### Asked as users ask, by set",
+        "The held-out tenth of each set that may train and whole sets that never do, "
+        f"{f'at most {limit} images of each' if limit else 'all images'}; intervals resample images. A question needs "
+        "exactly one object of its class, of at least 1 % of the image. References are boxes in another image of the "
+        "same class; frames of one video are of one scene. Present or absent: only where labels are exhaustive.",
+        table("set | images | by name, mIoU | P@0.5 | best proposal, mIoU | by reference, mIoU | one click, mIoU | "
+              "present or absent, AUC | found / wrongly reported at 0.5", rows),
+        note(path, fingerprint, f"python -m training.evaluate --suite photos{options}"),
+    ])  # fmt: skip
+
+
 def video() -> str:
     path, figures, fingerprint = suite("video")
     aims = {"r1_offline": 0.90, "tiou_offline": 0.75, "mask_iou": None, "idf1": 0.85}

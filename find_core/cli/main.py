@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from find_core.cli.common import Formatter
+from find_core.runtime import process
 from find_core.support.command_line import Parser, run_command
 
 # command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
@@ -40,6 +41,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    process.prepare()
     return run_command("find-core", build_parser(), argv, lambda args: args.run(args))
 
 

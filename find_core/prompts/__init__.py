@@ -6,11 +6,9 @@ from find_core.prompts.prompt import (
     PLACEHOLDER,
     Prompt,
     PromptEntity,
-    Reference,
     as_prompt,
-    region_from_json,
-    region_to_json,
 )
+from find_core.prompts.reference import Reference, region_from_json, region_to_json
 from find_core.prompts.region import Region
 
 __all__ = [

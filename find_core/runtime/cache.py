@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from find_core.support.files import replace_file
 
 VERSION = 1  # of what the graph computes and of its inputs: another one is another file
 SUFFIX = ".onnx"
+KEPT_FILES = 16
+"""Of the folder; those that were not used for longest go. Whoever trains makes one for each model."""
 
 
 def cache_folder() -> Path:
@@ -46,19 +47,19 @@ def cached(key: str, make: Callable[[], bytes], folder: Path | None = None) -> b
     for file in sorted(folder.glob(f"{key}-*{SUFFIX}")):
         data = _read(file)
         if data is not None and file.name == _name(key, data):
+            with contextlib.suppress(OSError):
+                file.touch()
             return data
         with contextlib.suppress(OSError):
             file.unlink()
     data = make()
     # A read-only home costs a second at each start, nothing else.
-    with contextlib.suppress(FindError):
+    with contextlib.suppress(FindError, OSError):
         replace_file(folder / _name(key, data), lambda file: file.write_bytes(data))
+        files = sorted(folder.glob(f"[!.]*{SUFFIX}"), key=lambda file: file.stat().st_mtime)
+        for file in files[:-KEPT_FILES]:
+            file.unlink(missing_ok=True)
     return data
-
-
-def processor() -> str:
-    """Names the kind of processor, for what is compiled for one."""
-    return f"{platform.machine()}-{torch.backends.cpu.get_cpu_capability()}"
 
 
 def _name(key: str, data: bytes) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import io
 import threading
 import warnings
@@ -29,6 +30,10 @@ TRACED_SIZE = (96, 160)
 _WRITERS = (
     "torch.onnx._internal.torchscript_exporter.onnx_proto_utils",  # torch >= 2.9
     "torch.onnx._internal.onnx_proto_utils",
+)
+# The newer one needs onnx and onnxscript. Torch 2.4 has no other and no such argument.
+_OLDER_EXPORTER: dict[str, Any] = (
+    {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
 )
 _lock = threading.Lock()  # the exporter keeps global state
 
@@ -52,12 +57,12 @@ def export(path: ImagePath, model: FindModel) -> bytes:
             torch.onnx.export(
                 path.eval(),
                 tuple(example),
-                file,
+                file,  # type: ignore[arg-type]  # the older exporter, used here, writes to files
                 input_names=path.input_names,
                 output_names=path.output_names,
                 dynamic_axes=free,
                 opset_version=OPSET,
-                dynamo=False,
+                **_OLDER_EXPORTER,
             )
     except Exception as error:  # whatever an encoder's code does that a graph cannot
         raise RuntimeUnavailableError(

@@ -93,8 +93,7 @@ def _follow(
 
 
 def _fold(module: nn.Module, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    fused = fuse_conv_bn_eval(conv, norm)
-    fused.requires_grad_(False)
+    fused = fuse_conv_bn_eval(conv, norm).requires_grad_(False)
     conv.weight, conv.bias = fused.weight, fused.bias
     for name, part in list(module.named_modules()):
         if part is norm:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,16 +23,13 @@ class OpenVino:
 
     Args:
         name: of `PRECISIONS`. graph: of `path`, as `export` makes it.
-        folder: where OpenVINO keeps what it compiled, for the next start; None keeps nothing.
 
     Raises:
         RuntimeUnavailableError: openvino is not installed, does not take the graph, or the processor
             has no bfloat16 arithmetic and it was asked for.
     """
 
-    def __init__(
-        self, name: str, graph: bytes, path: ImagePath, model: FindModel, folder: Path | None
-    ) -> None:
+    def __init__(self, name: str, graph: bytes, path: ImagePath, model: FindModel) -> None:
         try:
             import openvino
         except ImportError:
@@ -41,6 +37,8 @@ class OpenVino:
         self.name, self._openvino = name, openvino
         self._path, self._places = path, PlacesCache(model)
         precision = PRECISIONS[name]
+        # No CACHE_DIR: its files are the same for both precisions, and a model compiled for one gave
+        # wrong answers (60 % off) when loaded for the other (2026.4). Compiling takes a second.
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
@@ -48,8 +46,6 @@ class OpenVino:
             # By default the whole process, torch's threads included, is pinned to its cores.
             "ENABLE_CPU_PINNING": False,
         }
-        if folder is not None:
-            options["CACHE_DIR"] = str(folder)
         try:
             core = openvino.Core()
             able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

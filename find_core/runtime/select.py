@@ -16,6 +16,7 @@ from find_core.runtime.cache import cached, weights_key
 from find_core.runtime.export import export
 from find_core.runtime.image_path import ImagePath
 from find_core.runtime.onnxruntime import OnnxRuntime
+from find_core.runtime.openvino import OpenVino
 from find_core.runtime.places import places_of
 from find_core.runtime.protocol import RUNTIMES, ImageRuntime, RuntimeUnavailableError
 from find_core.runtime.torch_runtime import TorchRuntime
@@ -70,21 +71,24 @@ def _open(name: str, vision: Any, model: FindModel, folder: Path | None) -> Imag
     if not isinstance(vision, nn.Module):
         raise RuntimeUnavailableError("the vision encoder is no torch module")
     path = ImagePath(vision, model).eval()
-    maker = OnnxRuntime
-    checked: list[ImageRuntime] = []
 
     def make() -> bytes:
         graph = export(path, model)
-        checked.append(maker(graph, path, model))
-        check(checked[0], path, model)
+        # In full precision whatever was asked for: bfloat16 differs by more than a wrong size might.
+        check(_make(name.removesuffix("-bf16"), graph, path, model), path, model)
         return graph
 
-    graph = cached(weights_key(path), make, folder)
-    return checked[0] if checked else maker(graph, path, model)
+    return _make(name, cached(weights_key(path), make, folder), path, model)
+
+
+def _make(name: str, graph: bytes, path: ImagePath, model: FindModel) -> OnnxRuntime | OpenVino:
+    if name == "onnxruntime":
+        return OnnxRuntime(graph, path, model)
+    return OpenVino(name, graph, path, model)
 
 
 @torch.inference_mode()
-def check(runtime: Any, path: ImagePath, model: FindModel, tolerance: float = TOLERANCE) -> None:
+def check(runtime: OnnxRuntime | OpenVino, path: ImagePath, model: FindModel) -> None:
     """Compare a new graph with torch at sizes that it was not traced at.
 
     Raises:
@@ -102,5 +106,5 @@ def check(runtime: Any, path: ImagePath, model: FindModel, tolerance: float = TO
             ) from error
         for name, a, b in zip(path.output_names, got, path(*inputs), strict=True):
             worst = float((a - b).abs().max() / b.abs().max().clamp(min=1e-6))
-            if not worst <= tolerance:
+            if not worst <= TOLERANCE:
                 raise RuntimeUnavailableError(f"its {name} differs from torch's by {worst:.1e}")

@@ -51,8 +51,7 @@ def interact(
         outputs = find.model(scene.state, groups, previous_BNhw=memory)[-1]
         pixel = outputs.pixel[TokenGroup.SEGMENT]
         queries = find.model.heads.pixel(outputs.embeddings[TokenGroup.SPATIAL])
-        # Raw dot product of pixel embeddings (docs/spec.md 2.9).
-        chosen = torch.matmul(queries, pixel.transpose(1, 2)).argmax(-1)[0]
+        chosen = postprocess.stroke_choice(queries, pixel)[0]
         logits = find.model.masks(pixel[:, chosen], scene.state).float()
     full = logits_to_original(logits[0], scene.geometry)
     masks = (full > 0).cpu().numpy()

@@ -110,10 +110,21 @@ def interleave_similarity(
     semantic_NH: Tensor, pixel_NP: Tensor, entity_semantic_EH: Tensor, entity_pixel_EP: Tensor,
     is_visual_E: Tensor,
 ) -> Tensor:  # fmt: skip
-    """(E, N) raw similarities: visual entities by pixel embedding, text ones by semantic."""
-    by_text = entity_semantic_EH @ semantic_NH.T
-    by_sight = entity_pixel_EP @ pixel_NP.T
-    return torch.where(is_visual_E.to(by_text.device).unsqueeze(1), by_sight, by_text)
+    """(..., E, N) raw similarities: visual entities by pixel embedding, text ones by semantic.
+
+    All may have leading dimensions (predictions, images) that broadcast.
+    """
+    by_text = entity_semantic_EH @ semantic_NH.transpose(-1, -2)
+    by_sight = entity_pixel_EP @ pixel_NP.transpose(-1, -2)
+    return torch.where(is_visual_E.to(by_text.device).unsqueeze(-1), by_sight, by_text)
+
+
+def stroke_choice(strokes_BNP: Tensor, proposals_BQP: Tensor) -> Tensor:
+    """(B, N) long, the proposal that each interactive prompt means.
+
+    Raw dot product of pixel embeddings (docs/spec.md 2.9).
+    """
+    return torch.matmul(strokes_BNP, proposals_BQP.transpose(1, 2)).argmax(-1)
 
 
 def shared_areas(masks_NHW: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from find_core.errors import FindError
+from find_core.support.printable import shown
 from find_core.video.sources.image_encodings import ImageMessageError
 
 
@@ -20,6 +21,20 @@ class MessageError(FindError):
 
 class PoseError(MessageError):
     """No transform between two frames."""
+
+
+def check_same_frame(depth_frame: str, image_frame: str) -> None:
+    """Depth that lies in another frame is of another view, however well the sizes fit.
+
+    Raises:
+        MessageError: "other_frame": both name a frame, and the names differ.
+    """
+    if depth_frame and image_frame and depth_frame != image_frame:
+        raise MessageError(
+            "other_frame",
+            f"depth is in {shown(depth_frame)}, the image in {shown(image_frame)}: give depth that "
+            "is aligned to the colour image.",
+        )
 
 
 # What reading messages raises; all have `cause`.

@@ -14,9 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from find_ros.messages.errors import MessageError
-from find_ros.support.text import printable
-
 # Images that may wait for their depth; a driver that is later than this has other troubles.
 MAX_WAITING = 8
 MAX_DEPTHS = 16
@@ -69,21 +66,6 @@ class Frame:
     image: Any
     depth: Any = None
     without_depth: str = ""
-
-
-def check_depth_frame(frame: Frame) -> None:
-    """Depth that lies in another frame is of another view, however well the sizes fit.
-
-    Raises:
-        MessageError: "other_frame": both messages name a frame, and the names differ.
-    """
-    depth, image = frame.depth.header.frame_id, frame.image.header.frame_id
-    if depth and image and depth != image:
-        raise MessageError(
-            "other_frame",
-            f"depth is in {printable(depth, 60)}, the image in {printable(image, 60)}: give depth "
-            "that is aligned to the colour image.",
-        )
 
 
 class _Slot:

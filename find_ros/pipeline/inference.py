@@ -18,11 +18,11 @@ from find_core.errors import FindError
 from find_core.video.stream import StreamLocalizer
 from find_ros.localizer_parameters import LocalizerParameters
 from find_ros.messages.camera_info import intrinsics_from_info
-from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.messages.errors import UNUSABLE, MessageError, check_same_frame
 from find_ros.messages.images import check_size, depth_to_m
 from find_ros.messages.objects_3d import UP, UP_OPTICAL, spatial_objects
 from find_ros.pipeline.camera_pipeline import CameraPipeline
-from find_ros.pipeline.frame_buffer import Frame, FrameStore, check_depth_frame
+from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler, StartThread
 from find_ros.pipeline.publishers import FrameResult
 from find_ros.support.last_net import start_plain_thread
@@ -162,7 +162,7 @@ class Worker:
             )
         if pipeline.camera.info is None:
             raise MessageError("no_camera_info", "camera_info has not come in.")
-        check_depth_frame(frame)
+        check_same_frame(frame.depth.header.frame_id, frame.image.header.frame_id)
         check_size(frame.depth, self.parameters.max_megapixels)
         depth_m = depth_to_m(frame.depth)
         intrinsics = intrinsics_from_info(pipeline.camera.info, rectified=self.parameters.rectified)

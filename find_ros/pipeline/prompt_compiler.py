@@ -48,7 +48,7 @@ class ActivePrompt:
 
 
 class PromptCompiler:
-    """Takes prompts and reference pictures, compiles the newest in its own thread.
+    """Takes prompts and reference images, compiles the newest in its own thread.
 
     Args:
         compile_prompt: `Find.compile`.
@@ -89,7 +89,7 @@ class PromptCompiler:
             self._changed.notify()
 
     def add_reference(self, name: str, image_rgb: np.ndarray) -> None:
-        """Keep a picture (H, W, 3) uint8 RGB by name; recompile a prompt that speaks of it."""
+        """Keep a image (H, W, 3) uint8 RGB by name; recompile a prompt that speaks of it."""
         with self._changed:
             if not self._references.put(name, image_rgb):
                 return

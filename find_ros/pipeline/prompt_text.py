@@ -5,15 +5,15 @@ Nothing in it may reach the machine's files, and its size is measured before wor
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from find_core.errors import PromptError
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.support.strict_json import parse_json
 from find_ros.support.text import printable
 
 
@@ -34,44 +34,29 @@ DEFAULT_LIMITS = PromptLimits()
 
 
 def read_prompt(
-    text: str, images: Mapping[str, np.ndarray], limits: PromptLimits = DEFAULT_LIMITS
+    text: str,
+    images: Mapping[str, np.ndarray],
+    limits: PromptLimits = DEFAULT_LIMITS,
+    envelope: Collection[str] = (),
 ) -> Prompt:
     """A sentence or the JSON form -> `Prompt`.
 
     Args:
         images: images by name, (H, W, 3) uint8 RGB. In a sentence `<name>` means the whole image;
             the JSON form says which region of {"image": {"name": ...}}.
+        envelope: keys beside the prompt's own that are not for it.
 
     Raises:
         FindError: with a sentence that says what was wrong.
     """
     _check_text(text, limits)
     if text.lstrip().startswith("{"):
-        data = read_json(text)
+        data = parse_json(text, "The prompt", PromptError, max_chars=limits.max_bytes)
         _check_references(data, limits)
-        return Prompt.from_json(data, images=images)
+        own = {key: value for key, value in data.items() if key not in envelope}
+        return Prompt.from_json(own, images=images)
     named = {name: _whole(image) for name, image in images.items() if name in text}
     return Prompt.bind_known(text, named)
-
-
-def read_json(text: str) -> Any:
-    """JSON by the standard's letter: no NaN, no lone surrogates, no endless nesting.
-
-    Raises:
-        PromptError: it is not that.
-    """
-    try:
-        data = json.loads(text, parse_constant=_refuse_constant)
-        json.dumps(data, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        raise PromptError(f"The prompt begins like JSON but is not: {error}.") from None
-    except UnicodeEncodeError:
-        raise PromptError("The prompt holds half a character (a lone surrogate).") from None
-    except RecursionError:
-        raise PromptError("The prompt's JSON is nested too deeply.") from None
-    except ValueError as error:  # digits without end
-        raise PromptError(f"The prompt's JSON holds what is no number: {error}.") from None
-    return data
 
 
 def _check_text(text: str, limits: PromptLimits) -> None:
@@ -81,8 +66,8 @@ def _check_text(text: str, limits: PromptLimits) -> None:
             f"The prompt has {size} bytes, more than the {limits.max_bytes} of max_prompt_bytes: "
             "publish its images on ~/reference and name them."
         )
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise PromptError("The prompt holds half a character (a lone surrogate).")
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise PromptError("The prompt holds text that is not valid Unicode.")
 
 
 def _check_references(data: Any, limits: PromptLimits) -> None:
@@ -107,10 +92,6 @@ def _check_references(data: Any, limits: PromptLimits) -> None:
                 "A prompt on a topic or parameter names no files: publish the image on "
                 '~/reference and give {"name": ...}, or give {"png_base64": ...}.'
             )
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise PromptError(f"The prompt's JSON holds {name}, which JSON has not.")
 
 
 def _whole(image_rgb: np.ndarray) -> Reference:

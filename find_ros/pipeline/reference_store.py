@@ -13,6 +13,8 @@ from find_ros.messages.images import check_size, image_to_rgb
 from find_ros.support.text import TEXT_LIMIT, printable
 
 MAX_REFERENCES = 32
+# 32 images of 1920x1080 are 66 megapixels, 200 MB.
+MAX_TOTAL_MEGAPIXELS = 128.0
 
 
 class ReferenceStore:
@@ -20,10 +22,14 @@ class ReferenceStore:
 
     Args:
         limit: images kept; the one not renewed for longest goes first.
+        limit_megapixels: of all of them together.
     """
 
-    def __init__(self, limit: int = MAX_REFERENCES) -> None:
-        self._limit, self._lock = limit, threading.Lock()
+    def __init__(
+        self, limit: int = MAX_REFERENCES, limit_megapixels: float = MAX_TOTAL_MEGAPIXELS
+    ) -> None:
+        self._limit, self._limit_px = limit, limit_megapixels * 1e6
+        self._lock = threading.Lock()
         self._images: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def put(self, name: str, image_rgb: np.ndarray) -> bool:
@@ -34,9 +40,14 @@ class ReferenceStore:
                 return False
             self._images[name] = image_rgb
             self._images.move_to_end(name)
-            while len(self._images) > self._limit:
+            while len(self._images) > self._limit or (
+                len(self._images) > 1 and self._pixels() > self._limit_px
+            ):
                 self._images.popitem(last=False)
             return True
+
+    def _pixels(self) -> int:
+        return sum(image.shape[0] * image.shape[1] for image in self._images.values())
 
     def all(self) -> dict[str, np.ndarray]:
         with self._lock:

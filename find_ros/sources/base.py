@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,14 @@ class PlayedFrame:
     depth_m: np.ndarray | None = None
     K: np.ndarray | None = None
     T_world_camera: np.ndarray | None = None
+
+
+# Takes (kind, sentence) of what was left out of a recording; see `ThrottledLogger.warn`.
+Warn = Callable[[str, str], object]
+
+
+def say_nothing(kind: str, sentence: str) -> None:
+    """For who does not want to know what was left out."""
 
 
 class PlayerSource(Protocol):

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
+from find_core.errors import FindError
 from find_core.video.sources.base import SourceError
 from find_field.io.datasets import open_folder
-from find_ros.sources.base import DEFAULT_FPS, PlayedFrame
+from find_ros.sources.base import DEFAULT_FPS, PlayedFrame, Warn, say_nothing
 
 
-class PosedPictures:
+class PosedImages:
     """A folder that `find_field.io.datasets` knows: our own sequences, 7-Scenes, nerfstudio."""
 
     has_pose, is_live = True, False
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self._folder = open_folder(path)
+    def __init__(self, path: Path, fps: float, warn: Warn = say_nothing) -> None:
+        self._folder, self._warn = open_folder(path), warn
+        for sentence in self._folder.skipped:
+            warn("frame", f"Left out: {sentence}")
         self._fps = fps or _fps_of(path / "meta.json")
         self.frame_count: int | None = len(self._folder)
         self.duration_s: float | None = len(self._folder) / self._fps
@@ -29,7 +32,12 @@ class PosedPictures:
         return any(files.depth is not None for files in self._folder.files)
 
     def frames(self) -> Iterator[PlayedFrame]:
-        for index, frame in enumerate(self._folder):
+        for index, files in enumerate(self._folder.files):
+            try:
+                frame = files.read()
+            except FindError as error:  # it costs itself alone
+                self._warn("frame", f"Left out: {error}")
+                continue
             depth_m = None if frame.depth_m is None else np.nan_to_num(frame.depth_m)
             time_s = index / self._fps
             yield PlayedFrame(frame.rgb, time_s, depth_m, frame.K, frame.T_world_camera)

@@ -12,15 +12,16 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from find_core.video.sources.base import SourceError
-from find_core.video.sources.image_encodings import DEPTH_ENCODINGS
+from find_core.video.sources.image_encodings import DEPTH_ENCODINGS, ImageMessageError
 from find_core.video.sources.rosbag import decode_message, open_bag
-from find_ros.messages.errors import UNUSABLE, PoseError
-from find_ros.messages.images import depth_to_m
+from find_ros.messages.errors import UNUSABLE, PoseError, check_same_frame
+from find_ros.messages.images import compressed_to_rgb, depth_to_m
 from find_ros.messages.poses import interpolate, pose_to_matrix
-from find_ros.sources.base import PlayedFrame
+from find_ros.sources.base import PlayedFrame, Warn, say_nothing
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
+GREY_ENCODINGS = ("mono8", "8UC1", "mono16")
 # How far apart the stamps of colour and depth may lie, and how many depths are kept for pairing.
 PAIR_NS, KEPT_DEPTHS = 20_000_000, 8
 
@@ -37,8 +38,8 @@ class BagCamera:
 
     is_live = False
 
-    def __init__(self, path: Path, world_frame: str = "world") -> None:
-        self.path = path
+    def __init__(self, path: Path, world_frame: str = "world", warn: Warn = say_nothing) -> None:
+        self.path, self._warn = path, warn
         self.world_frame = world_frame
         with open_bag(self.path) as reader:
             self._colour, self._depth = _camera_topics(reader, self.path.name)
@@ -58,52 +59,78 @@ class BagCamera:
         with open_bag(self.path) as reader:
             connections = [c for c in reader.connections if c.topic in wanted]
             for connection, recorded_ns, raw in reader.messages(connections=connections):
-                msg = reader.deserialize(raw, connection.msgtype)
+                try:
+                    msg = reader.deserialize(raw, connection.msgtype)
+                except Exception as error:  # the parser's, of whatever kind
+                    self._leave_out(f"a message on {connection.topic}", error)
+                    continue
                 if connection.topic == self._info:
                     info = msg
                     continue
                 stamp_ns = (msg.header.stamp.sec * 10**9 + msg.header.stamp.nanosec) or recorded_ns
                 (waiting if connection.topic == self._colour else depths).append((stamp_ns, msg))
-                # Depth is often recorded after its picture: a picture waits for the next one.
+                # Depth is often recorded after its image: an image waits for the next one.
                 while waiting and (self._depth is None or len(waiting) > 1):
                     first_ns = waiting[0][0] if first_ns is None else first_ns
-                    yield self._frame(*waiting.popleft(), first_ns, depths, info)
+                    yield from self._frame(*waiting.popleft(), first_ns, depths, info)
             while waiting:
                 first_ns = waiting[0][0] if first_ns is None else first_ns
-                yield self._frame(*waiting.popleft(), first_ns, depths, info)
+                yield from self._frame(*waiting.popleft(), first_ns, depths, info)
 
     def _frame(
         self, stamp_ns: int, msg: Any, first_ns: int, depths: deque[tuple[int, Any]], info: Any
-    ) -> PlayedFrame:
+    ) -> Iterator[PlayedFrame]:
+        """The frame, or none where its image cannot be read."""
         near = min(depths, key=lambda d: abs(d[0] - stamp_ns), default=None)
         paired = near is not None and abs(near[0] - stamp_ns) <= PAIR_NS
+        depth_m = None
         try:
-            depth_m = depth_to_m(near[1]) if paired and near is not None else None
-        except UNUSABLE:
-            depth_m = None  # a broken depth image costs the depth, not the picture
+            if paired and near is not None:
+                check_same_frame(near[1].header.frame_id, msg.header.frame_id)
+                depth_m = depth_to_m(near[1])
+        except UNUSABLE as error:  # it costs the depth, not the image
+            self._leave_out("depth", error)
+        try:
+            image_rgb = decode_message(msg)
+        except UNUSABLE as error:
+            self._leave_out("an image", error)
+            return
         K = np.array(info.k, np.float64).reshape(3, 3) if info is not None else None
         pose = self._tree.lookup(self.world_frame, msg.header.frame_id, stamp_ns)
-        return PlayedFrame(decode_message(msg), (stamp_ns - first_ns) * 1e-9, depth_m, K, pose)
+        yield PlayedFrame(image_rgb, (stamp_ns - first_ns) * 1e-9, depth_m, K, pose)
+
+    def _leave_out(self, what: str, error: Exception) -> None:
+        self._warn(what, f"Left out of {self.path.name}: {what}: {error}")
 
 
 def _camera_topics(reader: Any, name: str) -> tuple[str, str | None]:
-    """(colour, depth or None): raw images are told apart by their first message's encoding."""
-    colour: list[str] = []
-    depth: list[str] = []
+    """(colour, depth or None). What a topic carries its first message tells, not its name."""
+    found: dict[str, list[str]] = {"colour": [], "grey": [], "depth": []}
     for connection in reader.connections:
-        if connection.msgtype == COMPRESSED and "Depth" not in connection.topic:
-            colour.append(connection.topic)
-        if connection.msgtype != IMAGE:
-            continue
-        first = next(reader.messages(connections=[connection]), None)
-        if first is not None:
-            msg = reader.deserialize(first[2], IMAGE)
-            (depth if msg.encoding in DEPTH_ENCODINGS else colour).append(connection.topic)
-    if not colour:
+        if connection.msgtype in (IMAGE, COMPRESSED):
+            first = next(reader.messages(connections=[connection]), None)
+            if first is not None:
+                kind = _carries(reader.deserialize(first[2], connection.msgtype))
+                found.setdefault(kind, []).append(connection.topic)
+    images = found["colour"] + found["grey"]
+    if not images:
         raise SourceError(f"{name} has no colour images: record the camera's image topic.")
     # "aligned_depth_to_color" and the like before the depth camera's own view.
-    depth.sort(key=lambda topic: ("aligned" not in topic and "registered" not in topic, topic))
-    return colour[0], depth[0] if depth else None
+    depth = sorted(found["depth"], key=lambda t: ("aligned" not in t and "registered" not in t, t))
+    return images[0], depth[0] if depth else None
+
+
+def _carries(msg: Any) -> str:
+    """ "colour", "grey", "depth" (raw), or "other": depth of a compressed topic, or nothing known."""
+    if not hasattr(msg, "format"):
+        if msg.encoding in DEPTH_ENCODINGS:
+            return "depth"
+        return "grey" if msg.encoding in GREY_ENCODINGS else "colour"
+    try:
+        compressed_to_rgb(msg)
+    except ImageMessageError:
+        return "other"
+    return "grey" if msg.format.startswith(GREY_ENCODINGS) else "colour"
 
 
 def _nearest_name(topic: str, candidates: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -65,6 +66,15 @@ def test_posed_pictures(tabletop):
     assert (frames[2].image_rgb == scene(2)).all()
     assert frames[2].depth_m[5, 5] == pytest.approx(1.002) and frames[2].depth_m[0, 0] == 0
     assert frames[2].T_world_camera[0, 3] == 2 and (frames[2].K == K).all()
+
+
+def test_a_bad_image_costs_itself(tabletop, tmp_path):
+    shutil.copytree(tabletop, tmp_path / "copy")
+    (tmp_path / "copy/rgb/000001.png").write_bytes(b"cut short")
+    told: list[tuple[str, str]] = []
+    source = open_player_source(str(tmp_path / "copy"), warn=lambda *about: told.append(about))
+    assert [f.T_world_camera[0, 3] for f in source.frames()] == [0, 2, 3]
+    assert len(told) == 1 and "Left out: " in told[0][1] and "000001" in told[0][1]
 
 
 def test_exception(tmp_path):

@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from find_core.drawing.overlay import write_image
+from find_core.images import write_image
 from find_ros.messages.images import array_to_image
 from find_ros.support.text import printable
 from tests.find_ros.harness import (
@@ -166,8 +166,8 @@ def test_an_image_that_claims_gigabytes_is_refused(robot, localizer):
 @pytest.mark.parametrize(
     ("prompt", "sentence"),
     [
-        (SURROGATE, "half a character"),
-        ('{"prompt": "<\\ud800>"}', "half a character"),
+        (SURROGATE, "not valid Unicode"),
+        ('{"prompt": "<\\ud800>"}', "not valid Unicode"),
         ('{"prompt": "<a>", "references": {"a": {"image": {"path": "/etc/shadow"}}}}', "no files"),
         ('{"prompt": "<a>", "references": {"a": {"image": {"path": "badge.png"}}}}', "no files"),
         ('{"prompt": "<a>", "references": {"a": {"image": "badge.png"}}}', "no files"),
@@ -223,7 +223,7 @@ def ask(robot, server, text: str, accept) -> dict:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        (SURROGATE, "half a character"),
+        (SURROGATE, "not valid Unicode"),
         ('{"id": NaN, "prompt": "<a>"}', "NaN"),
         ('{"id": 1e999, "prompt": "<a>"}', ""),
         ('{"id": "' + "i" * 5000 + '", "prompt": "<a>"}', "longer than"),

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
-from find_core.drawing.overlay import write_image
+from find_core.images import write_image
 from find_ros.camera_player import CameraPlayer
 from find_ros.field_server import FieldServer
 from find_ros.localizer import Localizer

@@ -29,7 +29,7 @@ def test_default_recipe_has_the_published_values() -> None:
     masks = losses.masks
     assert (masks.num_points, masks.oversample, masks.importance) == (12544, 3.0, 0.75)
     assert dataclasses.astuple(masks.costs) == (2.0, 5.0, 5.0)
-    assert masks.no_object == 0.1 and losses.presence == 0.0 and losses.alignment == 0.0
+    assert masks.no_object == 0.1 and losses.relevance == 0.0 and losses.alignment == 0.0
     assert (optim.lr, optim.weight_decay, optim.clip) == (1e-4, 0.05, 0.01)
     assert config.frozen == ("pixel_decoder.",) and config.logit_scale == 1.0
 
@@ -117,3 +117,10 @@ def test_a_damaged_config_is_named(data: object, word: str) -> None:
 def test_unknown_recipe_names_the_known_ones() -> None:
     with pytest.raises(RecipeError, match="find_tabletop"):
         recipe("find_table")
+
+
+def test_the_weight_of_relevance_is_still_read_by_its_old_name() -> None:
+    assert override(recipe("tiny"), ["losses.presence=0.25"]).losses.relevance == 0.25
+    old = recipe("tiny").to_dict()
+    old["losses"]["presence"] = old["losses"].pop("relevance")
+    assert from_dict(TrainConfig, old) == recipe("tiny")

@@ -131,6 +131,25 @@ def test_a_run_that_goes_on_says_what_differs(config: TrainConfig, tmp_path: Pat
     assert said == []
 
 
+def test_a_run_begun_under_the_old_name_of_relevance_goes_on(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    first = trainer(override(config, ["optim.steps=1", "save_every=1", "optim.ema=0.9"]), tmp_path)
+    first.run()
+    path = tmp_path / "state.pt"
+    payload = torch.load(path, weights_only=True)
+    for part in ("module", "average"):
+        payload[part] = {
+            n.replace("relevance.", "presence."): v + 1 if n.startswith("relevance.") else v
+            for n, v in payload[part].items()
+        }
+    torch.save(payload, path)
+    second = trainer(override(config, ["optim.steps=1", "save_every=1", "optim.ema=0.9"]), tmp_path)
+    bias = first.state.module.relevance.bias + 1
+    assert torch.equal(second.state.module.relevance.bias, bias)
+    assert "relevance.bias" in second.state.average.values
+
+
 def test_a_run_of_another_model_is_not_gone_on_with(config: TrainConfig, tmp_path: Path) -> None:
     trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path).run()
     with pytest.raises(RecipeError, match=r"model\.hidden_dim=32, now 64"):

@@ -20,7 +20,7 @@ from training.step.step import TrainStep
 
 
 def build_module(
-    config: TrainConfig, facts: LabelKnowledge, names: list[str], channels: Sequence[int]
+    config: TrainConfig, knowledge: LabelKnowledge, names: list[str], channels: Sequence[int]
 ) -> TrainStep:
     """The interface, freshly initialised from the seed (or from `config.init`), in training form.
 
@@ -40,7 +40,7 @@ def build_module(
         start_from(model, initial_weights(Path(config.init)), config.init)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
-    return TrainStep(model, texts, facts, names, config)
+    return TrainStep(model, texts, knowledge, names, config)
 
 
 def start_from(model: FindModel, weights: dict[str, Tensor], source: str = "The weights") -> None:

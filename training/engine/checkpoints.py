@@ -63,7 +63,8 @@ def load_state(folder: Path, state: RunState) -> bool:
         payload = torch.load(path, map_location="cpu", weights_only=True)
         memory = {n: (age, row) for n, (age, row) in payload["bank"].items()}
         step, average = int(payload["step"]), payload["average"]
-        module, optimizers = payload["module"], payload["optimizers"]
+        module, optimizers = _renamed(payload["module"]), payload["optimizers"]
+        average = None if average is None else _renamed(average)
         _check_state(step, module, average)
     except OSError:
         raise
@@ -97,6 +98,14 @@ def _check_state(step: int, module: dict[str, Tensor], average: dict[str, Tensor
             raise ValueError(f"{name} holds NaN or infinity")
     if average is not None and set(average) != set(module):
         raise ValueError("its moving average has other weights")
+
+
+def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names of runs that were begun when the relevance was called presence."""
+    return {
+        f"relevance.{n.removeprefix('presence.')}" if n.startswith("presence.") else n: v
+        for n, v in tensors.items()
+    }
 
 
 def what_differs(folder: Path, config: TrainConfig) -> str:

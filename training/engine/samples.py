@@ -70,7 +70,7 @@ def _answers(module: TrainStep, batch: Batch, step: int) -> list[list[Entity]]:
         entities = []
         for n, asked in enumerate(ask.entities):
             best = int(cosines[b, n].argmax())
-            score = float(module.presence(cosines[b, n, best]).sigmoid())
+            score = float(module.relevance(cosines[b, n, best]).sigmoid())
             large = cv2.resize(logits[b, best].float().cpu().numpy(), (width, height))
             entities.append(_entity(asked, score, large > 0, rows[b, best].float().cpu().numpy()))
         answers.append(entities)

@@ -141,7 +141,7 @@ class Trainer:
                 self.best = values["val_score"]
                 save_weights(self.folder / "best.safetensors", weights)
         draw_curves(read_metrics(self.folder / "metrics.jsonl"), self.folder / "curves.png")
-        write_text(self.folder / "presence.txt", presence_line(self.state.module))
+        write_text(self.folder / "relevance.txt", relevance_line(self.state.module))
 
     def _look_at_average(self) -> tuple[dict[str, float], np.ndarray | None]:
         """Figures and sample pictures of the averaged weights on the validation batches."""
@@ -163,9 +163,11 @@ class Trainer:
 
 
 def hash_seed(seed: int, step: int, process: int) -> int:
+    """The seed of everything random in one process's part of a step."""
     return int(np.random.SeedSequence((seed, step, process)).generate_state(1)[0])
 
 
-def presence_line(module: TrainStep) -> str:
-    presence = module.presence
-    return f"scale {float(presence.log_scale.detach().exp()):.4f} bias {float(presence.bias.detach()):.4f}\n"
+def relevance_line(module: TrainStep) -> str:
+    """Scale and bias of the relevance score as they stand."""
+    scale, bias = module.relevance.log_scale.detach().exp(), module.relevance.bias.detach()
+    return f"scale {float(scale):.4f} bias {float(bias):.4f}\n"

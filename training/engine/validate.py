@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from find_core.model.attention_table import TokenGroup
+from find_core.tasks.postprocess import stroke_choice
 from training.data.sample import Batch
 from training.evaluation.metrics import auc
 from training.losses.terms import cosine_logits
@@ -98,7 +99,7 @@ def _strokes(
     last = result.outputs[-1]
     masks = module.model.masks(last.pixel[TokenGroup.SEGMENT], result.image) > 0
     queries = module.model.heads.pixel(last.embeddings[TokenGroup.SPATIAL])
-    chosen = (queries @ last.pixel[TokenGroup.SEGMENT].transpose(1, 2)).argmax(-1)
+    chosen = stroke_choice(queries, last.pixel[TokenGroup.SEGMENT])
     for b, ask in enumerate(batch.queries):
         prefix = "coco_" if batch.images[b].record.source == "coco" else ""
         for n, prompt in enumerate(ask.prompts):

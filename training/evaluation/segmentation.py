@@ -43,7 +43,6 @@ class PanopticMeter:
             things=self._things, stuffs=[*self._stuff, self._unanswered], allow_unknown_preds_category=True,
             return_sq_and_rq=True, return_per_class=True,
         )  # fmt: skip
-        self._seen: set[int] = set()
 
     def add(self, found: PanopticSegmentation, numbers: np.ndarray, classes: Sequence[int]) -> None:
         """One image.
@@ -58,15 +57,16 @@ class PanopticMeter:
         labelled = np.full((*numbers.shape, 2), (VOID, 0), np.int64)
         for number, class_index in enumerate(classes, 1):
             labelled[numbers == number] = class_index, number
-        self._seen |= set(labelled[..., 0][numbers > 0].tolist())
-        self._seen |= {segment.class_index for segment in found.segments}
         self._quality.update(torch.from_numpy(answered)[None], torch.from_numpy(labelled)[None])
 
     def metrics(self) -> dict[str, float | None]:
-        """{"pq", "sq", "rq", "pq_things", "pq_stuff"}: means over the classes that came up."""
+        """{"pq", "sq", "rq", "pq_things", "pq_stuff"}: means over the classes that were labelled, or
+        answered where something is labelled."""
         order = [*self._things, *self._stuff]  # the library's own: things first
-        table = self._quality.compute().double().numpy()[: len(order)]
-        met = np.array([c in self._seen for c in order])
+        quality = self._quality
+        table = quality.compute().double().numpy()[: len(order)]
+        counted = quality.true_positives + quality.false_positives + quality.false_negatives
+        met = (counted > 0).numpy()[: len(order)]
         countable = np.arange(len(order)) < len(self._things)
         pq, sq, rq = (_mean(table[met, k]) for k in range(3))
         return {"pq": pq, "sq": sq, "rq": rq, "pq_things": _mean(table[met & countable, 0]),

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.engine.distributed import mean_count
+from training.losses.distributed import mean_count
 from training.losses.matcher import MatchCosts, match, pair_costs
 from training.losses.points import sample_points, shared_points, uncertain_points
 from training.losses.terms import class_ce, mask_bce, mask_dice, proposal_ce

@@ -18,18 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import TokenGroup
-from find_core.model.find import FindModel
-from find_core.model.sampler import Legend
-from find_core.prompts.compiled import entity_of_tokens
 from training.data.queries.config import EntityQuery
 from training.data.queries.label_knowledge import LabelKnowledge
-from training.data.queries.paraphrase import Paraphrase
 from training.data.queries.sampling import mirrored_text, visible_phrases
 from training.data.sample import Batch
-from training.data.text_cache import TextCache
-from training.losses.relevance import Presence, image_truth, spread_truth, truths
-from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
+from training.losses.relevance import Relevance, image_truth, spread_truth, truths
+from training.losses.terms import cosine_logits, multi_positive_nce, relevance_bce
 from training.truth import FALSE, TRUE, UNKNOWN
 
 
@@ -75,29 +69,13 @@ def _some(size: int, count: int, rng: np.random.Generator) -> list[int]:
     return [int(k) for k in rng.permutation(size)[:count]]
 
 
-def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Paraphrase]) -> Tensor:
-    """(T, H) semantic rows of all entities, sentence after sentence."""
-    sentences = texts.encode([s.sentence for s in said])
-    legends = [
-        Legend(
-            model.lang_proj(tokens.states.to(model.device)),
-            entity_of_tokens(tokens, s.spans).to(model.device),
-            torch.zeros(len(s.spans), dtype=torch.bool, device=model.device),
-            [],
-        )
-        for s, tokens in zip(said, sentences, strict=True)
-    ]
-    rows_SEH = model(None, model.sampler.interleave(legends))[-1].embeddings[TokenGroup.INTERLEAVE]
-    counts = torch.tensor([len(s.spans) for s in said], device=rows_SEH.device)
-    real = torch.arange(rows_SEH.shape[1], device=rows_SEH.device) < counts[:, None]
-    return model.heads.semantic(rows_SEH[real].float())
-
-
-def phrase_truths(phrases: Sequence[Phrase], batch: Batch, facts: LabelKnowledge) -> Tensor:
+def phrase_truths(phrases: Sequence[Phrase], batch: Batch, knowledge: LabelKnowledge) -> Tensor:
     """(T, B, M) long: is each phrase true of each visible instance of each picture (-1 unknown)."""
     table = torch.full((len(phrases), *batch.valid.shape), UNKNOWN)
     everywhere = [t for t, p in enumerate(phrases) if p.picture is None]
-    table[everywhere] = truths([EntityQuery(phrases[t].text, ()) for t in everywhere], batch, facts)
+    table[everywhere] = truths(
+        [EntityQuery(phrases[t].text, ()) for t in everywhere], batch, knowledge
+    )
     for row, phrase in zip(table, phrases, strict=True):
         if phrase.picture is not None:
             row[phrase.picture, : len(batch.images[phrase.picture].instances)] = FALSE
@@ -106,10 +84,10 @@ def phrase_truths(phrases: Sequence[Phrase], batch: Batch, facts: LabelKnowledge
 
 
 def phrase_losses(
-    presence: Presence, truth_TBM: Tensor, rows_TH: Tensor, objects_BQH: Tensor,
+    relevance: Relevance, truth_TBM: Tensor, rows_TH: Tensor, objects_BQH: Tensor,
     matched_BM: Tensor, batch: Batch, scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """(presence, alignment): is it there at all, and which of all the batch's objects are it.
+    """(relevance, alignment): is it there at all, and which of all the batch's objects are it.
 
     Args:
         matched_BM: the proposal of each visible instance, -1 for padding.
@@ -120,7 +98,7 @@ def phrase_losses(
     )
     truth_TBQ = spread_truth(truth_TBM, matched_BM, objects_BQH.shape[1])
     seen_TB = image_truth(truth_TBM, batch).to(rows_TH.device)
-    here = presence_bce(presence(cosine_TBQ.amax(2)), seen_TB)
-    each = presence_bce(presence(cosine_TBQ), truth_TBQ)
+    here = relevance_bce(relevance(cosine_TBQ.amax(2)), seen_TB)
+    each = relevance_bce(relevance(cosine_TBQ), truth_TBQ)
     alignment = multi_positive_nce(scale * cosine_TBQ.flatten(1), truth_TBQ.flatten(1))
     return here + each, alignment

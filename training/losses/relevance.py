@@ -19,11 +19,11 @@ from find_core.model.attention_table import TokenGroup
 from training.data.queries.config import EntityQuery
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.sample import Batch
-from training.losses.terms import cosine_logits, multi_positive_nce, presence_bce
+from training.losses.terms import cosine_logits, multi_positive_nce, relevance_bce
 from training.truth import FALSE, TRUE, UNKNOWN
 
 
-class Presence(nn.Module):
+class Relevance(nn.Module):
     """Scale and bias of the relevance score."""
 
     def __init__(self, scale: float, bias: float) -> None:
@@ -35,11 +35,11 @@ class Presence(nn.Module):
         return self.log_scale.exp() * (cosine - self.bias)
 
 
-def presence_losses(
-    presence: Presence, batch: Batch, facts: LabelKnowledge, semantic: dict[TokenGroup, Tensor],
+def relevance_losses(
+    relevance: Relevance, batch: Batch, knowledge: LabelKnowledge, semantic: dict[TokenGroup, Tensor],
     matched: dict[str, Tensor], scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """(presence, alignment) of the final prediction."""
+    """(relevance, alignment) of the final prediction."""
     where = [(b, n) for b, ask in enumerate(batch.queries) for n in range(len(ask.entities))]
     if not where or TokenGroup.INTERLEAVE not in semantic:
         zero = semantic[TokenGroup.OBJECT].sum() * 0.0
@@ -48,20 +48,20 @@ def presence_losses(
     slot = torch.tensor([n for _, n in where], device=scale.device)
     entities = semantic[TokenGroup.INTERLEAVE][-1][owner, slot]  # (T, H)
     own = cosine_logits(entities[:, None], semantic[TokenGroup.ENTITY][-1][owner])[:, 0]  # (T, Q)
-    conditioned = _conditioned(presence, batch, where, own, matched["interleave"][-1])
-    truth_TBM = truth_table(batch, where, facts).to(scale.device)
+    conditioned = _conditioned(relevance, batch, where, own, matched["interleave"][-1])
+    truth_TBM = truth_table(batch, where, knowledge).to(scale.device)
     objects = semantic[TokenGroup.OBJECT][-1]
     cosine_TBQ = cosine_logits(entities, objects.flatten(0, 1)).unflatten(1, objects.shape[:2])
     truth_TBQ = spread_truth(truth_TBM, matched["panoptic"][-1], objects.shape[1])
     seen = image_truth(truth_TBM, batch).to(scale.device)
-    generic = presence_bce(presence(cosine_TBQ.amax(2)), seen)
-    generic = generic + presence_bce(presence(cosine_TBQ), truth_TBQ)
+    generic = relevance_bce(relevance(cosine_TBQ.amax(2)), seen)
+    generic = generic + relevance_bce(relevance(cosine_TBQ), truth_TBQ)
     alignment = multi_positive_nce(scale * cosine_TBQ.flatten(1), truth_TBQ.flatten(1))
     return conditioned + generic, alignment
 
 
 def _conditioned(
-    presence: Presence,
+    relevance: Relevance,
     batch: Batch,
     where: list[tuple[int, int]],
     own_TQ: Tensor,
@@ -69,7 +69,7 @@ def _conditioned(
 ) -> Tensor:
     """Entity proposals of the own picture: the best one, and each one."""
     there = torch.tensor([bool(batch.queries[b].entities[n].targets) for b, n in where])
-    best = presence_bce(presence(own_TQ.amax(1)), there.long().to(own_TQ.device))
+    best = relevance_bce(relevance(own_TQ.amax(1)), there.long().to(own_TQ.device))
     each = torch.full(own_TQ.shape, FALSE, device=own_TQ.device)
     slots: dict[tuple[int, int], list[int]] = {}
     for b, ask in enumerate(batch.queries):
@@ -80,22 +80,22 @@ def _conditioned(
         for q in slots.get(key, ()):
             if q >= 0:
                 each[t, q] = TRUE
-    return best + presence_bce(presence(own_TQ), each)
+    return best + relevance_bce(relevance(own_TQ), each)
 
 
-def truth_table(batch: Batch, where: list[tuple[int, int]], facts: LabelKnowledge) -> Tensor:
+def truth_table(batch: Batch, where: list[tuple[int, int]], knowledge: LabelKnowledge) -> Tensor:
     """(T, B, M) long: is each entity true of each visible instance of each picture (-1 unknown)."""
-    return truths([batch.queries[b].entities[n] for b, n in where], batch, facts)
+    return truths([batch.queries[b].entities[n] for b, n in where], batch, knowledge)
 
 
-def truths(entities: Sequence[EntityQuery], batch: Batch, facts: LabelKnowledge) -> Tensor:
+def truths(entities: Sequence[EntityQuery], batch: Batch, knowledge: LabelKnowledge) -> Tensor:
     """`truth_table` of any entities."""
     table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
     rows = [picture.instances for picture in batch.images]
     for t, entity in enumerate(entities):
         for o, instances in enumerate(rows):
             for m, instance in enumerate(instances):
-                table[t, o, m] = entity.truth(instance, facts)
+                table[t, o, m] = entity.truth(instance, knowledge)
     return table
 
 

@@ -89,7 +89,7 @@ def token_retrieval(image_BD: Tensor, tokens_ND: Tensor, owner_N: Tensor, rank_N
     return 0.7 * to_token + 0.3 * (to_image * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def presence_bce(logits: Tensor, truth: Tensor) -> Tensor:
+def relevance_bce(logits: Tensor, truth: Tensor) -> Tensor:
     """Binary cross-entropy where the truth is known, positives and negatives weighing the same.
 
     Args:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from find_core.model.attention_table import TokensByGroup
+from find_core.encoders.base import TextTokens
+from find_core.model.attention_table import TokenGroup, TokensByGroup
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.prompts.compiled import entity_of_tokens
+from training.config import LossConfig
 from training.data.queries.config import QuerySample
+from training.data.queries.paraphrase import Paraphrase
 from training.data.sample import Batch
 from training.data.text_cache import TextCache
 from training.step.targets import phrase_texts, strokes_of
-
-if TYPE_CHECKING:
-    from training.config import LossConfig
 
 
 def task_groups(
@@ -44,7 +43,7 @@ def task_groups(
         groups |= sampler.interleave([_legend(model, texts, a, image) for a in batch.queries])
         groups |= sampler.entity_proposals(len(batch))
     if losses.retrieval:
-        groups |= sampler.sentence(token_rows(model, texts, [_caption(a) for a in batch.queries]))
+        groups |= sampler.sentence(caption_rows(model, texts, batch))
     return groups
 
 
@@ -53,20 +52,51 @@ def token_rows(model: FindModel, texts: TextCache, wanted: list[str]) -> list[Te
     return [model.lang_proj(t.states.to(model.device)) for t in texts.encode(wanted)]
 
 
-def _legend(model: FindModel, texts: TextCache, ask: QuerySample, image: ImageState) -> Legend:
-    tokens = texts.encode([_sentence(ask)])[0]
-    prompts = [
-        VisualPrompt(image, e.image_index, torch.from_numpy(e.region).to(model.device), k)
-        for k, e in enumerate(ask.entities)
-        if e.region is not None and e.image_index is not None
+def caption_rows(model: FindModel, texts: TextCache, batch: Batch) -> list[Tensor]:
+    """Per image the token states of its caption (T, H)."""
+    return token_rows(model, texts, [_caption(query) for query in batch.queries])
+
+
+def phrase_rows(model: FindModel, texts: TextCache, said: Sequence[Paraphrase]) -> Tensor:
+    """(T, H) semantic embeddings of all entities, sentence after sentence; no image takes part."""
+    sentences = texts.encode([s.sentence for s in said])
+    legends = [
+        legend_of(model, tokens, s.spans, [False] * len(s.spans))
+        for s, tokens in zip(said, sentences, strict=True)
     ]
-    visual = [e.is_visual for e in ask.entities] or [False]
+    outputs = model(None, model.sampler.interleave(legends))
+    rows_SEH = outputs[-1].embeddings[TokenGroup.INTERLEAVE]
+    counts = torch.tensor([len(s.spans) for s in said], device=rows_SEH.device)
+    real = torch.arange(rows_SEH.shape[1], device=rows_SEH.device) < counts[:, None]
+    return model.heads.semantic(rows_SEH[real].float())
+
+
+def legend_of(
+    model: FindModel, tokens: TextTokens, spans: Sequence[tuple[int, int]],
+    is_visual: Sequence[bool], prompts: Sequence[VisualPrompt] = (),
+) -> Legend:  # fmt: skip
+    """An interleaved sentence as the sampler takes it.
+
+    Args:
+        spans: start and end characters of each entity. is_visual: of each entity.
+        prompts: regions of the visual ones.
+    """
     return Legend(
         model.lang_proj(tokens.states.to(model.device)),
-        entity_of_tokens(tokens, ask.spans).to(model.device),
-        torch.tensor(visual, device=model.device),
+        entity_of_tokens(tokens, spans).to(model.device),
+        torch.tensor(is_visual, device=model.device),
         prompts,
     )
+
+
+def _legend(model: FindModel, texts: TextCache, query: QuerySample, image: ImageState) -> Legend:
+    prompts = [
+        VisualPrompt(image, e.image_index, torch.from_numpy(e.region).to(model.device), k)
+        for k, e in enumerate(query.entities)
+        if e.region is not None and e.image_index is not None
+    ]
+    visual = [e.is_visual for e in query.entities] or [False]
+    return legend_of(model, texts.encode([_sentence(query)])[0], query.spans, visual, prompts)
 
 
 def _every_text(batch: Batch) -> list[str]:
@@ -74,9 +104,9 @@ def _every_text(batch: Batch) -> list[str]:
     return [t for a in asks for t in (*phrase_texts(a), _sentence(a), _caption(a))]
 
 
-def _sentence(ask: QuerySample) -> str:
-    return ask.sentence or "nothing"
+def _sentence(query: QuerySample) -> str:
+    return query.sentence or "nothing"
 
 
-def _caption(ask: QuerySample) -> str:
-    return ask.caption or "nothing"
+def _caption(query: QuerySample) -> str:
+    return query.caption or "nothing"

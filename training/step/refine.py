@@ -16,6 +16,7 @@ from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import VisualPrompt
+from find_core.tasks.postprocess import stroke_choice
 from training.data.queries.strokes import click
 from training.data.sample import Batch
 
@@ -25,7 +26,7 @@ def previous_masks(model: FindModel, image: ImageState, output: Outputs) -> Tens
     """(B, N, h, w) mask logits that the last round chose for every prompt."""
     pixel = output.pixel[TokenGroup.SEGMENT]
     queries = model.heads.pixel(output.embeddings[TokenGroup.SPATIAL])
-    chosen = (queries @ pixel.transpose(1, 2)).argmax(-1)
+    chosen = stroke_choice(queries, pixel)
     rows = torch.gather(pixel, 1, chosen[..., None].expand(-1, -1, pixel.shape[-1]))
     return model.masks(rows, image)
 

@@ -16,10 +16,14 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 from training.tabletop.assets.packages import missing_packages
+
+if TYPE_CHECKING:
+    from training.tabletop.scene.world import Rendered
 
 _MERGE_EVERY_S = 20.0
 
@@ -119,7 +123,7 @@ def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool]) -> int:
     return len(indices)
 
 
-def _write(folder: Path, rendered, split: str, depth: bool) -> None:
+def _write(folder: Path, rendered: Rendered, split: str, depth: bool) -> None:
     """Images first, the JSON last: a scene counts once its JSON is there."""
     index = rendered.scene["index"]
     line = fmt.scene_line(rendered.scene)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -236,7 +237,9 @@ def move(world: World, script: Script, setting: Setting, frame: int) -> None:
 # -- writing ---------------------------------------------------------------------------------
 
 
-def render_frames(world: World, script: Script):
+def render_frames(
+    world: World, script: Script
+) -> Iterator[tuple[dict, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield (scene dict, rgb, ids, depth in metres) per frame."""
     setting = stage(world, script)
     world.show(setting)

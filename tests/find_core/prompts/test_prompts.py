@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import find_core as fc
-from find_core.prompts.prompt import PLACEHOLDER, region_from_json, region_to_json
+from find_core.prompts.prompt import PLACEHOLDER
+from find_core.prompts.reference import region_from_json, region_to_json
 
 PHOTO = np.zeros((200, 300, 3), np.uint8)
 

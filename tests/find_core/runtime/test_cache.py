@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 
 import numpy as np
@@ -54,6 +55,17 @@ def test_other_keys_are_other_files(tmp_path):
     cache.cached("k", Maker(b"a"), tmp_path)
     assert cache.cached("k2", Maker(b"b"), tmp_path) == b"b"
     assert cache.cached("k", Maker(b"c"), tmp_path) == b"a"
+
+
+def test_the_folder_does_not_grow_for_ever(tmp_path):
+    for n in range(cache.KEPT_FILES):
+        cache.cached(f"k{n}", Maker(), tmp_path)
+        (file,) = tmp_path.glob(f"k{n}-*")
+        os.utime(file, (n, n))
+    cache.cached("k0", Maker(), tmp_path)  # used again: now k1 is the oldest
+    cache.cached("new", Maker(), tmp_path)
+    names = {file.name.split("-")[0] for file in tmp_path.iterdir()}
+    assert len(names) == cache.KEPT_FILES and {"k0", "new"} <= names and "k1" not in names
 
 
 def test_nothing_is_left_by_a_maker_that_fails(tmp_path):

@@ -70,6 +70,32 @@ def test_onnxruntime(case):
         assert worst(got, plain_state(encoder, model, images(*size))) < 1e-5, size
 
 
+def test_openvino(case):
+    pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    kind, encoder, model, folder = case
+    runtime = open_runtime("openvino", encoder, model, folder=folder / "cache")
+    assert runtime.name == ("torch" if kind in NOT_EXPORTED else "openvino")
+    for size in SIZES:
+        with torch.inference_mode():
+            got = runtime(images(*size))
+        assert worst(got, plain_state(encoder, model, images(*size))) < 2e-5, size
+
+
+def test_openvino_bf16(tiny, tmp_path, caplog):
+    openvino = pytest.importorskip("openvino", reason="the extra [openvino] is not installed")
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    runtime = open_(tiny, "openvino-bf16", folder=tmp_path)
+    if "BF16" not in able:
+        assert runtime.name == "torch" and "no bfloat16 arithmetic" in caplog.text
+        return
+    assert runtime.name == "openvino-bf16"
+    with torch.inference_mode():
+        got = runtime(images(1, 160, 224))
+    want = plain_state(*tiny, images(1, 160, 224))
+    error = (got.mask_features - want.mask_features).norm() / want.mask_features.norm()
+    assert 1e-4 < error < 0.05  # it is bfloat16, and no worse than that
+
+
 def test_torch(case):
     _, encoder, model, _ = case
     runtime = open_runtime("torch", encoder, model)

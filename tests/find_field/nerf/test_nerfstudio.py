@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,43 +14,16 @@ pytest.importorskip(
     "nerfstudio", reason="nerfstudio is not installed (pip install find_ros[field])"
 )
 
-from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.nerfacto import NerfactoModel
 
 from find_core.errors import FieldError
-from find_field.geometry.boxes import box_corners
 from find_field.geometry.pinhole import backproject, transform
 from find_field.nerf.config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.nerf.dataparser import PosedRGBDDataParserConfig
 from find_field.nerf.export import ExportConfig, export_field
 from find_field.nerf.feature_head import FeatureHead
-from find_field.nerf.pipeline import FindFieldPipelineConfig, world_transform_of
-from find_field.nerf.viewer import PromptPanel
-from find_field.nerf.world_transform import WorldTransform
-from tests.find_field.folders import write_sequence
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    config = find_field_lite.config.pipeline.model
-    from nerfstudio.data.scene_box import SceneBox
-
-    box = SceneBox(torch.tensor([[-1.0, -1, -1], [1, 1, 1]]))
-    metadata = {"find_basis": torch.eye(12)[:, :8], "find_mean": torch.zeros(8)}
-    return config.setup(scene_box=box, num_train_data=3, metadata=metadata, device="cpu",
-                        grad_scaler=None, seed_points=None)  # fmt: skip
-
-
-def rays(count=6):
-    directions = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1)
-    return RayBundle(
-        origins=torch.zeros(count, 3), directions=directions, pixel_area=torch.full((count, 1), 1e-4),
-        camera_indices=torch.zeros(count, 1, dtype=torch.long),
-        metadata={"directions_norm": torch.ones(count, 1)},
-        nears=torch.full((count, 1), 0.05),
-        fars=torch.full((count, 1), 10.0),
-    )  # fmt: skip
+from find_field.nerf.pipeline import world_transform_of
+from tests.find_field.nerf.rays import rays
 
 
 def test_feature_planes_agree_with_a_slow_twin():
@@ -189,11 +161,6 @@ def test_dataparser_module_closes_no_circle():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
-def sequence(frames, tmp_path_factory):
-    return write_sequence(tmp_path_factory.mktemp("seq"), frames)
-
-
 def test_dataparser_rays_meet_the_world_where_it_is(sequence, frames):
     """A pixel's ray, as long as its z-depth says, ends at the backprojected point in metres."""
     outputs = PosedRGBDDataParserConfig(data=sequence).setup().get_dataparser_outputs("train")
@@ -207,18 +174,6 @@ def test_dataparser_rays_meet_the_world_where_it_is(sequence, frames):
         point = to_metres.to_world((bundle.origins[i] + bundle.directions[i] * length).numpy())
         want = transform(frame.T_world_camera, backproject(np.array(z), frame.K, u, v))
         np.testing.assert_allclose(point, want, atol=2e-3)
-
-
-@pytest.fixture
-def manager(sequence, frames, world, oracle, tmp_path, monkeypatch):
-    from find_field.nerf import datamanager as module
-
-    monkeypatch.setitem(module.OTHER_MODELS, "exact", lambda data, device: oracle)
-    config = module.FindFieldDataManagerConfig(
-        find="exact", dataparser=PosedRGBDDataParserConfig(data=sequence), data=sequence, feature_rank=12,
-        feature_cache=tmp_path, train_num_rays_per_batch=32, eval_num_rays_per_batch=32,
-    )  # fmt: skip
-    return config.setup(device="cpu", test_mode="val")
 
 
 def test_a_checkpoints_basis_is_spoken(manager):
@@ -292,122 +247,3 @@ def test_export_answers_in_the_inputs_metric_frame(sequence, world, oracle):
     for thing in world.things:
         hit = field.query(thing.name, oracle)[0]
         assert np.linalg.norm(hit.T_world_object[:3, 3] - thing.centre_m) < 0.02
-
-
-@pytest.fixture
-def panel(model, oracle):
-    """In the model's viewer, with nothing in 3D."""
-
-    def locate(prompt, threshold):
-        raise AssertionError("not asked for")
-
-    panel = PromptPanel(model, oracle, locate)
-    model.viewer_outputs = panel.outputs
-    yield panel
-    model.viewer_outputs = None
-
-
-def test_panel_asks_and_says_what_is_wrong(model, oracle, panel):
-    panel.find = SimpleNamespace(config=oracle.config, compile=lambda prompt: SimpleNamespace(
-        entity_embeddings=np.eye(12, dtype=np.float32)[: len(prompt.entities)]))  # fmt: skip
-    assert panel.ask("the <mug> by the <book>")
-    model.eval()
-    bundle = rays()
-    with torch.no_grad():
-        outputs = model.get_outputs(bundle)
-    assert outputs["relevancy"].shape == (6, 1) and outputs["composited"].shape == (6, 3)
-    want = torch.nn.functional.normalize(outputs["features"], dim=-1)[:, :2].amax(-1)
-    config = oracle.config
-    want = (config.relevance_scale * (want - config.relevance_bias)).sigmoid()
-    torch.testing.assert_close(outputs["relevancy"][:, 0], want, atol=1e-5, rtol=1e-4)
-    assert not panel.ask("the <mug") and "never closed" in panel.status
-    assert relevancy_of(model, bundle).max() > 0  # half a prompt leaves the last whole one active
-    assert not panel.ask("")
-    assert relevancy_of(model, bundle).max() == 0
-
-
-def relevancy_of(model, bundle):
-    with torch.no_grad():
-        return model.get_outputs(bundle)["relevancy"]
-
-
-def test_a_picked_object_is_looked_for(model, oracle, panel):
-    """The clicked ray itself is as relevant as can be; the query gets the same vector."""
-    model.train()
-    bundle = rays(1)
-    bundle.nears = bundle.fars = None  # as the viewer's: the model sets its own
-    panel.look_for_ray(bundle.origins[0].tolist(), (3 * bundle.directions[0]).tolist())
-    assert model.training and "picked" in panel.status
-    model.eval()
-    with torch.no_grad():
-        outputs = model(bundle)
-    config = oracle.config
-    most = torch.tensor(config.relevance_scale * (1 - config.relevance_bias)).sigmoid()
-    assert float(outputs["relevancy"]) == pytest.approx(float(most), abs=1e-4)
-    vector = panel._prompt.entity_embeddings
-    own = torch.nn.functional.normalize(outputs["features"], dim=-1) @ model.basis.T
-    np.testing.assert_allclose(vector, own.numpy(), atol=1e-4)
-    assert [e.label for e in panel._prompt.prompt.entities] == ["picked"]
-
-
-@pytest.fixture
-def pipeline(manager):
-    """The whole pipeline, untrained, on the exact sequence."""
-    config = FindFieldPipelineConfig(
-        datamanager=manager.config, model=find_field_lite.config.pipeline.model
-    )
-    return config.setup(device="cpu", test_mode="inference")
-
-
-def test_pipeline_connects_panel_model_and_field(pipeline, oracle):
-    from nerfstudio.viewer.utils import parse_object
-    from nerfstudio.viewer.viewer_elements import ViewerControl, ViewerElement
-
-    shown = {element.name for _, element in parse_object(pipeline, ViewerElement, "Custom")}
-    assert {"Prompt", "Reference", "Threshold", "Locate in 3D", "Answer"} <= shown
-    controls = parse_object(pipeline, ViewerControl, "Custom")
-    assert [control for _, control in controls] == [pipeline.panel.control]
-    assert not [key for key in pipeline.state_dict() if "panel" in key]
-    pipeline.eval()
-    assert pipeline.panel.ask("the <red box>")
-    with torch.no_grad():
-        assert {"relevancy", "composited"} <= set(pipeline.model.get_outputs(rays()))
-    # Untrained, its surface is anywhere.
-    pipeline.config.export = ExportConfig(
-        voxel_size_m=10, min_accumulation=0, min_cosine=0, max_depth_m=1e6
-    )
-    hits, transform = pipeline.panel.locate("red box", 0.5)
-    assert hits.frame == "map" and [e.label for e in hits.entities] == ["red box"]
-    assert transform.scale == pipeline.world_transform.scale != 1.0
-
-
-def test_hits_are_drawn_where_they_are_in_the_trained_frame(oracle, room, panel):
-    transform = WorldTransform(np.array([[0.0, -1, 0, 0.1], [1, 0, 0, 0], [0, 0, 1, -0.2]]), 2.5)
-    drawn, removed = {}, []
-
-    def handle(name, *args, **kwargs):
-        drawn[name] = args, kwargs
-        return SimpleNamespace(remove=lambda: removed.append(name))
-
-    scene = SimpleNamespace(add_label=handle, add_spline_catmull_rom=handle)
-    panel.control.viser_server = SimpleNamespace(scene=scene)
-    panel._prompt = "red box"
-    panel.locate = lambda prompt, threshold: (
-        room.query(prompt, oracle, threshold=threshold),
-        transform,
-    )
-    hit = panel.draw_hits()[0]
-    (path,), _ = drawn["/find/0/box"]
-    want = [10 * 2.5 * (transform.M[:, :3] @ corner + transform.M[:, 3])
-            for corner in box_corners(hit.T_world_object, hit.extent_m)]  # fmt: skip
-    edges = {tuple(sorted(np.abs(want - p).sum(1).argmin() for p in pair))
-             for pair in itertools.pairwise(path)}  # fmt: skip
-    assert edges == {(i, i | bit) for i in range(8) for bit in (1, 2, 4) if not i & bit}
-    for point in path:
-        assert np.abs(want - point).sum(1).min() < 1e-6
-    assert panel.status.startswith("1 found: red box")
-    count = len(drawn)
-    panel.draw_hits()
-    assert len(removed) == count == 2  # old boxes go
-    panel.ask("")
-    assert len(removed) == 4  # also with their question

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -136,3 +137,74 @@ def test_exception(tmp_path):
     (tmp_path / "metadata.yaml").write_text("nonsense")
     with pytest.raises(FindError, match="Cannot read the bag"):
         open_player_source(str(tmp_path))
+
+
+def record(path, topics: dict[str, list]) -> None:
+    """A bag of topics with their messages, one each `PERIOD_NS`."""
+    with Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        for topic, messages in topics.items():
+            kind = messages[0].__msgtype__
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            for n, msg in enumerate(messages):
+                raw = msg if isinstance(msg, bytes) else STORE.serialize_cdr(msg, kind)
+                writer.write(connection, START_NS + n * PERIOD_NS, raw)
+
+
+def compressed(pixels: np.ndarray, format_name: str):
+    data = cv2.imencode(".png", pixels)[1]
+    return make("sensor_msgs/msg/CompressedImage", header=header(START_NS, "optical"),
+                format=format_name, data=data)  # fmt: skip
+
+
+def colour(n: int = 0, frame: str = "optical"):
+    msg = image(scene(n), "rgb8", START_NS + n * PERIOD_NS)
+    msg.header.frame_id = frame
+    return msg
+
+
+DEPTH = np.full((HEIGHT, WIDTH), 1000, np.uint16)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"/a/depth": [image(DEPTH, "16UC1", START_NS)]},
+        {"/a/image/compressed": [compressed(DEPTH, "16UC1; png")]},
+        {"/a/image/compressed": [compressed(DEPTH, "16UC1; compressedDepth png")]},
+        {"/a/infra": [image(scene()[..., 0], "mono8", START_NS)]},
+    ],
+    ids=["raw depth", "depth as png", "compressedDepth", "grey"],
+)
+def test_colour_is_chosen_by_what_a_topic_carries(tmp_path, others):
+    """Whatever the topics are called, and in whatever order they were recorded."""
+    record(tmp_path / "bag", others | {"/z/colour": [colour()]})
+    [frame] = open_player_source(str(tmp_path / "bag")).frames()
+    assert (frame.image_rgb == scene()).all()
+
+
+def test_a_bad_message_costs_itself(tmp_path):
+    """A broken image, bytes that are no message, a transform without a rotation."""
+    lost = transform("map", "optical", np.eye(4), START_NS + PERIOD_NS)
+    lost.transforms[0].transform.rotation.w = 0.0
+    broken = colour(1)
+    broken.step = 3
+    good = [transform("map", "optical", np.eye(4), START_NS), lost]
+    good.append(transform("map", "optical", np.eye(4), START_NS + 2 * PERIOD_NS))
+    record(tmp_path / "bag", {"/image": [colour(), broken, colour(2), colour(3)], "/tf": good})
+    told: list[tuple[str, str]] = []
+    source = open_player_source(
+        str(tmp_path / "bag"), world_frame="map", warn=lambda *about: told.append(about)
+    )
+    frames = list(source.frames())
+    assert [round(f.time_s * 10) for f in frames] == [0, 2, 3]
+    assert len(told) == 1 and "Left out of bag: an image: Step 3" in told[0][1]
+    assert frames[0].T_world_camera is not None and frames[2].T_world_camera is None
+
+
+def test_depth_of_another_frame_is_no_depth(tmp_path):
+    told: list[tuple[str, str]] = []
+    record(tmp_path / "bag", {"/image": [colour(frame="colour")],
+                              "/depth": [image(DEPTH, "16UC1", START_NS)]})  # fmt: skip
+    source = open_player_source(str(tmp_path / "bag"), warn=lambda *about: told.append(about))
+    [frame] = source.frames()
+    assert frame.depth_m is None and "depth is in optical, the image in colour" in told[0][1]

@@ -48,8 +48,10 @@ def test_what_lies_on_unlabelled_ground_is_no_false_positive() -> None:
     meter = PanopticMeter(2)
     numbers = np.zeros((4, 10), np.uint8)
     numbers[columns(0, 4)] = 1
-    meter.add(panoptic(segment(1, 0, columns(0, 4)), segment(2, 0, columns(6, 9))), numbers, [0])
-    assert meter.metrics()["pq"] == 1.0
+    for elsewhere in (0, 1):
+        found = panoptic(segment(1, 0, columns(0, 4)), segment(2, elsewhere, columns(6, 9)))
+        meter.add(found, numbers, [0])
+        assert meter.metrics()["pq"] == 1.0
 
 
 def test_mask_ap_by_hand() -> None:

@@ -12,9 +12,9 @@ from training.losses.phrases import (
     Phrase,
     choose_phrases,
     phrase_losses,
-    phrase_rows,
     phrase_truths,
 )
+from training.step.inputs import phrase_rows
 from training.truth import FALSE, TRUE, UNKNOWN
 
 
@@ -23,7 +23,7 @@ def test_phrases_are_true_or_false_and_both_are_there(config: TrainConfig) -> No
     batch = batches.batch(0)
     phrases = choose_phrases(batch, 6, 0, np.random.default_rng(0))
     assert len({p.text for p in phrases}) == len(phrases)
-    table = phrase_truths(phrases, batch, module.facts)
+    table = phrase_truths(phrases, batch, module.knowledge)
     own = torch.stack([t[batch.valid] for t in table])
     assert (own == TRUE).any() and (own == FALSE).any()
 
@@ -33,7 +33,7 @@ def test_what_only_places_tell_is_known_in_its_own_picture(config: TrainConfig) 
     batch = batches.batch(0)
     count = len(batch.images[1].instances)
     holds, fails = Phrase("box left of the ball", 1, (0,)), Phrase("box right of the ball", 1)
-    table = phrase_truths([holds, fails], batch, module.facts)
+    table = phrase_truths([holds, fails], batch, module.knowledge)
     assert table[0, 1, :count].tolist() == [TRUE] + [FALSE] * (count - 1)
     assert table[1, 1, :count].tolist() == [FALSE] * count
     elsewhere = [b for b in range(len(batch)) if b != 1]
@@ -85,13 +85,13 @@ def test_rows_at_their_objects_cost_less_than_elsewhere(config: TrainConfig) -> 
     module, batches = step_of(config)
     batch = batches.batch(0)
     phrases = choose_phrases(batch, 6, 0, np.random.default_rng(0))
-    table = phrase_truths(phrases, batch, module.facts)
+    table = phrase_truths(phrases, batch, module.knowledge)
     count = batch.valid.shape[1]
     matched = torch.where(batch.valid, torch.arange(count).expand_as(batch.valid), -1)
     rows = torch.eye(len(phrases))
     objects = (table == TRUE).float().permute(1, 2, 0) + 1e-3
     scale = torch.tensor(20.0)
     args = (matched, batch, scale)
-    good = phrase_losses(module.presence, table, rows, objects, *args)
-    bad = phrase_losses(module.presence, table, rows, 1.0 - objects, *args)
+    good = phrase_losses(module.relevance, table, rows, objects, *args)
+    bad = phrase_losses(module.relevance, table, rows, 1.0 - objects, *args)
     assert good[0] < bad[0] and good[1] < bad[1]

@@ -82,11 +82,11 @@ def test_token_retrieval_weighs_later_tokens_more() -> None:
     assert sharp.item() == pytest.approx(0.7 * to_token + 0.3 * to_image, rel=1e-4)
 
 
-def test_presence_bce_balances_sides_and_ignores_unknown() -> None:
+def test_relevance_bce_balances_sides_and_ignores_unknown() -> None:
     logits = torch.tensor([0.0, math.log(3.0), math.log(3.0), 50.0])
-    value = losses.presence_bce(logits, torch.tensor([1, 0, 0, -1]))
+    value = losses.relevance_bce(logits, torch.tensor([1, 0, 0, -1]))
     assert value.item() == pytest.approx((LN2 + math.log(4.0)) / 2)
-    assert losses.presence_bce(logits, torch.full((4,), -1)).item() == 0.0
+    assert losses.relevance_bce(logits, torch.full((4,), -1)).item() == 0.0
 
 
 def test_multi_positive_nce_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""One step of all tasks: terms, gradients, ablations, the refinement round, presence."""
+"""One step of all tasks: terms, gradients, ablations, the refinement round, relevance."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
     masks = [f"{t}_{k}" for t in ("panoptic", "grounding", "interactive", "interleave")
              for k in ("ce", "bce", "dice")]  # fmt: skip
     others = ["retrieval", "retrieval_tokens", "interleave_itc", "interleave_semantic"]
-    others += ["presence", "alignment", "instances", "phrases_presence", "phrases_alignment"]
+    others += ["relevance", "alignment", "instances", "phrases_relevance", "phrases_alignment"]
     assert sorted(result.terms) == sorted(masks + others)
     assert sum(result.terms.values()) == pytest.approx(float(result.total), rel=1e-4)
     result.total.backward()
@@ -65,7 +65,7 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
 def test_a_task_left_out_costs_nothing(full: TrainConfig, task: str, gone: TokenGroup) -> None:
     losses = dataclasses.replace(full.losses, **{task: OFF})
     if task == "interleave":
-        losses = dataclasses.replace(losses, interleave_itc=0.0, presence=0.0, alignment=0.0)
+        losses = dataclasses.replace(losses, interleave_itc=0.0, relevance=0.0, alignment=0.0)
     module, batches = step_of(dataclasses.replace(full, losses=losses))
     result = module(batches.batch(0), 0)
     assert gone not in result.outputs[-1].pixel
@@ -82,7 +82,7 @@ def test_the_published_losses_run_too(full: TrainConfig) -> None:
     )
     result = module(batches.batch(0), 0)
     result.total.backward()
-    assert torch.isfinite(result.total) and "presence" not in result.terms
+    assert torch.isfinite(result.total) and "relevance" not in result.terms
 
 
 def test_same_step_same_loss(full: TrainConfig) -> None:

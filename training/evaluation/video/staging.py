@@ -95,7 +95,7 @@ class Director:
         )
         return Stage(setting, script, target.name, target)
 
-    def _camera(self, setting: Setting, rng: np.random.Generator):
+    def _camera(self, setting: Setting, rng: np.random.Generator) -> Camera:
         from training.tabletop.scene.cameras import sample_camera
 
         spots = np.stack([p.T_world_object[:3, 3] for p in setting.layout.placed])

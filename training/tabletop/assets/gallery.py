@@ -13,7 +13,7 @@ import numpy as np
 
 from training.tabletop.assets import colors, kinds, textures
 from training.tabletop.assets.meshes import Geometry, Part
-from training.tabletop.assets.models import load_geometries
+from training.tabletop.assets.models import Loaded, load_geometries
 
 GALLERY_SEED = 20261123
 N_RANDOM_MESHES = 480
@@ -146,7 +146,7 @@ def build_gallery(
     return Gallery({a.id: a for a in assets}, {n: g.geometry for n, g in geometries.items()})
 
 
-def _libero_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
+def _libero_assets(name: str, loaded: Loaded, rng: np.random.Generator) -> list[Asset]:
     look = kinds.LIBERO[name]
     noun = look.nouns[0]
     primary = f"{look.color} {noun}" if look.color and not look.names else noun
@@ -201,7 +201,7 @@ def _colors_for(look: kinds.Look, noun: str, rng: np.random.Generator) -> list[s
     return [str(w) for w in rng.choice(words, size=look.recolor, replace=False)]
 
 
-def _shape_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
+def _shape_assets(name: str, loaded: Loaded, rng: np.random.Generator) -> list[Asset]:
     kind_name = name.split(".")[0].removeprefix("s-")
     kind = kinds.SHAPES[kind_name]
     words = list(kind.colors or colors.WORDS)
@@ -225,7 +225,7 @@ def _shape_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     return assets
 
 
-def _random_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
+def _random_assets(name: str, loaded: Loaded, rng: np.random.Generator) -> list[Asset]:
     word = str(rng.choice(colors.WORDS))
     asset = _painted_asset(
         name, word, ("object",), "object", (), True, "random-mesh", loaded.painted, rng
@@ -253,8 +253,10 @@ def _random_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
     return [asset]
 
 
-def _model_assets(name: str, loaded, rng: np.random.Generator) -> list[Asset]:
+def _model_assets(name: str, loaded: Loaded, rng: np.random.Generator) -> list[Asset]:
     model = loaded.model
+    if model is None:
+        raise ValueError(f"{name} is no household model")
     out = []
     if model.color is not None:
         out.append(

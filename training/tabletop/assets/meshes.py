@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import cv2
@@ -85,7 +85,7 @@ def _moved(part: Part, T: np.ndarray) -> Part:
     )
 
 
-def part_from_triangles(verts: np.ndarray, faces: np.ndarray, **kwargs) -> Part:
+def part_from_triangles(verts: np.ndarray, faces: np.ndarray, **kwargs: Any) -> Part:
     """A part with texture coordinates by box projection (each face along its dominant axis)."""
     tri_F33 = verts[faces]
     normal = np.cross(tri_F33[:, 1] - tri_F33[:, 0], tri_F33[:, 2] - tri_F33[:, 0])
@@ -197,7 +197,7 @@ def static_mjcf(path: Path) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _geom_name(model, g: int) -> str:
+def _geom_name(model: Any, g: int) -> str:
     mesh_id = model.geom_dataid[g]
     is_mesh = model.geom_type[g] == 7 and mesh_id >= 0
     return model.geom(g).name + "|" + (model.mesh(mesh_id).name if is_mesh else "")
@@ -218,7 +218,7 @@ def merge_parts(parts: list[Part]) -> Part:
     )
 
 
-def _geom_part(model, data, g: int) -> Part | None:
+def _geom_part(model: Any, data: Any, g: int) -> Part | None:
     """Geom `g` of a compiled model as a part in world coordinates; None where invisible."""
     mat = int(model.geom_matid[g])
     red, green, blue, alpha = map(float, model.mat_rgba[mat] if mat >= 0 else model.geom_rgba[g])
@@ -236,7 +236,7 @@ def _geom_part(model, data, g: int) -> Part | None:
     return _moved(part, T)
 
 
-def _mesh_arrays(model, g: int) -> Part:
+def _mesh_arrays(model: Any, g: int) -> Part:
     m = model.geom_dataid[g]
     v0, nv = model.mesh_vertadr[m], model.mesh_vertnum[m]
     f0, nf = model.mesh_faceadr[m], model.mesh_facenum[m]
@@ -252,7 +252,7 @@ def _mesh_arrays(model, g: int) -> Part:
     )
 
 
-def _primitive(model, g: int) -> Part | None:
+def _primitive(model: Any, g: int) -> Part | None:
     size = model.geom_size[g]
     kind = model.geom_type[g]
     if kind == 6:
@@ -269,7 +269,7 @@ def _primitive(model, g: int) -> Part | None:
     return part_from_triangles(np.asarray(mesh.vertices), np.asarray(mesh.faces))
 
 
-def _material_texture(model, mat: int) -> np.ndarray | None:
+def _material_texture(model: Any, mat: int) -> np.ndarray | None:
     if mat < 0:
         return None
     ids = [t for t in np.atleast_1d(model.mat_texid[mat]) if t >= 0]

@@ -11,6 +11,7 @@ Frames: world z up, metres; cameras are OpenCV (x right, y down, z forward).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Palette:
         self._camera = mujoco.MjvCamera()
         self._camera.type, self._camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, 0
 
-    def _compile(self, meshes: dict[str, Part]):
+    def _compile(self, meshes: dict[str, Part]) -> Any:
         mj = self._mj
         spec = mj.MjSpec()
         spec.visual.global_.offwidth, spec.visual.global_.offheight = self._render_size
@@ -124,7 +125,7 @@ class Palette:
             self._add_slot(spec, s, first)
         return spec.compile()
 
-    def _add_slot(self, spec, s: int, mesh: str) -> None:
+    def _add_slot(self, spec: Any, s: int, mesh: str) -> None:
         mj = self._mj
         body = spec.worldbody.add_body(name=f"slot{s}", mocap=True)
         for t in range(self.n_textures):
@@ -278,7 +279,7 @@ def _plain_rgba(part: Part) -> tuple[float, ...]:
     return (*(part.texture.reshape(-1, 3).mean(0) / 255.0), 1.0)
 
 
-def _add_mesh(mj, spec, name: str, part: Part) -> None:
+def _add_mesh(mj: Any, spec: Any, name: str, part: Part) -> None:
     mesh = spec.add_mesh(name=name)
     mesh.uservert = np.ascontiguousarray(part.verts_V3, np.float32).reshape(-1)
     mesh.userface = np.ascontiguousarray(part.faces_F3, np.int32).reshape(-1)
