@@ -90,7 +90,7 @@ def ratio(slow: list[tuple[float, float]], fast: list[tuple[float, float]], cloc
     return statistics.median(a[clock] / b[clock] for a, b in zip(slow, fast, strict=True))
 
 
-def measure(model: str, rounds: int) -> dict[str, Any]:
+def measure(model: str, rounds: int, images: int) -> dict[str, Any]:
     """Speeds at 1 and 2 threads, and what share of a frame is left per stage."""
     image, calls = read_image(sorted(SAMPLES.iterdir())[0]), {}
     kept: dict[int, dict[str, Find]] = {}
@@ -118,12 +118,18 @@ def measure(model: str, rounds: int) -> dict[str, Any]:
         if threads == "2":
             ratios[f"2/1 {name}"] = ratio(found[f"1 {name}"], ts, 1)
     torch.set_num_threads(1)
-    return {"frame": rows, "ratios": ratios, "differences": differences(kept[1]), **floor(kept[1])}
+    return {
+        "frame": rows,
+        "ratios": ratios,
+        "differences": differences(kept[1], images),
+        **floor(kept[1]),
+    }
 
 
-def differences(finds: dict[str, Find]) -> dict[str, dict[str, float]]:
+def differences(finds: dict[str, Find], count: int) -> dict[str, dict[str, float]]:
     """Largest differences of vectors and scores from "before", and how masks agree, on the samples."""
-    images = [read_image(path) for path in sorted(SAMPLES.iterdir())]
+    files = sorted(SAMPLES.iterdir())
+    images = [read_image(path) for path in files[:: max(1, len(files) // count)]]
     answers = {name: [_answers(find, image) for image in images] for name, find in finds.items()}
     found = {}
     for name, mine in answers.items():
@@ -281,10 +287,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="See the top.")
     parser.add_argument("--model", default="find-tabletop")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--images", type=int, default=12, help="samples whose answers are compared")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
-    figures = measure(args.model, args.rounds)
+    figures = measure(args.model, args.rounds, args.images)
     figures["startup"] = startup(args.model, max(1, args.rounds // 5))
     report(figures)
     figures["missed"] = missed(figures)
