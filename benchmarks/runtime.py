@@ -45,6 +45,9 @@ TARGETS: dict[str, tuple[Sequence[str], float]] = {
     "OpenVINO bf16, 1 thread, over before": (("1 openvino-bf16",), 3.4),
     "2 threads over 1, exact": (("2/1 onnxruntime", "2/1 openvino"), 1.5),
 }
+# Maps agree to 1e-5 (tests). Where a proposal may look is a threshold on them: a pixel that lies on it
+# moves single vectors by more, the folded torch path's as well as onnxruntime's.
+SAME_ANSWERS = 1e-3
 STARTUP_S, RESIDENT_MB = 4.0, 900
 
 
@@ -183,16 +186,18 @@ def floor(finds: dict[str, Find]) -> dict[str, float]:
 
 
 STARTUP = """
-import time; start = time.perf_counter()  # noqa: E402
-from find_core.runtime import process; process.prepare()  # noqa: E402
-import find_core as fc, resource, sys, torch  # noqa: E402
-from find_core.images import read_image  # noqa: E402
+import time; start = time.perf_counter()
+from find_core.runtime import process; process.prepare()
+import find_core as fc, re, sys, torch
+from pathlib import Path
+from find_core.images import read_image
 torch.set_num_threads(1)
 imported = time.perf_counter()
 find = fc.load(sys.argv[1], device="cpu", runtime=sys.argv[3])
 scene = find.encode(read_image(sys.argv[2])); scene.localize("the <mug>")
 done = time.perf_counter()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# Not getrusage: a child begins with the peak of the process that started it.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(imported - start, done - imported, time.process_time(), peak, find.runtime_name)
 """
 MALLOC = """
@@ -278,7 +283,8 @@ def missed(figures: dict[str, Any]) -> list[str]:
     if start["peak_rss_mb"] > RESIDENT_MB:
         out.append(f"{start['peak_rss_mb']:.0f} MB resident, wanted {RESIDENT_MB}")
     for name, row in figures["differences"].items():
-        if name != "openvino-bf16" and max(row["embedding"], row["score"]) > 1e-5:
+        apart = max(row["embedding"], row["score"]) > SAME_ANSWERS or row["found_flips"]
+        if name != "openvino-bf16" and apart:
             out.append(f"{name} is not exact: {row}")
     return out
 
