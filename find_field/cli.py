@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import add_model_arguments, load_model
-from find_core.errors import FieldError, PromptError
+from find_core.errors import FieldError, FindError, PromptError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
 from find_core.support.command_line import Direction, Parser, fraction, number, run_command, whole
 from find_core.support.files import replace_file
+from find_core.support.printable import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,6 +144,8 @@ def run_lift(options: argparse.Namespace) -> int:
     folder = open_folder(options.folder, options.registered).take(options.every, options.limit)
     for sentence in folder.skipped[:3]:
         print(f"left out: {sentence}", file=sys.stderr)
+    if len(folder.skipped) > 3:
+        print(f"left out: {len(folder.skipped) - 3} more", file=sys.stderr)
     find = load_model(options)
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
@@ -153,7 +156,14 @@ def run_lift(options: argparse.Namespace) -> int:
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
     for files in _progress(folder.files, "lifting"):
         marks = [time.perf_counter()]
-        frame = files.read()
+        try:
+            frame = files.read()
+            if frame.depth_m is None:
+                raise FieldError(f"{frame.name} has no depth.")
+        except FindError as error:  # a bad frame costs itself
+            folder.skipped.append(shown(error, 300))
+            print(f"left out: {folder.skipped[-1]}", file=sys.stderr)
+            continue
         marks.append(time.perf_counter())
         scene = find.encode(frame.rgb)
         scene.semantic_map()  # kept by the scene; made here, its time counts as encoding
@@ -165,7 +175,9 @@ def run_lift(options: argparse.Namespace) -> int:
     field = lifter.field()
     field.save(options.out)
     summary = {**_summary(field), "out": str(options.out), "skipped": len(folder.skipped)}
-    summary["ms_per_frame"] = {k: round(1e3 * v / len(folder), 1) for k, v in seconds.items()}
+    summary["ms_per_frame"] = {
+        k: round(1e3 * v / lifter.frames_fused, 1) for k, v in seconds.items()
+    }
     _print(summary, options.json)
     return 0
 
@@ -230,7 +242,8 @@ def run_info(options: argparse.Namespace) -> int:
 
 
 def _summary(field: FeatureField) -> dict[str, Any]:
-    low, high = field.points_world_m.min(axis=0), field.points_world_m.max(axis=0)
+    points = field.points_world_m
+    low, high = (points.min(axis=0), points.max(axis=0)) if len(field) else ([], [])
     return {
         "voxels": len(field),
         "voxel_size_m": field.voxel_size_m,

@@ -8,6 +8,8 @@ from pathlib import Path
 from find_core.checkpoint.published import HUB_REPO, RELEASES, read_published
 from find_core.checkpoint.store import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, read_folder
 from find_core.errors import CheckpointError
+from find_core.support.hub import hub_answers, only_local, silence
+from find_core.support.printable import shown
 
 SHARE = Path(__file__).parents[1] / "share"
 
@@ -23,9 +25,13 @@ def resolve(name: str | Path) -> Path:
     Raises:
         CheckpointError: there is no such checkpoint, or it cannot be downloaded.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
+    shown_name = shown(name, 200)
+    try:
+        path = Path(name).expanduser()
+        if path.exists():
+            return path
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, too long, a NUL
+        raise CheckpointError(f"{shown_name!r} is no path ({shown(error)}).") from None
     if (SHARE / name / CONFIG_FILE).is_file():
         return SHARE / name
     repo, _, variant = str(name).partition(":")
@@ -38,7 +44,7 @@ def resolve(name: str | Path) -> Path:
         return _download(repo, (CONFIG_FILE, WEIGHTS_FILE)).parent
     packaged = ", ".join(sorted(p.parent.name for p in SHARE.glob(f"*/{CONFIG_FILE}"))) or "none"
     raise CheckpointError(
-        f"There is no checkpoint {str(name)!r}: give a packaged name ({packaged}), a directory, "
+        f"There is no checkpoint {shown_name!r}: give a packaged name ({packaged}), a directory, "
         f"a published .pt file, or {HUB_REPO}:focalt."
     )
 
@@ -61,10 +67,14 @@ def _download(repo: str, files: tuple[str, ...]) -> Path:
         raise CheckpointError(
             f"Downloading {repo} needs huggingface_hub: pip install huggingface_hub"
         ) from None
+    offline = not hub_answers()
     try:
-        return [Path(hf_hub_download(repo, file)) for file in files][-1]
+        with only_local(offline):
+            paths = [hf_hub_download(repo, file, local_files_only=offline) for file in files]
+        return Path(paths[-1])
     except Exception as error:  # the hub's errors have many roots
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        first_line = silence() if offline else shown(first_line, 120)
         raise CheckpointError(
             f"{files[-1]} cannot be downloaded from {repo} ({first_line}): check the network, or "
             f"fetch https://huggingface.co/{repo}/resolve/main/{files[-1]} elsewhere and give "

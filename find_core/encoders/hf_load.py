@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from find_core.errors import EncoderError
+from find_core.support.hub import hub_answers, needs_network, only_local, silence
+from find_core.support.printable import shown
 
 # Feature norms that some backbones add behind their stages; identities until trained.
 _MAY_BE_NEW = ("hidden_states_norms.",)
@@ -15,15 +17,23 @@ _MAY_BE_NEW = ("hidden_states_norms.",)
 def pretrained(load: Callable[..., Any], name: str, **options: Any) -> Any:
     """`load(name, ...)` of a `transformers` class, its many errors told in one sentence.
 
+    Code that comes with a model is never run, nor asked about on stdin. Where the hub does not answer,
+    the local cache is all that is looked at.
+
     Raises:
         EncoderError: the model is not there, not readable, or not of this kind.
     """
+    offline = not (needs_network(name) and hub_answers())
+    options = {"local_files_only": offline, **options, "trust_remote_code": False}
     try:
-        return load(name, **options)
+        with only_local(offline):
+            return load(name, **options)
     except Exception as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:140]
+        first_line = shown((str(error).splitlines() or [type(error).__name__])[0], 140)
+        if offline and needs_network(name):
+            first_line = silence()
         raise EncoderError(
-            f"The model {name!r} cannot be loaded ({first_line}): give a folder that holds it, or "
+            f"The model {shown(name)!r} cannot be loaded ({first_line}): give a folder that holds it, or "
             "check its name and the network."
         ) from error
 

@@ -20,6 +20,8 @@ RIGID_TOLERANCE = 1e-2
 # Axes of an OpenGL camera (x right, y up, looking along -z) in those of an OpenCV camera.
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
+MIN_FOCAL_PX = 2.0  # less is a normalised matrix, or 179 degrees of view
+
 
 def check_rigid(T: ArrayLike, what: str = "Pose") -> np.ndarray:
     """Return a (4, 4) float64 rigid transform, its rotation snapped to the nearest true one.
@@ -46,17 +48,38 @@ def check_rigid(T: ArrayLike, what: str = "Pose") -> np.ndarray:
     return T
 
 
-def check_intrinsics(K: ArrayLike, name: str) -> np.ndarray:
+def check_intrinsics(K: ArrayLike, name: str, size_hw: tuple[int, int] | None = None) -> np.ndarray:
     """Return a (3, 3) float64 pinhole matrix, pixels.
 
+    Args:
+        size_hw: of the image that it belongs to.
+
     Raises:
-        FieldError: another shape, not finite, or a focal length that is not positive.
+        FieldError: another shape, not finite, a focal length that no camera has (in pixels: 1.2 is a
+            normalised one), or a principal point outside the image.
     """
-    K = np.array(K, np.float64)
-    if K.shape != (3, 3) or not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+    try:
+        K = np.array(K, np.float64)
+    except (TypeError, ValueError):
+        K = np.zeros(0)
+    if K.shape != (3, 3) or not np.isfinite(K).all() or np.abs(K).max() > 1e7:
         raise FieldError(
             f"Intrinsics of {name} are not a pinhole matrix: give K = [[fx, 0, cx], [0, fy, cy], "
             f"[0, 0, 1]] in pixels, got shape {K.shape}."
+        )
+    if min(K[0, 0], K[1, 1]) < MIN_FOCAL_PX:
+        raise FieldError(
+            f"Intrinsics of {name} are not a pinhole matrix: focal lengths {K[0, 0]:g} and {K[1, 1]:g}; "
+            "give pixels."
+        )
+    if np.abs(K[[1, 2, 2], [0, 0, 1]]).max() > 1e-9 or abs(K[2, 2] - 1) > 1e-6:
+        raise FieldError(f"Intrinsics of {name} are not [[fx, s, cx], [0, fy, cy], [0, 0, 1]].")
+    if size_hw is not None and not (
+        -0.5 <= K[0, 2] <= size_hw[1] - 0.5 and -0.5 <= K[1, 2] <= size_hw[0] - 0.5
+    ):
+        raise FieldError(
+            f"Intrinsics of {name} have their principal point at ({K[0, 2]:g}, {K[1, 2]:g}), outside "
+            f"the image of {size_hw[1]}x{size_hw[0]}: they are of another size."
         )
     return K
 

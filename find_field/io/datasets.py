@@ -29,9 +29,11 @@ import cv2
 import numpy as np
 
 from find_core.errors import FieldError, FindError, ImageError
-from find_core.images import read_image
+from find_core.support.printable import shown
 from find_field.frames import PosedFrame
-from find_field.geometry.pinhole import OPENCV_FROM_OPENGL, check_rigid, register_depth
+from find_field.geometry.pinhole import check_rigid
+from find_field.io import transforms_json
+from find_field.io.frame_files import FrameFiles
 
 # The Kinect of 7-Scenes: depth pixels do not lie on colour pixels, and poses are the depth
 # camera's. The published intrinsics are the depth camera's too; the colour camera's focal length,
@@ -41,43 +43,6 @@ SEVEN_SCENES_K = np.array([[585.0, 0, 320], [0, 585, 240], [0, 0, 1]])
 SEVEN_SCENES_RGB_FOCAL_PX = 529.0
 SEVEN_SCENES_RGB_ROTATION = (0.002, 0.002, 0.0)
 SEVEN_SCENES_RGB_OFFSET_M = (-0.025, 0.0, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class FrameFiles:
-    """Where one frame's parts are, before any image is read.
-
-    Attributes:
-        depth_scale: metres per unit of the depth image.
-        distortion: (k1, k2, p1, p2[, k3...]) of the colour image, OpenCV's order, or None.
-        register: (K_depth, T_rgb_depth) when the depth camera is another one than the colour's.
-    """
-
-    name: str
-    rgb: Path
-    depth: Path | None
-    K: np.ndarray
-    T_world_camera: np.ndarray
-    depth_scale: float = 0.001
-    distortion: np.ndarray | None = None
-    register: tuple[np.ndarray, np.ndarray] | None = None
-
-    def read(self) -> PosedFrame:
-        """Decode, register and undistort.
-
-        Raises:
-            ImageError, FieldError: a part is missing or cannot be what it should.
-        """
-        rgb = read_image(self.rgb)
-        depth_m = None if self.depth is None else read_depth(self.depth, self.depth_scale)
-        if depth_m is not None and self.register is not None:
-            K_depth, T_rgb_depth = self.register
-            depth_m = register_depth(
-                depth_m, K_depth, self.K, T_rgb_depth, (rgb.shape[0], rgb.shape[1])
-            )
-        if self.distortion is not None and np.any(self.distortion):
-            rgb, depth_m = _undistorted(rgb, depth_m, self.K, self.distortion)
-        return PosedFrame(rgb, depth_m, self.K, self.T_world_camera, self.name)
 
 
 @dataclass(eq=False)
@@ -100,8 +65,23 @@ class PosedFolder:
         return len(self.files)
 
     def __iter__(self) -> Iterator[PosedFrame]:
+        """Frames in order; one that cannot be read is left out, its reason added to `skipped`.
+
+        Raises:
+            ImageError, FieldError: not one of them can be read; the last reason.
+        """
+        read, problem = 0, None
         for files in self.files:
-            yield files.read()
+            try:
+                frame = files.read()
+            except FindError as error:
+                problem = error
+                self.skipped.append(shown(error, 300))
+                continue
+            read += 1
+            yield frame
+        if problem is not None and not read:
+            raise problem
 
     def take(self, every: int = 1, limit: int | None = None, skip: int = 0) -> PosedFolder:
         """Every n-th frame from the `skip`-th on, at most `limit` of them."""
@@ -151,12 +131,12 @@ def _collect(folder: Path, kind: str, names: list[str], make: Callable[[int], Fr
             check_rigid(files.T_world_camera, f"Pose of {name}")
             missing = [p for p in (files.rgb, files.depth) if p is not None and not p.is_file()]
             if missing:
-                raise ImageError(f"{name}: no file {missing[0].name}.")
+                raise ImageError(f"no file {missing[0].name}.")
             out.files.append(files)
-        except FindError as error:
-            out.skipped.append(str(error))
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            out.skipped.append(f"{name}: {type(error).__name__} {error}")
+        except (KeyError, TypeError, ValueError, OSError, AttributeError, OverflowError,
+                FindError) as error:  # fmt: skip
+            kind = "" if isinstance(error, FindError) else f"{type(error).__name__} "
+            out.skipped.append(f"{shown(name)}: {kind}{shown(error, 200)}")
     return out
 
 
@@ -190,6 +170,8 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
 def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str]:
     meta = _read_json(folder / "meta.json")
     entries = meta.get("frames", [])
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise FieldError(f'"frames" in {folder}/meta.json is no list of objects.')
     names = [str(e.get("file", e.get("rgb", f"frame {i}"))) for i, e in enumerate(entries)]
 
     def make(i: int) -> FrameFiles:
@@ -203,18 +185,29 @@ def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str
             raise FieldError(f"{name}: no T_world_camera in meta.json.")
         scale = float(meta.get("depth_unit_m", 0.001))
         return FrameFiles(name, rgb, depth if depth.is_file() else None, K,
-                          np.array(entry["T_world_camera"], float), scale)  # fmt: skip
+                          np.array(entry["T_world_camera"], float), _positive(scale),
+                          depth_unit_is_given="depth_unit_m" in meta)  # fmt: skip
 
     return names, make, str(meta.get("frame", meta.get("world_frame", "world")))
 
 
 def read_scenes(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a rendered sequence's scenes.jsonl."""
-    text = (folder / "scenes.jsonl").read_text("utf-8")
+    """The lines of a rendered sequence's scenes.jsonl.
+
+    Raises:
+        FieldError: a line is no JSON object.
+    """
     try:
-        return [json.loads(line) for line in text.splitlines()]
-    except ValueError as error:
-        raise FieldError(f"{folder}/scenes.jsonl is not JSON ({error}): render again.") from None
+        scenes = [
+            json.loads(line) for line in (folder / "scenes.jsonl").read_text("utf-8").splitlines()
+        ]
+        if not all(isinstance(scene["index"], int) for scene in scenes):
+            raise TypeError("an index is no number")
+    except (ValueError, OSError, KeyError, TypeError, RecursionError) as error:
+        raise FieldError(
+            f"{folder}/scenes.jsonl is damaged ({shown(error)}): render again."
+        ) from None
+    return scenes
 
 
 def _rendered(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles]]:
@@ -239,57 +232,33 @@ def _picture(folder: Path, stem: str) -> Path:
 
 def _nerfstudio(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles]]:
     meta = _read_json(folder / "transforms.json")
-    if meta.get("camera_model", "OPENCV") not in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE"):
-        raise FieldError(f"Cameras of model {meta['camera_model']} are not read: undistort first.")
-    frames = [f for f in meta.get("frames", []) if _exists(folder, f)]
-    frames.sort(key=lambda f: f["file_path"])
+    frames = transforms_json.frame_entries(meta)
 
     def make(i: int) -> FrameFiles:
-        both = {**meta, **frames[i]}
-        K = np.array([[both["fl_x"], 0, both["cx"] - 0.5],
-                      [0, both.get("fl_y", both["fl_x"]), both["cy"] - 0.5], [0, 0, 1]])  # fmt: skip
-        distortion = np.array([both.get(n, 0.0) for n in ("k1", "k2", "p1", "p2", "k3")])
-        depth = both.get("depth_file_path")
-        T = np.array(both["transform_matrix"], float) @ OPENCV_FROM_OPENGL
-        return FrameFiles(frames[i]["file_path"], folder / both["file_path"],
-                          folder / depth if depth else None, K, T,
-                          float(meta.get("depth_unit_scale_factor", 0.001)), distortion)  # fmt: skip
+        entry = {**meta, **frames[i]}
+        image = transforms_json.file_of(folder, entry["file_path"])
+        K, size = transforms_json.intrinsics(entry, image)
+        depth, unit = entry.get("depth_file_path"), meta.get("depth_unit_scale_factor")
+        return FrameFiles(
+            entry["file_path"], image, transforms_json.file_of(folder, depth) if depth else None, K,
+            transforms_json.pose(entry), 0.001 if unit is None else _positive(float(unit)),
+            transforms_json.distortion(entry), size=size, depth_unit_is_given=unit is not None,
+        )  # fmt: skip
 
     return [f["file_path"] for f in frames], make
 
 
-def _exists(folder: Path, frame: dict[str, Any]) -> bool:
-    """Captures often list images that were culled; those are no errors."""
-    return "file_path" in frame and (folder / frame["file_path"]).is_file()
+def _positive(scale: float) -> float:
+    if not 1e-9 < scale < 1e6:
+        raise FieldError(f"the depth's unit is {scale} m: give metres per unit")
+    return scale
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise FieldError(f"{path} is not JSON ({error}): write it again.") from None
+        data = json.loads(path.read_text("utf-8-sig"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise FieldError(f"{path} is not JSON ({shown(error)}): write it again.") from None
     if not isinstance(data, dict):
         raise FieldError(f"{path} is not a JSON object with a list 'frames'.")
     return data
-
-
-def read_depth(path: Path, scale: float) -> np.ndarray:
-    """(H, W) float32 metres of a 16-bit PNG (or .npy); 0 and 65535 are NaN."""
-    if path.suffix == ".npy":
-        raw = np.load(path, allow_pickle=False)
-    else:
-        raw = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if raw is None or raw.ndim != 2:
-        raise ImageError(f"{path} is no depth image: give one channel, 16 bits, PNG.")
-    invalid = (raw == 0) | (raw == 65535) if raw.dtype == np.uint16 else raw <= 0
-    return np.where(invalid, np.nan, raw * scale).astype(np.float32)
-
-
-def _undistorted(rgb: np.ndarray, depth_m: np.ndarray | None, K: np.ndarray,
-                 distortion: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
-    size = rgb.shape[1], rgb.shape[0]
-    straight = np.eye(3)
-    maps = cv2.initUndistortRectifyMap(K, distortion, straight, K, size, cv2.CV_32FC1)
-    if depth_m is not None:  # nearest: a mean of two surfaces is a third one
-        depth_m = cv2.remap(depth_m, maps[0], maps[1], cv2.INTER_NEAREST, borderValue=(np.nan,))
-    return cv2.remap(rgb, maps[0], maps[1], cv2.INTER_LINEAR), depth_m

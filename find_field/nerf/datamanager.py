@@ -60,7 +60,7 @@ class FindFieldDataset(InputDataset):
         the cache knows images by their pixels.
         """
         if self.scale_factor == 1.0:
-            return read_image(self._dataparser_outputs.image_filenames[index])
+            return read_image(self._dataparser_outputs.image_filenames[index], upright=False)
         return np.ascontiguousarray(self.get_numpy_image(index)[..., :3])
 
 

@@ -20,6 +20,7 @@ from nerfstudio.data.dataparsers.base_dataparser import (
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 
+from find_core.images import measure_image, read_bytes
 from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
 from find_field.io.datasets import FrameFiles, open_folder
 
@@ -74,10 +75,9 @@ class PosedRGBD(DataParser):
 
 def _cameras(files: list[FrameFiles], poses: np.ndarray) -> Cameras:
     """nerfstudio's cameras; its pixel centres lie at + 0.5, ours at whole numbers."""
-    import cv2
-
     K = np.stack([f.K for f in files])
-    sizes = [cv2.imread(str(f.rgb)).shape[:2] for f in files]
+    headers = [measure_image(read_bytes(f.rgb), f.name) for f in files]
+    sizes = [(header.height, header.width) for header in headers]  # as stored: EXIF is not applied
     return Cameras(
         camera_to_worlds=torch.tensor(poses[:, :3], dtype=torch.float32),
         fx=torch.tensor(K[:, 0, 0], dtype=torch.float32),

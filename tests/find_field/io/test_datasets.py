@@ -11,7 +11,8 @@ import pytest
 from find_core.errors import FieldError, ImageError
 from find_field.geometry.pinhole import backproject, pixel_grid, transform
 from find_field.io import datasets as readers
-from find_field.io.datasets import open_folder, read_depth
+from find_field.io.datasets import open_folder
+from find_field.io.frame_files import read_depth
 from tests.find_field.folders import write_nerfstudio, write_sequence, write_seven_scenes
 
 SAMPLE = Path(readers.__file__).parents[2] / "find_core" / "share" / "samples" / "tabletop"
@@ -168,11 +169,11 @@ def test_distorted_pictures_are_straightened(frames, tmp_path):
     assert np.abs(got - want).mean() < 0.5 * np.abs(bent[10:-10, 10:-10] - want).mean()
 
 
-def test_fisheye_is_refused_and_culled_pictures_are_ignored(frames, tmp_path):
+def test_fisheye_is_refused_and_culled_images_are_counted(frames, tmp_path):
     write_nerfstudio(tmp_path, frames[:3])
     (tmp_path / "images/0001.png").unlink()
     folder = open_folder(tmp_path)
-    assert len(folder) == 2 and not folder.skipped
+    assert len(folder) == 2 and folder.skipped == ["images/0001.png: no file 0001.png."]
     meta = json.loads((tmp_path / "transforms.json").read_text())
     (tmp_path / "transforms.json").write_text(json.dumps(meta | {"camera_model": "OPENCV_FISHEYE"}))
     with pytest.raises(FieldError, match="undistort"):
