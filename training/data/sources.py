@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from find_core.encoders.base import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
+from training.data.derived.composites import composites
+from training.data.derived.references import references
 from training.data.formats import coco, photos, tabletop
 from training.data.formats.records import Record
 from training.data.formats.references import enrich, karpathy_split, without_images
@@ -45,6 +47,17 @@ class Sources:
         """The val split of the rendered world, and COCO's val images."""
         config = dataclasses.replace(self.config, store=store, coco_split="val2017")
         return open_sources(config, self.vision, split="val", known=self.knowledge)
+
+
+def derived(
+    rendered: Sequence[Record], pictured: Sequence[Record], config: DataConfig, split: str = "train"
+) -> list[Record]:
+    """The composites and references that a recipe asks for; none to validate on."""
+    if split != "train":
+        return []
+    canvas = (config.view.height, config.view.width)
+    made = composites(rendered, pictured, config.composites)
+    return made + references([*rendered, *pictured], config.references, canvas)
 
 
 def photographs(root: str, split: str = "train") -> tuple[list[Record], list[frozenset[str]]]:
@@ -87,9 +100,12 @@ def open_sources(
             records += real
             classes |= {i.name for r in real for i in r.instances}
     lists: list[frozenset[str]] = []
+    pictured: list[Record] = []
     if config.photos:
         pictured, lists = photographs(config.photos, split)
         records += pictured
+    rendered = [r for r in records if not r.is_photograph]
+    records += derived(rendered, pictured, config, split)
     if not records:
         raise ImageError(
             "The recipe names no images: --set data.tabletop=DIR, data.photos=DIR or "
