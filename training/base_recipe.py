@@ -107,8 +107,10 @@ def tiny_base() -> Recipe:
         "data.batch.partners": 1, "data.batch.references": 2, "save_every": 2,
     })  # fmt: skip
     parts = (
-        DataPart("rendered", (0, 8)), DataPart("photographs"),
-        DataPart("composites", count=4), DataPart("references", count=8),
+        DataPart("rendered", (0, 8)),
+        DataPart("photographs"),
+        DataPart("composites", count=4),
+        DataPart("references", count=8),
     )
     stages = tuple(
         Stage(s.purpose, {**s.changes, **({"optim.steps": 2} if s.changes else {})}, parts)

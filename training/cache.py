@@ -30,6 +30,7 @@ from training.data.sources import derived, photographs
 from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, view_of
 from training.engine.command import ends_in_a_sentence
+from training.recipes import recipe
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
     parser.add_argument("--height", type=int, default=ViewConfig.height, help="of a view, pixels")
     parser.add_argument("--width", type=int, default=ViewConfig.width, help="of a view, pixels")
+    parser.add_argument("--recipe", help="whose vision encoder to run (default: the packaged one)")
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
     parser.add_argument("--patience-s", type=float, default=300.0)
     args = parser.parse_args()
@@ -165,7 +167,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode all views that the command line names, and report on the way."""
-    vision = VisionConfig()
+    vision = recipe(args.recipe).model.vision if args.recipe else VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
     encoder = build_vision(vision)
     writer = open_writer(args.store, args.part, encoder, vision, view)

@@ -128,7 +128,12 @@ class Batches:
     def _item(self, key: str, rng: np.random.Generator) -> tuple[LabelledImage, list[Tensor]]:
         record, config = self.records[key], self.config
         numbers, maps, view = self._view(key, rng)
-        if config.photo_mix and not is_reference(key) and may_mix(record) and rng.random() < config.photo_mix:
+        if (
+            config.photo_mix
+            and not is_reference(key)
+            and may_mix(record)
+            and rng.random() < config.photo_mix
+        ):
             other = self._mixable[int(rng.integers(len(self._mixable)))]
             guest = (self.records[other], *self._view(other, rng)[:2])
             record, numbers, maps = mix((record, numbers, maps), guest, rng)

@@ -60,16 +60,25 @@ def derived(
     return made + references([*rendered, *pictured], config.references, canvas)
 
 
+SPLITS = ("train", "calibration")
+
+
+def _split_of(photo: photos.Photo) -> str:
+    if photo.held_out:
+        return "held"
+    return "calibration" if photos.is_for_calibration(photo.file_name) else "train"
+
+
 def photographs(root: str, split: str = "train") -> tuple[list[Record], list[frozenset[str]]]:
     """Photographs that may feed shipped weights, and what each of their sets looked for.
 
     Args:
-        split: "train", or anything else for the held-out tenth.
+        split: "train", "calibration", or anything else for the held-out tenth.
     """
     sets = [s for s in photos.read_sets(root).values() if s.shippable]
     every = photos.read_photos(root, [s.name for s in sets])
     names = sorted({n for s in sets for n in s.classes})
-    chosen = [p.record for p in every if p.held_out != (split == "train")]
+    chosen = [p.record for p in every if _split_of(p) == (split if split in SPLITS else "held")]
     records = [with_caption_names(record, names) for record in chosen]
     return records, [frozenset(s.classes) for s in sets]
 

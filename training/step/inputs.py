@@ -41,7 +41,9 @@ def task_groups(
         strokes = [strokes_of(a, image, b) for b, a in enumerate(batch.queries)]
         groups |= sampler.interactive(strokes, [max(1, len(s)) for s in strokes])
     if losses.interleave.active or losses.interleave_itc:
-        groups |= sampler.interleave([_legend(model, texts, a, image, references) for a in batch.queries])
+        groups |= sampler.interleave(
+            [_legend(model, texts, a, image, references) for a in batch.queries]
+        )
         groups |= sampler.entity_proposals(len(batch))
     if losses.retrieval:
         groups |= sampler.sentence(caption_rows(model, texts, batch))

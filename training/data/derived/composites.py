@@ -175,7 +175,10 @@ def _paste(
     top, left = foot[0] - size[1] + 1, foot[1] - size[0] // 2
     rows = slice(max(0, top), min(height, top + size[1]))
     columns = slice(max(0, left), min(width, left + size[0]))
-    inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+    inner = (
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
     image[rows, columns] = _blend(image[rows, columns], thing[inner], shape[inner])
     numbers[rows, columns][shape[inner] > 0.5] = number
 
@@ -198,5 +201,3 @@ def _blend(below: np.ndarray, above: np.ndarray, share: np.ndarray) -> np.ndarra
     """(H, W, 3) uint8, with soft edges where `above` ends."""
     soft = cv2.GaussianBlur(share, (0, 0), 0.7)[..., None]
     return np.round(below * (1.0 - soft) + above * soft).astype(np.uint8)
-
-

@@ -74,7 +74,14 @@ _GROUNDS = (
     "wall floor ceiling sky sea road grass sand snow mountain river pavement building house roof "
     "tree dirt gravel platform fence bridge"
 )
-_SURFACES = frozenset(_GROUNDS.split()) | {"brick wall", "stone wall", "tiled wall", "wooden wall", "wooden floor", "playing field"}
+_SURFACES = frozenset(_GROUNDS.split()) | {
+    "brick wall",
+    "stone wall",
+    "tiled wall",
+    "wooden wall",
+    "wooden floor",
+    "playing field",
+}
 _MOVABLE = frozenset(_WORDS) - {"street", "nature", "room"}
 """No surface is a thing of one of these groups, though the groups touch ("glass", "window")."""
 _RELATIONS = "of on left right behind in with near above below under front next between from for to"

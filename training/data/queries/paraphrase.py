@@ -43,6 +43,10 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "teapot": ("tea pot", "coffee pot"),
     "tray": ("serving tray",),
     "vase": ("flower vase",),
+}
+"""Nouns of the known kinds, and what else people call such an object. A modifier that was never read
+must not hide the noun behind it. No name of a held-out kind (a test scans them)."""
+PHOTO_WORDS: dict[str, tuple[str, ...]] = {
     "adjustable spanner": ("adjustable wrench", "spanner"),
     "airplane": ("plane", "aeroplane", "jet"),
     "aubergine": ("eggplant",),
@@ -72,10 +76,10 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "utility knife": ("box cutter", "cutter knife"),
     "zucchini": ("courgette",),
 }
-"""Nouns of the known kinds, and what else people call such an object. A modifier that was never read
-must not hide the noun behind it. No name of a held-out kind (a test scans them)."""
+"""Class names of photographs, and what else people call such an object."""
+_EVERY = {**OTHER_WORDS, **PHOTO_WORDS}
 
-_PLAIN = re.compile(r"^((?:\w+ )?)(" + "|".join(OTHER_WORDS) + r")$")
+_PLAIN = re.compile(r"^((?:\w+ )?)(" + "|".join(_EVERY) + r")$")
 
 
 @dataclass(frozen=True)
@@ -126,4 +130,4 @@ def reworded(phrase: str, rng: np.random.Generator) -> str:
     first, noun = found.groups()
     if first and first.strip() not in COLORS:
         return phrase
-    return first + str(rng.choice(OTHER_WORDS[noun]))
+    return first + str(rng.choice(_EVERY[noun]))
