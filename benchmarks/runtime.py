@@ -45,6 +45,9 @@ TARGETS: dict[str, tuple[Sequence[str], float]] = {
     "OpenVINO bf16, 1 thread, over before": (("1 openvino-bf16",), 3.4),
     "2 threads over 1, exact": (("2/1 onnxruntime", "2/1 openvino"), 1.5),
 }
+# Maps agree to 1e-5 (tests). Where a proposal may look is a threshold on them: a pixel that lies on it
+# moves single vectors by more, the folded torch path's as well as onnxruntime's.
+SAME_ANSWERS = 1e-3
 STARTUP_S, RESIDENT_MB = 4.0, 900
 
 
@@ -90,7 +93,7 @@ def ratio(slow: list[tuple[float, float]], fast: list[tuple[float, float]], cloc
     return statistics.median(a[clock] / b[clock] for a, b in zip(slow, fast, strict=True))
 
 
-def measure(model: str, rounds: int) -> dict[str, Any]:
+def measure(model: str, rounds: int, images: int) -> dict[str, Any]:
     """Speeds at 1 and 2 threads, and what share of a frame is left per stage."""
     image, calls = read_image(sorted(SAMPLES.iterdir())[0]), {}
     kept: dict[int, dict[str, Find]] = {}
@@ -118,12 +121,18 @@ def measure(model: str, rounds: int) -> dict[str, Any]:
         if threads == "2":
             ratios[f"2/1 {name}"] = ratio(found[f"1 {name}"], ts, 1)
     torch.set_num_threads(1)
-    return {"frame": rows, "ratios": ratios, "differences": differences(kept[1]), **floor(kept[1])}
+    return {
+        "frame": rows,
+        "ratios": ratios,
+        "differences": differences(kept[1], images),
+        **floor(kept[1]),
+    }
 
 
-def differences(finds: dict[str, Find]) -> dict[str, dict[str, float]]:
+def differences(finds: dict[str, Find], count: int) -> dict[str, dict[str, float]]:
     """Largest differences of vectors and scores from "before", and how masks agree, on the samples."""
-    images = [read_image(path) for path in sorted(SAMPLES.iterdir())]
+    files = sorted(SAMPLES.iterdir())
+    images = [read_image(path) for path in files[:: max(1, len(files) // count)]]
     answers = {name: [_answers(find, image) for image in images] for name, find in finds.items()}
     found = {}
     for name, mine in answers.items():
@@ -177,16 +186,18 @@ def floor(finds: dict[str, Find]) -> dict[str, float]:
 
 
 STARTUP = """
-import time; start = time.perf_counter()  # noqa: E402
-from find_core.runtime import process; process.prepare()  # noqa: E402
-import find_core as fc, resource, sys, torch  # noqa: E402
-from find_core.images import read_image  # noqa: E402
+import time; start = time.perf_counter()
+from find_core.runtime import process; process.prepare()
+import find_core as fc, re, sys, torch
+from pathlib import Path
+from find_core.images import read_image
 torch.set_num_threads(1)
 imported = time.perf_counter()
 find = fc.load(sys.argv[1], device="cpu", runtime=sys.argv[3])
 scene = find.encode(read_image(sys.argv[2])); scene.localize("the <mug>")
 done = time.perf_counter()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# Not getrusage: a child begins with the peak of the process that started it.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(imported - start, done - imported, time.process_time(), peak, find.runtime_name)
 """
 MALLOC = """
@@ -272,7 +283,8 @@ def missed(figures: dict[str, Any]) -> list[str]:
     if start["peak_rss_mb"] > RESIDENT_MB:
         out.append(f"{start['peak_rss_mb']:.0f} MB resident, wanted {RESIDENT_MB}")
     for name, row in figures["differences"].items():
-        if name != "openvino-bf16" and max(row["embedding"], row["score"]) > 1e-5:
+        apart = max(row["embedding"], row["score"]) > SAME_ANSWERS or row["found_flips"]
+        if name != "openvino-bf16" and apart:
             out.append(f"{name} is not exact: {row}")
     return out
 
@@ -281,10 +293,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="See the top.")
     parser.add_argument("--model", default="find-tabletop")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--images", type=int, default=12, help="samples whose answers are compared")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
-    figures = measure(args.model, args.rounds)
+    figures = measure(args.model, args.rounds, args.images)
     figures["startup"] = startup(args.model, max(1, args.rounds // 5))
     report(figures)
     figures["missed"] = missed(figures)

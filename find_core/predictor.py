@@ -22,6 +22,7 @@ from find_core.model.find import FindModel
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
+from find_core.prompts.framing import framed
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_prompt
 from find_core.runtime.protocol import ImageRuntime
 from find_core.runtime.select import open_runtime
@@ -236,9 +237,17 @@ class Find:
         )
 
     def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:
-        scene = self.encode(reference.image)
-        mask = mask_to_input(reference.mask, scene.geometry).to(self.device)
+        image, shown = self._framed(reference)
+        scene = self.encode(image)
+        mask = mask_to_input(shown, scene.geometry).to(self.device)
         return VisualPrompt(scene.state, 0, mask, index)
+
+    def _framed(self, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+        """The reference's image and region as the encoder sees them best."""
+        vision = self.config.vision
+        return framed(
+            reference.image, reference.mask, vision.short_side_px, vision.max_side_px
+        )
 
     def _project(self, tokens: TextTokens) -> Tensor:
         return self.model.lang_proj(tokens.states.to(self.device))
@@ -266,7 +275,8 @@ class Find:
         if isinstance(item, str):
             return self._sentence_row(CLASS_SENTENCE.format(item), TokenGroup.CLASS)
         if (reference := item.entities[0].reference) is not None:
-            return self.encode(reference.image).object_row_at(reference.mask)
+            image, shown = self._framed(reference)
+            return self.encode(image).object_row_at(shown)
         return self._sentence_row(item.text, TokenGroup.CLASS)
 
     def autocast(self, encoding: bool = False) -> AbstractContextManager:

@@ -6,6 +6,7 @@ h/w the scene's maps, Hs/Ws the sampled grid of an image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, EmbeddedImage, FindLike
+from find_core.support.numbers import check_number
 from find_field.field import query
 from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
 from find_field.field.data import PIXEL, SEMANTIC, FieldData
@@ -56,6 +58,21 @@ class LiftConfig:
     """What made the field, for its provenance."""
     up_world: tuple[float, float, float] | None = (0.0, 0.0, 1.0)
     """Direction that is up in it; None when unknown (boxes then follow the principal axes)."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers with which no field can be made.
+
+        Raises:
+            FieldError: names the option.
+        """
+        for name, low, high in (
+            ("voxel_size_m", 1e-6, 1e4), ("rank", 1, 1e6), ("basis_frames", 1, 1e6),
+            ("max_depth_m", 1e-3, 1e6), ("min_cosine", 0, 1), ("reference_depth_m", 1e-3, 1e6),
+            ("max_points_per_frame", 1, 1e9),
+        ):  # fmt: skip
+            check_number(getattr(self, name), name, FieldError, low, high)
+        if self.up_world is not None and not 1e-6 < math.hypot(*self.up_world) < 1e6:
+            raise FieldError(f"up_world is {self.up_world}: give a direction of three numbers.")
 
 
 class Lifter:

@@ -23,6 +23,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.errors import FindError
+from find_core.protocols import FindLike, LocalizedImage
 from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
 from find_ros.messages.errors import UNUSABLE
@@ -55,7 +56,7 @@ class Localizer(GuardedNode, LifecycleNode):
         super().__init__("localizer", **node_options)
         self._state = "unconfigured"
         self._trouble = ""
-        self.find: Any = None
+        self.find: FindLike[LocalizedImage] | None = None
         self.prompts: PromptCompiler | None = None
         self.store: FrameStore | None = None
         self.worker: Worker | None = None
@@ -161,7 +162,7 @@ class Localizer(GuardedNode, LifecycleNode):
             )
             for name in names
         }
-        assert self.prompts is not None
+        assert self.find is not None and self.prompts is not None
         self.worker = Worker(
             self.find,
             self.pipelines,

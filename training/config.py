@@ -123,6 +123,8 @@ class DataConfig:
 
     tabletop: str = ""
     """Folder of rendered scenes (training.tabletop), or several joined by os.pathsep."""
+    photos: str = ""
+    """Folder of photograph sets (training/data/formats/photos.py): those that may feed shipped weights."""
     coco_panoptic: str = ""
     coco_captions: str = ""
     coco_split: str = "train2017"

@@ -12,14 +12,14 @@ from find_core.model.heads import unit
 from find_core.prompts.compiled import to_unit
 from find_core.protocols import EncodedImage
 from find_core.results import Localization
+from find_core.support.numbers import check_texts, check_threshold
 from find_core.tasks import candidates
 
 
 @torch.inference_mode()
 def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None) -> Localization:
     """See `Scene.ground`: the proposal with the largest cosine to each phrase's query."""
-    if isinstance(phrases, str) or not len(phrases) or not all(p.strip() for p in phrases):
-        raise PromptError('Give a list of phrases, none of them empty: e.g. ["the red mug"].')
+    phrases, threshold = check_texts(phrases, "Phrases", PromptError), check_threshold(threshold)
     find, model = scene.find, scene.find.model
     with find.autocast():
         groups = model.sampler.grounding([find.project(list(phrases))])

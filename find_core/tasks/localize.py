@@ -18,6 +18,7 @@ from find_core.prompts.compiled import CompiledPrompt, stack_states, to_unit
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import EncodedImage, Engine
 from find_core.results import Localization
+from find_core.support.numbers import check_threshold
 from find_core.tasks import candidates, postprocess
 
 AnyPrompt = Prompt | str | CompiledPrompt
@@ -28,6 +29,7 @@ def localize(
     scene: EncodedImage, prompts: Sequence[AnyPrompt], threshold: float | None, fast: bool
 ) -> list[Localization]:
     """See `Scene.localize_many`."""
+    threshold = check_threshold(threshold)
     compiled = [compiled_for(scene.find, prompt) for prompt in prompts]
     if not compiled:
         return []

@@ -20,6 +20,7 @@ from find_core.results import (
     SemanticSegmentation,
     box_of_mask,
 )
+from find_core.support.numbers import check_number, check_texts, check_threshold
 from find_core.tasks import postprocess
 
 PANOPTIC_SCORE = 0.8
@@ -38,6 +39,9 @@ def segment(
     """See `Scene.segment`."""
     if isinstance(classes, str) or not len(classes):
         raise PromptError('Give a list of class names: e.g. ["mug", "table", "wall"].')
+    check_texts([c for c in classes if not isinstance(c, Prompt)] or ["-"], "Classes", PromptError)
+    score_threshold = check_threshold(score_threshold)
+    check_number(overlap_threshold, "An overlap threshold", FindError, 0, 1)
     if mode not in ("panoptic", "instance", "semantic"):
         raise FindError(f"Unknown mode {mode!r}: use 'panoptic', 'instance' or 'semantic'.")
     names = tuple(c if isinstance(c, str) else c.text for c in classes)

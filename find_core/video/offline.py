@@ -28,9 +28,11 @@ from find_core.drawing import (
 )
 from find_core.errors import FindError
 from find_core.protocols import FindLike, LocalizedImage
-from find_core.support.files import write_text
+from find_core.support.files import locked, write_text
 from find_core.video.records import by_frame, merged, read_records
+from find_core.video.resume import read_resume
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
+from find_core.video.sources.base import log
 from find_core.video.stream import AnyPrompt, StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
@@ -96,18 +98,20 @@ def localize_video(
         progress: called with (stage, frames done, frames in all or None).
 
     Raises:
-        FindError: the folder holds an unfinished run of something else.
+        FindError: the folder holds an unfinished run of something else, or another process writes
+            into it.
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    stream = StreamLocalizer(find, list(prompts), threshold=threshold, config=config, fast=fast)
-    run = _Run(source, stream, out, fps, seconds, progress or (lambda *_: None))
-    run.stream_pass(annotate)
-    report = _summarize(run, top)
-    if annotate and not source.is_live:
-        run.annotate_pass(report)
-    _write_images(run, report)
-    return report
+    with locked(out / "localizations.jsonl"):
+        stream = StreamLocalizer(find, list(prompts), threshold=threshold, config=config, fast=fast)
+        run = _Run(source, stream, out, fps, seconds, progress or (lambda *_: None))
+        run.stream_pass(annotate)
+        report = _summarize(run, top)
+        if annotate and not source.is_live:
+            run.annotate_pass(report)
+        _write_images(run, report)
+        return report
 
 
 class _Run:
@@ -152,6 +156,7 @@ class _Run:
                         writer.write(_live_image(frame, answer), frame.time_s)
                     if done % CHECKPOINT_FRAMES == 0:
                         lines.flush()
+                        os.fsync(lines.fileno())  # before the state that counts on them
                         self._save(frame)
                     self.progress("localize", written + done, self._expected())
         except KeyboardInterrupt:
@@ -179,18 +184,26 @@ class _Run:
         if self.source.is_live or not (self.saved.is_file() and self.part.is_file()):
             self.part.unlink(missing_ok=True)
             return 0, 0.0, 0.0, 0
-        state = json.loads(self.saved.read_text())
-        if state["key"] != self.key:
-            raise FindError(
-                f"{self.out} holds an unfinished run of another video, prompt, model or setting: "
-                f"give another folder, or delete {self.saved.name} there to begin anew."
-            )
+        state = read_resume(self.saved, self.part, self.key)
+        if state is None or not self._restored(state):
+            log.warning("%s is damaged: beginning anew.", self.saved)
+            self.saved.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)
+            return 0, 0.0, 0.0, 0
         os.truncate(self.part, state["bytes"])  # lines after the saved state are done again
-        self.stream.restore(state["stream"])
         done_s = state["time_s"]
         due_s = next_due_s(done_s, self.period_s)
         # Two microseconds: more than sources round times by, less than any frame lasts.
         return state["index"] + 1, done_s + 2e-6, due_s, state["stream"]["index"]
+
+    def _restored(self, state: dict[str, Any]) -> bool:
+        """Put the stream back; False, and the stream as new, where the state is not one of its own."""
+        try:
+            self.stream.restore(state["stream"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, FindError):
+            self.stream.reset()
+            return False
+        return True
 
     def annotate_pass(self, report: VideoReport) -> None:
         """Read the recording and the lines side by side, draw, encode; keeps the best moments."""

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from find_core.errors import FindError, PromptError
+from find_core.errors import PromptError
 from find_core.images import check_image
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike, LocalizedImage
+from find_core.support.numbers import check_threshold
 from find_core.video.follower import Follower, StreamConfig
 from find_core.video.frame_results import Event, PromptFrame, VideoFrame
 from find_core.video.shots import THUMBNAIL_WIDTH_PX, motion_between, thumbnail
@@ -70,9 +71,7 @@ class StreamLocalizer:
         Raises:
             FindError: outside [0, 1].
         """
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise FindError(f"A threshold lies between 0 and 1, got {threshold}.")
-        self.threshold = threshold
+        self.threshold = check_threshold(threshold)
         self._level = float(self.find.config.threshold if threshold is None else threshold)
         usual = TimelineConfig(enter=self._level, leave=0.7 * self._level)
         self.timeline = self.config.timeline or usual

@@ -14,6 +14,8 @@ from find_core.errors import FindError
 from find_core.support.files import replacing
 
 TICKS_PER_S = 90_000
+MAX_GAP_S, SHOWN_GAP_S = 60.0, 1.0
+"""A longer gap in time, or a step back, is cut to a second."""
 
 
 class VideoWriter:
@@ -28,6 +30,8 @@ class VideoWriter:
         self._container: Any = None
         self._stream: Any = None
         self._last_tick = -1
+        self._last_s: float | None = None
+        self._cut_s = 0.0
 
     def write(self, image: np.ndarray, time_s: float) -> None:
         """Add (H, W, 3) uint8 RGB shown from `time_s` on; all frames take the first one's size."""
@@ -45,7 +49,11 @@ class VideoWriter:
             image = np.pad(image, pad)
         image = np.ascontiguousarray(image[:height, :width])
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        self._last_tick = max(round(time_s * TICKS_PER_S), self._last_tick + 1)
+        if self._last_s is not None and not 0 <= time_s - self._last_s <= MAX_GAP_S:
+            self._cut_s += time_s - self._last_s - SHOWN_GAP_S  # nobody watches a still for hours
+        self._last_s = time_s
+        tick = round((time_s - self._cut_s) * TICKS_PER_S)
+        self._last_tick = max(tick, self._last_tick + 1)
         frame.pts, frame.time_base = self._last_tick, Fraction(1, TICKS_PER_S)
         self._container.mux(self._stream.encode(frame))
 
@@ -55,7 +63,7 @@ class VideoWriter:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         options = {"crf": "20", "preset": "veryfast"} if codec == "libx264" else {"qscale": "3"}
         part = self._file.enter_context(replacing(self.path))
-        self._container = av.open(str(part), "w", format="mp4")
+        self._container = av.open(f"file:{part}", "w", format="mp4")
         self._stream = self._container.add_stream(codec, rate=30, options=options)
         self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
         self._stream.height, self._stream.width = max(height // 2 * 2, 2), max(width // 2 * 2, 2)

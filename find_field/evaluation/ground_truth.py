@@ -1,4 +1,4 @@
-"""Sequences whose truth is known: masks in every view, names, places and boxes of things.
+"""Sequences whose truth is known: masks in every view, names, places and boxes of objects.
 
 Read from folders of `python -m training.tabletop.sequence`, or made from an exact world
 (`find_field.evaluation.toy_world`).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +28,11 @@ _MARGIN_M = 0.015
 
 
 @dataclass(frozen=True, eq=False)
-class TruthObject:
-    """One thing.
+class SceneObject:
+    """One object.
 
     Attributes:
-        id: its value in the label pictures. names: what it is called, the plainest first.
+        id: its value in the label images. names: what it is called, the plainest first.
         T_world_object (4, 4), extent_m (3,): its box.
     """
 
@@ -50,27 +51,27 @@ class TruthObject:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class GroundTruth:
     """A sequence with its truth.
 
     Attributes:
         frames: views, with depth. labels: per frame, (H, W) int, 0 and unknown ids: background.
-        objects: the things that may be asked for. names: of every label id, surfaces included.
+        objects: what may be asked for. names: of every label id, surfaces included.
     """
 
     frames: Sequence[PosedFrame]
     labels: Sequence[np.ndarray]
-    objects: tuple[TruthObject, ...]
+    objects: tuple[SceneObject, ...]
     names: dict[int, str]
 
     def oracle(self) -> OracleFind:
-        """A model that knows these pictures."""
+        """A model that knows these images."""
         find = OracleFind(self.names.values())
         for frame, labels in zip(self.frames, self.labels, strict=True):
             find.register(frame.rgb, labels, self.names)
         return find
 
-    def visible_pixels(self, index: int, thing: TruthObject) -> int:
+    def visible_pixels(self, index: int, thing: SceneObject) -> int:
         return int((self.labels[index] == thing.id).sum())
 
     def visible_centroids(self, voxel_size_m: float) -> dict[int, np.ndarray]:
@@ -100,19 +101,21 @@ class Truth:
         return best if best is not None and shares[best] >= 0.5 else None
 
 
-def truth_of_world(world: World, count: int = 24, size_hw: tuple[int, int] = (240, 320)) -> Truth:
+def truth_of_world(
+    world: World, count: int = 24, size_hw: tuple[int, int] = (240, 320)
+) -> GroundTruth:
     """Views of an exact world."""
     frames = world.frames(count, size_hw)
     labels = [world.render(f.K, f.T_world_camera, size_hw)[2] for f in frames]
     objects = tuple(
-        TruthObject(i + 2, (thing.name,), thing.T_world_object, np.asarray(thing.size_m, float))
+        SceneObject(i + 2, (thing.name,), thing.T_world_object, np.asarray(thing.size_m, float))
         for i, thing in enumerate(world.things)
     )
-    return Truth(frames, labels, objects, world.names)
+    return GroundTruth(frames, labels, objects, world.names)
 
 
 class _LazyLabels(Sequence):
-    """Label pictures, decoded as they are asked for."""
+    """Label images, decoded as they are asked for."""
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
@@ -120,7 +123,7 @@ class _LazyLabels(Sequence):
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return read_labels(self._paths[index]).astype(np.int32)
@@ -135,14 +138,14 @@ class _LazyFrames(Sequence):
     def __len__(self) -> int:
         return len(self._files)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [f.read() for f in self._files[index]]
         return self._files[index].read()
 
 
-def open_truth(folder: str | Path) -> Truth:
-    """Read a rendered sequence of things that do not move.
+def open_truth(folder: str | Path) -> GroundTruth:
+    """Read a rendered sequence of objects that do not move.
 
     Raises:
         FieldError: no rendered sequence there.
@@ -158,16 +161,16 @@ def open_truth(folder: str | Path) -> Truth:
     labels = _LazyLabels([folder / f"{files.name}.png" for files in opened.files])
     names = {int(i["id"]): str(i["name"]) for i in seen.values()}
     objects = tuple(_object(i) for i in seen.values() if not i.get("stuff", False))
-    return Truth(_LazyFrames(opened.files), labels, objects, names)
+    return GroundTruth(_LazyFrames(opened.files), labels, objects, names)
 
 
-def _object(instance: dict) -> TruthObject:
+def _object(instance: dict) -> SceneObject:
     T = np.asarray(instance["T_world_object"], float)
     if "center_world_m" in instance:
         T = T.copy()
         T[:3, 3] = instance["center_world_m"]
     names = (instance["name"], *(n for n in instance.get("names", []) if n != instance["name"]))
-    return TruthObject(int(instance["id"]), names, T, np.asarray(instance["extent_m"], float))
+    return SceneObject(int(instance["id"]), names, T, np.asarray(instance["extent_m"], float))
 
 
 def _voxel_means(points: np.ndarray, voxel_size_m: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A model that knows the truth: to tell the field's own error from the model's.
 
 `OracleFind` answers `encode` and `compile` like `find_core.Find`, from ground-truth masks: every
-name has one fixed random unit vector, a picture's embeddings are its objects' names', a word's is
+name has one fixed random unit vector, an image's embeddings are its objects' names', a word's is
 the name's that it matches, a reference's the name's under its region. What goes wrong in a field
 made with it, the field did.
 """
@@ -85,9 +85,9 @@ class OracleFind:
         self._scenes: dict[str, OracleScene] = {}
 
     def register(self, image: np.ndarray, labels: np.ndarray, names: Mapping[int, str]) -> None:
-        """Tell what a picture shows: labels (H, W) int with `names` by id; other ids: background."""
+        """Tell what an image shows: labels (H, W) int with `names` by id; other ids: background."""
         if labels.shape != image.shape[:2]:
-            raise FieldError(f"Labels {labels.shape} do not fit their picture {image.shape[:2]}.")
+            raise FieldError(f"Labels {labels.shape} do not fit their image {image.shape[:2]}.")
         plain = {int(i): _plain(name) for i, name in names.items()}
         self._scenes[image_key(image)] = OracleScene(self, np.asarray(labels), plain)
 
@@ -97,11 +97,11 @@ class OracleFind:
     def encode(self, image: list[np.ndarray]) -> list[OracleScene]: ...
 
     def encode(self, image: np.ndarray | list[np.ndarray]) -> OracleScene | list[OracleScene]:
-        """The registered truth of a picture; a list gives a list."""
+        """The registered truth of an image; a list gives a list."""
         if isinstance(image, list | tuple):
             return [self.encode(one) for one in image]
         if (key := image_key(check_image(image))) not in self._scenes:
-            raise FieldError("The oracle was never told about this picture: call register() first.")
+            raise FieldError("The oracle was never told about this image: call register() first.")
         return self._scenes[key]
 
     def compile(self, prompt: Prompt | str) -> OraclePrompt:

@@ -50,7 +50,9 @@ class World:
     def __post_init__(self) -> None:
         self.names = {1: "table"} | {i + 2: thing.name for i, thing in enumerate(self.things)}
 
-    def render(self, K: np.ndarray, T_world_camera: np.ndarray, size_hw: tuple[int, int]):
+    def render(
+        self, K: np.ndarray, T_world_camera: np.ndarray, size_hw: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(rgb (H, W, 3) uint8, z-depth (H, W) float32 metres, labels (H, W) int32)."""
         height, width = size_hw
         v, u = np.indices(size_hw)

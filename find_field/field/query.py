@@ -13,6 +13,7 @@ import numpy as np
 from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike
+from find_core.support.numbers import check_number, check_threshold
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.voxels import connected_components
@@ -43,6 +44,23 @@ class QueryConfig:
     bias: float | None = None
     """Relevancy = sigmoid(temperature * (cosine - max(bias, negatives' cosines))). None: the model's
     own calibration (`find.config.relevance_scale` and `relevance_bias`)."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no query can mean.
+
+        Raises:
+            FieldError: names the option.
+        """
+        check_threshold(self.threshold, FieldError)
+        for name, low, high in (
+            ("refine_cosine", -1, 1e6), ("refine_relevancy", 0, 1), ("min_points", 0, 1e9),
+            ("max_hits", 1, 1e9), ("link_voxels", 0, 1000),
+        ):  # fmt: skip
+            check_number(getattr(self, name), name, FieldError, low, high)
+        if self.temperature is not None:
+            check_number(self.temperature, "temperature", FieldError, 0, 1e6)
+        if self.bias is not None:
+            check_number(self.bias, "bias", FieldError, -1e3, 1e3)
 
 
 def configured(config: QueryConfig | None, overrides: dict[str, Any]) -> QueryConfig:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from nerfstudio.cameras.camera_optimizers import CameraOptimizerConfig
 from nerfstudio.configs.base_config import ViewerConfig
@@ -50,7 +52,7 @@ class PlainDecayScheduler(ExponentialDecayScheduler):
         return scheduler
 
 
-def _as_float(function):
+def _as_float(function: Callable[[int], Any]) -> Callable[[int], float]:
     return lambda step: float(function(step))
 
 

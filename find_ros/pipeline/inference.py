@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from find_core.errors import FindError
+from find_core.protocols import FindLike, LocalizedImage
 from find_core.video.stream import StreamLocalizer
 from find_ros.localizer_parameters import LocalizerParameters
 from find_ros.messages.camera_info import intrinsics_from_info
@@ -40,7 +40,7 @@ class Worker:
 
     def __init__(
         self,
-        find: Any,
+        find: FindLike[LocalizedImage],
         pipelines: dict[str, CameraPipeline],
         store: FrameStore,
         prompts: PromptCompiler,

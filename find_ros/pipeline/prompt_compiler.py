@@ -17,7 +17,7 @@ from find_ros.support.last_net import start_plain_thread
 from find_ros.support.text import SENTENCE_LIMIT, printable, sentence_of
 
 if TYPE_CHECKING:  # it brings torch, which nodes import when they load a model
-    from find_core.prompts.compiled import CompiledPrompt
+    from find_core.protocols import CompiledLike
 
 
 StartThread = Callable[[str, Callable[[], None]], threading.Thread]
@@ -33,7 +33,7 @@ class ActivePrompt:
         version: counts up.
     """
 
-    compiled: CompiledPrompt
+    compiled: CompiledLike
     text: str
     version: int
 
@@ -62,7 +62,7 @@ class PromptCompiler:
 
     def __init__(
         self,
-        compile_prompt: Callable[[Prompt], CompiledPrompt],
+        compile_prompt: Callable[[Prompt], CompiledLike],
         report: Callable[[str, str], None],
         limits: PromptLimits = DEFAULT_LIMITS,
         start_thread: StartThread = start_plain_thread,

@@ -59,7 +59,7 @@ def test_smoke_localize(scene, kind):
 
 
 def test_best_candidate_is_there_when_nothing_passes(scene):
-    entity = scene.localize("mug", threshold=1.1).entities[0]
+    entity = scene.localize("mug", threshold=1.0).entities[0]
     assert not entity.found and entity.instances == ()
     assert entity.mask.shape == (120, 160)
 
@@ -248,8 +248,8 @@ BAD_INPUT = [
     (lambda f, s: s.segment([]), fc.PromptError, "class names"),
     (lambda f, s: s.segment("mug"), fc.PromptError, "class names"),
     (lambda f, s: s.segment(["mug"], "depth"), fc.FindError, "Unknown mode"),
-    (lambda f, s: s.ground([]), fc.PromptError, "phrases"),
-    (lambda f, s: s.ground(["a", " "]), fc.PromptError, "phrases"),
+    (lambda f, s: s.ground([]), fc.PromptError, "Phrases"),
+    (lambda f, s: s.ground(["a", " "]), fc.PromptError, "Phrases"),
     (lambda f, s: s.interact(), fc.PromptError, "Point at something"),
     (lambda f, s: s.interact(fc.Region.point(5, 5, positive=False)), fc.PromptError, "positive"),
     (lambda f, s: s.interact(fc.Region.point(500, 5)), fc.PromptError, "outside"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -45,7 +46,9 @@ def start(monkeypatch, tmp_path):
     """Makes a node on a context of its own: a node that ends takes its context with it."""
     monkeypatch.setitem(model_loader.MODEL_FACTORIES, "color", color_find)
     context = rclpy.context.Context()
-    rclpy.init(args=[], context=context)
+    # Nodes of these names must not be taken for those of other tests.
+    own_domain = 1 + (int(os.environ["ROS_DOMAIN_ID"]) + 49) % 100
+    rclpy.init(args=[], context=context, domain_id=own_domain)
     nodes = []
 
     def start(kind):

@@ -83,8 +83,8 @@ class Batches:
 
     def _index(self) -> int:
         keys = sorted(k for k in self.store.views if k in self.records)
-        self._rendered = [k for k in keys if self.records[k].source != "coco"]
-        self._real = [k for k in keys if self.records[k].source == "coco"]
+        self._rendered = [k for k in keys if not self.records[k].is_photograph]
+        self._real = [k for k in keys if self.records[k].is_photograph]
         self._mixable = [k for k in self._real if may_mix(self.records[k])]
         self._ambiguous = [k for k in self._rendered if has_ambiguous_phrases(self.records[k])]
         self._holders: dict[str, list[str]] = {}
@@ -107,7 +107,7 @@ class Batches:
             other = self._mixable[int(rng.integers(len(self._mixable)))]
             guest = (self.records[other], *self._view(other, rng)[:2])
             record, numbers, maps = mix((record, numbers, maps), guest, rng)
-        if config.photo_dropout and record.source == "coco":
+        if config.photo_dropout and record.is_photograph:
             maps = blank_channels(maps, rng.uniform(0.0, config.photo_dropout), rng)
         return labelled_image(record, view, numbers, config.min_view_px), maps
 

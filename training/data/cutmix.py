@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 from torch import Tensor
 
-from training.data.formats.records import IGNORED, PhraseLabel, Record
+from training.data.formats.records import IGNORED, LabelKind, PhraseLabel, Record
 from training.data.store import STRIDES
 
 CELL_PX = max(STRIDES)
@@ -47,8 +47,16 @@ def draw_window(height_px: int, width_px: int, rng: np.random.Generator) -> Wind
 
 
 def may_mix(record: Record) -> bool:
-    """Photographs of which everything is labelled: elsewhere nothing would be known of the rest."""
-    return record.source == "coco" and record.exhaustive
+    """Photographs whose labels say of every pixel what they say of the image.
+
+    A window would cut a box, whose object's extent nobody would know, and hide what a label of the
+    whole image speaks of.
+    """
+    if not record.is_photograph or record.image_labels or not record.instances:
+        return False
+    if any(i.label_kind is LabelKind.BOX for i in record.instances):
+        return False
+    return record.source == "photos" or record.exhaustive
 
 
 def mix_records(host: Record, guest: Record) -> Record:
@@ -71,9 +79,18 @@ def mix_records(host: Record, guest: Record) -> Record:
         sentences=(),
         captions=(),
         absent=tuple(sorted(set(host.absent) & set(guest.absent))),
+        caption_names=(),
+        exhaustive=host.exhaustive and guest.exhaustive,
+        names_exhaustive=_knows_names_of(host, guest) and _knows_names_of(guest, host),
         false_relations=(),
         source_ids=host.source_ids + guest.source_ids,
     )
+
+
+def _knows_names_of(one: Record, other: Record) -> bool:
+    """Is every object of the other's names labelled in the one, or known to be absent?"""
+    known = {instance.name for instance in one.instances} | set(one.absent)
+    return one.names_exhaustive and {instance.name for instance in other.instances} <= known
 
 
 def mix(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from find_core.encoders.base import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
-from training.data.formats import coco, tabletop
+from training.data.formats import coco, photos, tabletop
 from training.data.formats.records import Record
 from training.data.formats.references import enrich, karpathy_split, without_images
 from training.data.live import LiveStore
+from training.data.queries.caption_phrases import with_caption_names
 from training.data.queries.label_knowledge import LabelKnowledge, vocabulary
 from training.data.store import FeatureStore
 
@@ -46,6 +47,20 @@ class Sources:
         return open_sources(config, self.vision, split="val", known=self.knowledge)
 
 
+def photographs(root: str, split: str = "train") -> tuple[list[Record], list[frozenset[str]]]:
+    """Photographs that may feed shipped weights, and what each of their sets looked for.
+
+    Args:
+        split: "train", or anything else for the held-out tenth.
+    """
+    sets = [s for s in photos.read_sets(root).values() if s.shippable]
+    every = photos.read_photos(root, [s.name for s in sets])
+    names = sorted({n for s in sets for n in s.classes})
+    chosen = [p.record for p in every if p.held_out != (split == "train")]
+    records = [with_caption_names(record, names) for record in chosen]
+    return records, [frozenset(s.classes) for s in sets]
+
+
 def open_sources(
     config: DataConfig, vision: VisionConfig | None = None, split: str = "train",
     known: LabelKnowledge | None = None, encoder: VisionEncoder | None = None,
@@ -71,15 +86,23 @@ def open_sources(
             real = _extended(read(root, config.coco_split), config, read is coco.panoptic_records)
             records += real
             classes |= {i.name for r in real for i in r.instances}
+    lists: list[frozenset[str]] = []
+    if config.photos:
+        pictured, lists = photographs(config.photos, split)
+        records += pictured
     if not records:
         raise ImageError(
-            "The recipe names no images: --set data.tabletop=DIR or data.coco_panoptic=DIR."
+            "The recipe names no images: --set data.tabletop=DIR, data.photos=DIR or "
+            "data.coco_panoptic=DIR."
         )
-    knowledge = LabelKnowledge(tabletop.truths(scenes), frozenset(classes))
+    knowledge = LabelKnowledge(
+        tabletop.truths(scenes), frozenset(classes), class_lists=tuple(lists)
+    )
     if known is not None:
         knowledge = LabelKnowledge(
-            {**known.matches, **knowledge.matches}, known.coco | knowledge.coco
-        )
+            {**known.matches, **knowledge.matches}, known.coco | knowledge.coco,
+            class_lists=tuple(dict.fromkeys((*known.class_lists, *lists))),
+        )  # fmt: skip
     names = vocabulary(i for r in records for i in r.instances)
     table = {r.key: r for r in records}
     if len(table) < len(records):

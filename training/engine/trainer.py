@@ -30,6 +30,10 @@ from training.engine.samples import sample_sheet
 from training.engine.validate import validate
 from training.step.step import TrainStep
 
+SCORED = ("text_miou", "visual_miou", "presence_auc")
+SCORED_PHOTOS = ("photo_text_miou", "photo_visual_miou")
+"""Validation figures whose mean chooses the best weights; those of photographs where there are any."""
+
 Report = Callable[[str], None]
 
 
@@ -132,9 +136,8 @@ class Trainer:
         weights = model_weights(self.state)
         save_weights(self.folder / "last.safetensors", weights)
         if values:
-            score = [
-                values.get(f"val_{k}", 0.0) for k in ("text_miou", "visual_miou", "presence_auc")
-            ]
+            score = [values.get(f"val_{k}", 0.0) for k in SCORED]
+            score += [values[f"val_{k}"] for k in SCORED_PHOTOS if f"val_{k}" in values]
             values["val_score"] = float(np.mean(score))
             self._log(self.state.step - 1, values)
             if values["val_score"] > self.best:

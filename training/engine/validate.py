@@ -15,7 +15,8 @@ from torch import Tensor
 
 from find_core.model.attention_table import TokenGroup
 from find_core.tasks.postprocess import stroke_choice
-from training.data.sample import Batch
+from training.data.formats.records import LabelKind
+from training.data.sample import Batch, LabelledImage
 from training.evaluation.metrics import auc
 from training.losses.terms import cosine_logits
 from training.step.step import StepResult, TrainStep
@@ -47,6 +48,16 @@ def validate(module: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
     return out
 
 
+def prefix_of(image: LabelledImage) -> str:
+    """What the figures of an image are called after: nothing for rendered ones."""
+    return {"coco": "coco_", "photos": "photo_"}.get(image.record.source, "")
+
+
+def _is_box(image: LabelledImage, m: int) -> bool:
+    """Is only the box of the m-th visible instance known? Masks are then not measured."""
+    return image.instances[m].label_kind is LabelKind.BOX
+
+
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """IoU of (..., h, w) bool masks."""
     both = (a & b).sum((-1, -2)).float()
@@ -64,11 +75,11 @@ def _entities(
     looks = heads.pixel(last.embeddings[TokenGroup.INTERLEAVE])
     cosine = cosine_logits(queries, proposals)
     for b, ask in enumerate(batch.queries):
-        real = batch.images[b].record.source == "coco"
+        prefix = prefix_of(batch.images[b])
         for n, entity in enumerate(ask.entities):
-            if not real:
+            if not prefix:
                 scores.append((float(cosine[b, n].max()), bool(entity.targets)))
-            if len(entity.targets) != 1:
+            if len(entity.targets) != 1 or _is_box(batch.images[b], entity.targets[0]):
                 continue
             truth = batch.masks[b, entity.targets[0]] > 0.5
             by = (looks if entity.is_visual else queries)[b, n]
@@ -80,7 +91,6 @@ def _entities(
             kind = "visual" if entity.is_visual else "text"
             if entity.image_index == b:
                 kind = "visual_same"
-            prefix = "coco_" if real else ""
             values[f"{prefix}{kind}_miou"].append(float(overlaps[(to @ by).argmax()]))
             values[f"{prefix}{kind}_p50"].append(float(overlaps[(to @ by).argmax()] > 0.5))
             values[f"{prefix}{kind}_by_score"].append(float(overlaps[cosine[b, n].argmax()]))
@@ -101,7 +111,7 @@ def _strokes(
     queries = module.model.heads.pixel(last.embeddings[TokenGroup.SPATIAL])
     chosen = stroke_choice(queries, last.pixel[TokenGroup.SEGMENT])
     for b, ask in enumerate(batch.queries):
-        prefix = "coco_" if batch.images[b].record.source == "coco" else ""
+        prefix = prefix_of(batch.images[b])
         for n, prompt in enumerate(ask.prompts):
             truth = batch.masks[b, prompt.target] > 0.5
             values[f"{prefix}stroke_miou"].append(float(iou(masks[b, chosen[b, n]], truth)))
@@ -117,9 +127,9 @@ def _phrases(
     queries = heads.semantic(last.embeddings[TokenGroup.DESCRIPTION])
     cosine = cosine_logits(queries, heads.semantic(last.embeddings[TokenGroup.GROUNDING]))
     for b, ask in enumerate(batch.queries):
-        prefix = "coco_" if batch.images[b].record.source == "coco" else ""
+        prefix = prefix_of(batch.images[b])
         for n, phrase in enumerate(ask.phrases):
-            if len(phrase.targets) == 1:
+            if len(phrase.targets) == 1 and not _is_box(batch.images[b], phrase.targets[0]):
                 truth = batch.masks[b, phrase.targets[0]] > 0.5
                 overlap = iou(masks[b, cosine[b, n].argmax()], truth)
                 values[f"{prefix}grounding_miou"].append(float(overlap))

@@ -16,7 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.data.formats.records import LabelKind
+from training.data.sample import KINDS
 from training.losses.distributed import mean_count
+from training.losses.label_kinds import Assignment, assign, box_extent_loss, region_loss
 from training.losses.matcher import MatchCosts, match, pair_costs
 from training.losses.points import sample_points, shared_points, uncertain_points
 from training.losses.terms import class_ce, mask_bce, mask_dice, proposal_ce
@@ -47,11 +50,23 @@ class MaskTargets:
     Attributes:
         masks: (B, M, H, W) float32 in [0, 1] at 1/4 scale. valid: (B, M) bool.
         label: (B, M) long: class column (panoptic), or which text, prompt or entity of the image.
+        kinds: (B, M) long, index into `KINDS` of what each label says of its pixels.
+        ignored: (B, H, W) bool, pixels that no mask is compared at.
+        open_cells: (B, H, W) bool, where unlabelled objects of the asked names may be.
     """
 
     masks: Tensor
     valid: Tensor
     label: Tensor
+    kinds: Tensor | None = None
+    ignored: Tensor | None = None
+    open_cells: Tensor | None = None
+
+    def of_kind(self, kind: LabelKind) -> Tensor:
+        """(B, M) bool: masks of that kind; without `kinds` every mask outlines one object."""
+        if self.kinds is None:
+            return torch.full_like(self.valid, kind is LabelKind.MASK)
+        return (self.kinds == KINDS.index(kind)) & self.valid
 
     @property
     def count(self) -> Tensor:
@@ -77,12 +92,19 @@ class MatchView:
 
 @dataclass
 class MaskLosses:
-    """Terms of one task, unweighted by the recipe, and who matched whom (L, B, M)."""
+    """Terms of one task, unweighted by the recipe, and who matched whom.
+
+    Attributes:
+        matched: (L, B, M) long, the proposal of each true mask, -1 for none.
+        undecided: (L, B, Q) bool, proposals that are neither taught nor denied to be anything:
+            further parts of a merged region, and answers where nobody labelled.
+    """
 
     ce: Tensor
     bce: Tensor
     dice: Tensor
     matched: Tensor
+    undecided: Tensor
 
 
 def prediction_weights(layers: int, aux_weight: float, device: torch.device) -> Tensor:
@@ -112,20 +134,21 @@ def panoptic_losses(
     probs = logits_LBQK.detach().softmax(-1)
     label = targets.label.clamp(max=logits_LBQK.shape[-1] - 1)
     label_cost = -torch.stack([probs[:, b][..., label[b]] for b in range(len(label))], 1)
-    matched = _match(label_cost, mask_embed_LBQC, targets, view, config)
-    bce, dice = _matched_masks(matched, mask_embed_LBQC, features_BCHW, targets, config)
-    weights = prediction_weights(len(matched), config.aux_weight, logits_LBQK.device)
+    found = _match(label_cost, mask_embed_LBQC, targets, view, config)
+    bce, dice = _matched_masks(found, mask_embed_LBQC, features_BCHW, targets, config)
+    weights = prediction_weights(len(found.matched), config.aux_weight, logits_LBQK.device)
     ce = logits_LBQK.new_zeros(())
     for layer, weight in enumerate(weights):
         ce = ce + weight * _panoptic_ce(
             logits_LBQK[layer],
-            matched[layer],
+            found.members[layer],
+            found.elsewhere[layer],
             targets,
             config.no_object,
             also_true_BMK,
             exhaustive_B,
         )
-    return MaskLosses(ce, bce, dice, matched)
+    return MaskLosses(ce, bce, dice, found.matched, found.undecided)
 
 
 def proposal_losses(
@@ -149,10 +172,12 @@ def proposal_losses(
     label_cost = -torch.stack(
         [over_proposals[:, b, label[b]].transpose(1, 2) for b in range(len(label))], 1
     )
-    matched = _match(label_cost, mask_embed_LBQC, targets, view, config)
-    bce, dice = _matched_masks(matched, mask_embed_LBQC, features_BCHW, targets, config)
+    found = _match(label_cost, mask_embed_LBQC, targets, view, config)
+    bce, dice = _matched_masks(found, mask_embed_LBQC, features_BCHW, targets, config)
     layers, _, texts, proposals = logits_LBNQ.shape
-    target = spread_targets(matched, label, texts, proposals)
+    target = spread_members(found.members, label, texts)
+    denied = found.elsewhere[:, :, None] & (target == 0)
+    logits_LBNQ = logits_LBNQ.masked_fill(denied, NEITHER)
     weights = prediction_weights(layers, config.aux_weight, logits_LBNQ.device)
     rows = weight_BN.reshape(-1)
     ce = sum(
@@ -160,7 +185,18 @@ def proposal_losses(
         * proposal_ce(logits_LBNQ[i].reshape(-1, proposals), target[i].reshape(-1, proposals), rows)
         for i, w in enumerate(weights)
     )
-    return MaskLosses(ce, bce, dice, matched)
+    return MaskLosses(ce, bce, dice, found.matched, found.undecided)
+
+
+NEITHER = -1e4
+"""Logit of what takes no part in a softmax."""
+
+
+def spread_members(members_LBMQ: Tensor, label_BM: Tensor, texts: int) -> Tensor:
+    """(L, B, N, Q): the proposals of a text's masks share its mass evenly; 0 if none."""
+    owner = F.one_hot(label_BM, texts).to(torch.float32).transpose(1, 2)  # (B, N, M)
+    target = (owner @ members_LBMQ.float()).clamp(max=1.0)
+    return target / target.sum(-1, keepdim=True).clamp(min=1.0)
 
 
 def spread_targets(matched_LBM: Tensor, label_BM: Tensor, texts: int, proposals: int) -> Tensor:
@@ -178,37 +214,60 @@ def _match(
     targets: MaskTargets,
     view: MatchView,
     config: MaskLossConfig,
-) -> Tensor:
+) -> Assignment:
     layers, _, proposals, _ = mask_embed_LBQC.shape
     # All predictions in one product per picture: broadcasting would copy the features for each.
     rows_BXC = mask_embed_LBQC.detach().transpose(0, 1).flatten(1, 2)
     logits = (rows_BXC @ view.features_BCP).unflatten(1, (layers, proposals)).transpose(0, 1)
-    cost = pair_costs(logits, view.at(targets.masks), config.costs)
-    return match(cost + config.costs.classes * label_cost_LBQM, targets.valid)
+    masks_BMP = view.at(targets.masks)
+    cost = pair_costs(logits, masks_BMP, config.costs)
+    cost = cost + config.costs.classes * label_cost_LBQM
+    merged = targets.of_kind(LabelKind.MERGED)
+    matched = match(cost, targets.valid & ~merged)
+    open_BP = None if targets.open_cells is None else view.at(targets.open_cells[:, None].float())
+    return assign(matched, logits, masks_BMP, cost, merged, open_BP)
 
 
 def _matched_masks(
-    matched_LBM: Tensor,
+    found: Assignment,
     mask_embed_LBQC: Tensor,
     features_BCHW: Tensor,
     targets: MaskTargets,
     config: MaskLossConfig,
 ) -> tuple[Tensor, Tensor]:
-    """(BCE, dice) of the matched proposals, summed over predictions, divided by the mask count."""
-    layers = len(matched_LBM)
+    """(BCE, dice) of the matched proposals, summed over predictions, divided by the mask count.
+
+    A box is compared by its extent, a merged region with the union of the proposals inside.
+    """
+    layers = len(found.matched)
+    single = targets.of_kind(LabelKind.MASK)
     weights = prediction_weights(layers, config.aux_weight, features_BCHW.device)
     bce = dice = mask_embed_LBQC.sum() * 0.0
     size = features_BCHW.shape[2:]
     # Unbound once: indexing picture by picture would fill a whole gradient map for each.
     for b, maps_CP in enumerate(features_BCHW.flatten(2).unbind(0)):
-        layer, mask = torch.nonzero(matched_LBM[:, b] >= 0, as_tuple=True)
+        layer, mask, proposal = torch.nonzero(found.members[:, b], as_tuple=True)
         if not len(layer):
             continue
-        embed = mask_embed_LBQC[layer, b, matched_LBM[layer, b, mask]]
-        logits = (embed @ maps_CP).view(-1, *size)
-        values, truth, focus = _compare_at(logits, targets.masks[b], mask, config)
-        bce = bce + (weights[layer] * mask_bce(values, truth, focus)).sum()
-        dice = dice + (weights[layer] * mask_dice(values, truth)).sum()
+        logits = (mask_embed_LBQC[layer, b, proposal] @ maps_CP).view(-1, *size)
+        masks = targets.masks[b]
+        if targets.ignored is not None:
+            logits = logits.masked_fill(targets.ignored[b], NEITHER)
+            masks = masks.masked_fill(targets.ignored[b], 0.0)
+        plain = single[b, mask]
+        if plain.any():
+            values, truth, focus = _compare_at(logits[plain], masks, mask[plain], config)
+            bce = bce + (weights[layer[plain]] * mask_bce(values, truth, focus)).sum()
+            dice = dice + (weights[layer[plain]] * mask_dice(values, truth)).sum()
+        boxed = targets.of_kind(LabelKind.BOX)[b, mask]
+        if boxed.any():
+            extent = box_extent_loss(logits[boxed], masks[mask[boxed]])
+            dice = dice + (weights[layer[boxed]] * extent).sum()
+        merged = targets.of_kind(LabelKind.MERGED)[b]
+        for layer_index, m in torch.unique(torch.stack([layer, mask], 1)[merged[mask]], dim=0):
+            parts = logits[(layer == layer_index) & (mask == m)]
+            region = region_loss(parts, masks[m], near_weights(masks[m][None], config.near_px)[0])
+            bce, dice = bce + weights[layer_index] * region[0], dice + weights[layer_index] * region[1]
     return bce / targets.count, dice / targets.count
 
 
@@ -237,7 +296,8 @@ def near_weights(masks_MHW: Tensor, window_px: int) -> Tensor:
 
 def _panoptic_ce(
     logits_BQK: Tensor,
-    matched_BM: Tensor,
+    members_BMQ: Tensor,
+    elsewhere_BQ: Tensor,
     targets: MaskTargets,
     no_object: float,
     also_true_BMK: Tensor | None,
@@ -248,8 +308,8 @@ def _panoptic_ce(
     weight = torch.full((batch, proposals), no_object, device=logits_BQK.device)
     if exhaustive_B is not None:
         weight = weight * exhaustive_B[:, None]
-    image, mask = torch.nonzero(matched_BM >= 0, as_tuple=True)
-    proposal = matched_BM[image, mask]
+    weight = weight * ~elsewhere_BQ
+    image, mask, proposal = torch.nonzero(members_BMQ, as_tuple=True)
     label[image, proposal] = targets.label[image, mask]
     weight[image, proposal] = 1.0
     if also_true_BMK is not None:

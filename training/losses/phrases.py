@@ -22,7 +22,13 @@ from training.data.queries.config import EntityQuery
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.queries.sampling import mirrored_text, visible_phrases
 from training.data.sample import Batch
-from training.losses.relevance import Relevance, image_truth, spread_truth, truths
+from training.losses.relevance import (
+    Relevance,
+    image_truth,
+    shown_names,
+    spread_truth,
+    truths,
+)
 from training.losses.terms import cosine_logits, multi_positive_nce, relevance_bce
 from training.truth import FALSE, TRUE, UNKNOWN
 
@@ -45,6 +51,7 @@ def choose_phrases(batch: Batch, count: int, placed: int, rng: np.random.Generat
     chosen: dict[str, Phrase] = {}
     for picture in batch.images:
         true = [p.text for p in visible_phrases(picture) if not p.referring]
+        true += shown_names(picture)
         false = [mirrored_text(text, picture) for text in picture.record.absent]
         for texts in (true, false):
             for k in _some(len(texts), count, rng):
@@ -84,7 +91,7 @@ def phrase_truths(phrases: Sequence[Phrase], batch: Batch, knowledge: LabelKnowl
 
 
 def phrase_losses(
-    relevance: Relevance, truth_TBM: Tensor, rows_TH: Tensor, objects_BQH: Tensor,
+    relevance: Relevance, phrases: Sequence[Phrase], truth_TBM: Tensor, rows_TH: Tensor, objects_BQH: Tensor,
     matched_BM: Tensor, batch: Batch, scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """(relevance, alignment): is it there at all, and which of all the batch's objects are it.
@@ -96,8 +103,10 @@ def phrase_losses(
     cosine_TBQ = cosine_logits(rows_TH, objects_BQH.flatten(0, 1)).unflatten(
         1, objects_BQH.shape[:2]
     )
-    truth_TBQ = spread_truth(truth_TBM, matched_BM, objects_BQH.shape[1])
-    seen_TB = image_truth(truth_TBM, batch).to(rows_TH.device)
+    # What is said of one image by place ("the left cup") is not what a label of the whole names.
+    said = [EntityQuery(p.text if p.picture is None else "", ()) for p in phrases]
+    seen_TB = image_truth(truth_TBM, batch, said)
+    truth_TBQ = spread_truth(truth_TBM, matched_BM, seen_TB, objects_BQH.shape[1])
     here = relevance_bce(relevance(cosine_TBQ.amax(2)), seen_TB)
     each = relevance_bce(relevance(cosine_TBQ), truth_TBQ)
     alignment = multi_positive_nce(scale * cosine_TBQ.flatten(1), truth_TBQ.flatten(1))

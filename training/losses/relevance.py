@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from find_core.model.attention_table import TokenGroup
 from training.data.queries.config import EntityQuery
 from training.data.queries.label_knowledge import LabelKnowledge
-from training.data.sample import Batch
+from training.data.sample import Batch, LabelledImage
 from training.losses.terms import cosine_logits, multi_positive_nce, relevance_bce
 from training.truth import FALSE, TRUE, UNKNOWN
 
@@ -37,9 +37,13 @@ class Relevance(nn.Module):
 
 def relevance_losses(
     relevance: Relevance, batch: Batch, knowledge: LabelKnowledge, semantic: dict[TokenGroup, Tensor],
-    matched: dict[str, Tensor], scale: Tensor,
+    matched: dict[str, Tensor], undecided: dict[str, Tensor], scale: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """(relevance, alignment) of the final prediction."""
+    """(relevance, alignment) of the final prediction.
+
+    Args:
+        matched, undecided: by mask task, as `MaskLosses` has them.
+    """
     where = [(b, n) for b, ask in enumerate(batch.queries) for n in range(len(ask.entities))]
     if not where or TokenGroup.INTERLEAVE not in semantic:
         zero = semantic[TokenGroup.OBJECT].sum() * 0.0
@@ -48,12 +52,13 @@ def relevance_losses(
     slot = torch.tensor([n for _, n in where], device=scale.device)
     entities = semantic[TokenGroup.INTERLEAVE][-1][owner, slot]  # (T, H)
     own = cosine_logits(entities[:, None], semantic[TokenGroup.ENTITY][-1][owner])[:, 0]  # (T, Q)
-    conditioned = _conditioned(relevance, batch, where, own, matched["interleave"][-1])
-    truth_TBM = truth_table(batch, where, knowledge).to(scale.device)
+    conditioned = _conditioned(relevance, batch, where, own, matched["interleave"][-1], undecided["interleave"][-1])
+    entities_asked = [batch.queries[b].entities[n] for b, n in where]
+    truth_TBM = truths(entities_asked, batch, knowledge).to(scale.device)
     objects = semantic[TokenGroup.OBJECT][-1]
     cosine_TBQ = cosine_logits(entities, objects.flatten(0, 1)).unflatten(1, objects.shape[:2])
-    truth_TBQ = spread_truth(truth_TBM, matched["panoptic"][-1], objects.shape[1])
-    seen = image_truth(truth_TBM, batch).to(scale.device)
+    seen = image_truth(truth_TBM, batch, entities_asked)
+    truth_TBQ = spread_truth(truth_TBM, matched["panoptic"][-1], seen, objects.shape[1])
     generic = relevance_bce(relevance(cosine_TBQ.amax(2)), seen)
     generic = generic + relevance_bce(relevance(cosine_TBQ), truth_TBQ)
     alignment = multi_positive_nce(scale * cosine_TBQ.flatten(1), truth_TBQ.flatten(1))
@@ -66,6 +71,7 @@ def _conditioned(
     where: list[tuple[int, int]],
     own_TQ: Tensor,
     matched_BM: Tensor,
+    undecided_BQ: Tensor,
 ) -> Tensor:
     """Entity proposals of the own picture: the best one, and each one."""
     there = torch.tensor([bool(batch.queries[b].entities[n].targets) for b, n in where])
@@ -77,45 +83,84 @@ def _conditioned(
         for k, (n, _) in enumerate(pairs):
             slots.setdefault((b, n), []).append(int(matched_BM[b, k]))
     for t, key in enumerate(where):
+        if there[t]:  # where it is absent, nothing of the image is it
+            each[t, undecided_BQ[key[0]]] = UNKNOWN
         for q in slots.get(key, ()):
             if q >= 0:
                 each[t, q] = TRUE
     return best + relevance_bce(relevance(own_TQ), each)
 
 
-def truth_table(batch: Batch, where: list[tuple[int, int]], knowledge: LabelKnowledge) -> Tensor:
-    """(T, B, M) long: is each entity true of each visible instance of each picture (-1 unknown)."""
-    return truths([batch.queries[b].entities[n] for b, n in where], batch, knowledge)
-
-
 def truths(entities: Sequence[EntityQuery], batch: Batch, knowledge: LabelKnowledge) -> Tensor:
-    """`truth_table` of any entities."""
+    """(T, B, M) long: is each entity true of each visible instance of each image (-1 unknown).
+
+    What an image is known to hold nothing of (`Record.absent`) is false of all its instances.
+    """
     table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
     rows = [picture.instances for picture in batch.images]
     for t, entity in enumerate(entities):
         for o, instances in enumerate(rows):
+            if _is_ruled_out(entity, batch.images[o]):
+                table[t, o, : len(instances)] = FALSE
+                continue
             for m, instance in enumerate(instances):
                 table[t, o, m] = entity.truth(instance, knowledge)
     return table
 
 
-def spread_truth(truth_TBM: Tensor, matched_BM: Tensor, proposals: int) -> Tensor:
+def _is_ruled_out(entity: EntityQuery, image: LabelledImage) -> bool:
+    return (
+        not entity.is_visual
+        and image.record.is_photograph
+        and entity.text in image.record.absent
+    )
+
+
+def spread_truth(
+    truth_TBM: Tensor, matched_BM: Tensor, seen_TB: Tensor, proposals: int
+) -> Tensor:
     """(T, B, Q): matched proposals inherit their instance's truth.
 
-    Unmatched ones may be near copies of a true instance: they count as false only where the
-    picture holds nothing that is, or may be, true.
+    Unmatched ones may be near copies of a true instance, or objects that nobody labelled: they
+    count as false only where the whole image is known to hold nothing that is true.
+
+    Args:
+        seen_TB: `image_truth`.
     """
-    nothing = (truth_TBM <= FALSE).all(2) & ~((truth_TBM == UNKNOWN) & (matched_BM >= 0)).any(2)
-    spread = torch.where(nothing, FALSE, UNKNOWN)[..., None].repeat(1, 1, proposals)
+    spread = torch.where(seen_TB == FALSE, FALSE, UNKNOWN)[..., None].repeat(1, 1, proposals)
     image, mask = torch.nonzero(matched_BM >= 0, as_tuple=True)
     spread[:, image, matched_BM[image, mask]] = truth_TBM[:, image, mask]
     return spread
 
 
-def image_truth(truth_TBM: Tensor, batch: Batch) -> Tensor:
-    """(T, B): true if any instance is; false if all are known false and all is labelled."""
+def image_truth(
+    truth_TBM: Tensor, batch: Batch, entities: Sequence[EntityQuery] = ()
+) -> Tensor:
+    """(T, B): true if any instance is; false if all are known false and all is labelled.
+
+    Also what labels of the whole image say of `entities`: names of what it shows, and what it is
+    known to hold nothing of.
+    """
     valid = batch.valid.to(truth_TBM.device)
     exhaustive = torch.tensor([p.record.exhaustive for p in batch.images]).to(truth_TBM.device)
     any_true = ((truth_TBM == TRUE) & valid).any(2)
     all_false = ((truth_TBM == FALSE) | ~valid).all(2) & exhaustive
-    return torch.where(any_true, TRUE, torch.where(all_false, FALSE, UNKNOWN))
+    seen = torch.where(any_true, TRUE, torch.where(all_false, FALSE, UNKNOWN))
+    for t, entity in enumerate(entities):
+        for b, image in enumerate(batch.images):
+            if entity.is_visual:
+                continue
+            if entity.text in shown_names(image):
+                seen[t, b] = TRUE
+            elif _is_ruled_out(entity, image):
+                seen[t, b] = FALSE
+    return seen
+
+
+def shown_names(image: LabelledImage) -> tuple[str, ...]:
+    """Names of what an image shows though nobody said where.
+
+    A caption speaks of the whole image, of which a crop may have lost a part.
+    """
+    record = image.record
+    return record.image_labels + (() if image.view.cropped else record.caption_names)

@@ -43,6 +43,7 @@ class StepContext:
         masks: (B, M, h, w) float32 in [0, 1], the true masks, zero-padded.
         valid: (B, M) bool, False for padding.
         view: the mask features where matching compares masks.
+        kinds, ignored, open_cells: as in `Batch`.
     """
 
     batch: Batch
@@ -56,6 +57,9 @@ class StepContext:
     masks: Tensor
     valid: Tensor
     view: MatchView
+    kinds: Tensor
+    ignored: Tensor
+    open_cells: Tensor
 
     @staticmethod
     def of(
@@ -71,7 +75,8 @@ class StepContext:
         device = features.device
         masks, valid = batch.masks.to(device), batch.valid.to(device)
         context = StepContext(
-            batch, losses, heads, image, scored(outputs, losses), {}, {}, features, masks, valid, view
+            batch, losses, heads, image, scored(outputs, losses), {}, {}, features, masks, valid, view,
+            batch.kinds.to(device), batch.ignored.to(device), batch.open_cells.to(device),
         )  # fmt: skip
         there = context.outputs[0].embeddings
         context.semantic.update(
@@ -109,7 +114,7 @@ class StepContext:
 
     def targets(self, pairs: list[list[tuple[int, int]]]) -> MaskTargets:
         """True masks per (instance, text or prompt) pair of each image."""
-        return pick_targets(self.masks, pairs)
+        return pick_targets(self.masks, pairs, self.kinds, self.ignored, self.open_cells)
 
     def proposal_losses(
         self,
@@ -144,10 +149,12 @@ class LossTerms:
     Attributes:
         values: weighted scalar by name.
         matched: per mask task (L, B, M) long, the proposal of each true mask.
+        undecided: per mask task (L, B, Q) bool, proposals neither taught nor denied.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
     matched: dict[str, Tensor] = field(default_factory=dict)
+    undecided: dict[str, Tensor] = field(default_factory=dict)
 
     def add(self, name: str, value: Tensor, weight: float) -> None:
         """Add `weight * value` to a term; nothing where the weight is 0."""
@@ -160,6 +167,7 @@ class LossTerms:
         self.add(f"{task}_bce", losses.bce, weights.bce)
         self.add(f"{task}_dice", losses.dice, weights.dice)
         self.matched.setdefault(task, losses.matched)
+        self.undecided.setdefault(task, losses.undecided)
 
     def total(self) -> Tensor:
         """Their sum, a scalar."""

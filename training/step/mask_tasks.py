@@ -15,6 +15,7 @@ from find_core.model.attention_table import TokenGroup
 from find_core.tasks.postprocess import interleave_similarity
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.losses.mask_criterion import (
+    NEITHER,
     MaskLosses,
     MaskTargets,
     panoptic_losses,
@@ -48,7 +49,10 @@ def panoptic(
     device = context.features.device
     return panoptic_losses(
         logits, context.pixel[TokenGroup.OBJECT], context.features,
-        MaskTargets(context.masks, context.valid, label.to(device)), context.view,
+        MaskTargets(
+            context.masks, context.valid, label.to(device), context.kinds, context.ignored,
+            context.open_cells,
+        ), context.view,
         context.losses.masks, also.to(device), exhaustive.float().to(device),
     )  # fmt: skip
 
@@ -103,11 +107,11 @@ def interleave(context: StepContext) -> tuple[MaskLosses, Tensor]:
         [len(q.entities) for q in queries], logits.shape[2], context.features
     )
     found = context.proposal_losses(logits, TokenGroup.ENTITY, pairs, weight)
-    return found, _by_cosine(context, found.matched, pair_labels(pairs).to(device), weight)
+    return found, _by_cosine(context, found, pair_labels(pairs).to(device), weight)
 
 
 def _by_cosine(
-    context: StepContext, matched_LBM: Tensor, label_BM: Tensor, weight_BN: Tensor
+    context: StepContext, found: MaskLosses, label_BM: Tensor, weight_BN: Tensor
 ) -> Tensor:
     if not context.losses.interleave_semantic:
         return weight_BN.new_zeros(())
@@ -115,6 +119,8 @@ def _by_cosine(
     proposals = context.semantic[TokenGroup.ENTITY][-1]
     logits = cosine_logits(entities, proposals, context.scale)
     batch, texts, count = logits.shape
-    target = spread_targets(matched_LBM[-1:], label_BM, texts, count)
+    target = spread_targets(found.matched[-1:], label_BM, texts, count)
+    left_out = found.undecided[-1][:, None] & (target[0] == 0)
+    logits = logits.masked_fill(left_out, NEITHER)
     rows = batch * texts
     return proposal_ce(logits.reshape(rows, -1), target[0].reshape(rows, -1), weight_BN.reshape(-1))

@@ -20,9 +20,10 @@ from find_core.model.find import FindModel
 from find_core.model.heads import Outputs
 from find_core.model.image_state import ImageState
 from training.config import TrainConfig
+from training.data.formats.records import LabelKind
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.queries.paraphrase import paraphrase
-from training.data.sample import Batch
+from training.data.sample import KINDS, Batch
 from training.data.text_cache import TextCache
 from training.losses.instance_contrast import instance_contrast
 from training.losses.phrases import choose_phrases, phrase_losses, phrase_truths
@@ -123,7 +124,8 @@ class TrainStep(nn.Module):
             if self.training and rng.random() < losses.refine:
                 self._refine(terms, context)
         if losses.instances:
-            contrast = instance_contrast(context.features, context.masks, context.valid)
+            single = context.valid & (context.kinds == KINDS.index(LabelKind.MASK))
+            contrast = instance_contrast(context.features, context.masks, single)
             terms.add("instances", contrast, losses.instances)
         if TokenGroup.ENTITY in context.pixel:
             found, by_cosine = mask_tasks.interleave(context)
@@ -138,7 +140,7 @@ class TrainStep(nn.Module):
         if losses.relevance or losses.alignment:
             relevance, alignment = relevance_losses(
                 self.relevance, context.batch, self.knowledge, context.semantic, terms.matched,
-                context.scale,
+                terms.undecided, context.scale,
             )  # fmt: skip
             terms.add("relevance", relevance, losses.relevance)
             terms.add("alignment", alignment, losses.alignment)
@@ -172,7 +174,7 @@ class TrainStep(nn.Module):
         phrases = [chosen[i] for i in rng.permutation(len(chosen))]
         rows = phrase_rows(self.model, self.texts, paraphrase([p.text for p in phrases], rng))
         relevance, alignment = phrase_losses(
-            self.relevance, phrase_truths(phrases, batch, self.knowledge), rows,
+            self.relevance, phrases, phrase_truths(phrases, batch, self.knowledge), rows,
             context.semantic[TokenGroup.OBJECT][-1], terms.matched["panoptic"][-1], batch,
             context.scale,
         )  # fmt: skip

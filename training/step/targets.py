@@ -27,17 +27,23 @@ def strokes_of(ask: QuerySample, image: ImageState, b: int) -> list[VisualPrompt
     ]
 
 
-def pick_targets(masks_BMhw: Tensor, pairs: list[list[tuple[int, int]]]) -> MaskTargets:
+def pick_targets(
+    masks_BMhw: Tensor, pairs: list[list[tuple[int, int]]], kinds_BM: Tensor | None = None,
+    ignored_Bhw: Tensor | None = None, open_Bhw: Tensor | None = None,
+) -> MaskTargets:  # fmt: skip
     """Masks per (instance, text) pair of each picture, padded; the label is the text."""
     count = max(1, max(len(p) for p in pairs))
     shape = (len(pairs), count)
     picked = masks_BMhw.new_zeros(*shape, *masks_BMhw.shape[2:])
     valid = torch.zeros(shape, dtype=torch.bool, device=masks_BMhw.device)
     label = torch.zeros(shape, dtype=torch.long, device=masks_BMhw.device)
+    kinds = None if kinds_BM is None else torch.zeros_like(label)
     for b, row in enumerate(pairs):
         for k, (m, n) in enumerate(row):
             picked[b, k], valid[b, k], label[b, k] = masks_BMhw[b, m], True, n
-    return MaskTargets(picked, valid, label)
+            if kinds is not None and kinds_BM is not None:
+                kinds[b, k] = kinds_BM[b, m]
+    return MaskTargets(picked, valid, label, kinds, ignored_Bhw, open_Bhw)
 
 
 def pair_labels(pairs: list[list[tuple[int, int]]]) -> Tensor:

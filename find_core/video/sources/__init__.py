@@ -6,12 +6,14 @@ for frame in source.frames(): ...
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from find_core.support.printable import shown
 from find_core.video.sources.base import Source, SourceError, SourceFrame, next_due_s, thin
 from find_core.video.sources.camera import CameraSource
 from find_core.video.sources.file import VideoSource
-from find_core.video.sources.folder import PICTURES, FolderSource
+from find_core.video.sources.folder import MAX_FPS, PICTURES, FolderSource
 from find_core.video.sources.rosbag import BagSource, looks_like_bag
 
 __all__ = [
@@ -44,13 +46,21 @@ def open_source(
         SourceError: with a sentence that says what is missing.
     """
     text = str(what)
-    if text.isdigit() or text.startswith("/dev/video"):
-        return CameraSource(text)
-    if "://" in text:
-        return VideoSource(text)
+    if fps is not None and not 0 < fps <= MAX_FPS:
+        raise SourceError(f"fps is {fps}: give a rate above 0, at most {MAX_FPS:g}.")
     path = Path(text)
-    if not path.exists():
-        raise SourceError(f"Nothing at {path}: give a video, a folder of images, a bag or 0, 1...")
+    try:
+        is_here = path.exists()
+    except (OSError, ValueError):  # a name too long, a NUL in it
+        is_here = False
+    if text.startswith("/dev/video") or (re.fullmatch("[0-9]{1,3}", text) and not is_here):
+        return CameraSource(text)
+    if "://" in text and not is_here:
+        return VideoSource(text)
+    if not is_here:
+        raise SourceError(
+            f"Nothing at {shown(path, 200)}: give a video, a folder of images, a bag or 0, 1..."
+        )
     if looks_like_bag(path):
         return BagSource(path, topic)
     if path.is_dir():

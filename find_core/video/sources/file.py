@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from find_core.images import MAX_MEGAPIXELS
+from find_core.support.printable import shown
 from find_core.video.sources.base import (
     STALL_S,
+    Clock,
     SourceError,
     SourceFrame,
     file_identity,
@@ -17,6 +20,9 @@ from find_core.video.sources.base import (
 )
 
 MAX_BAD_PACKETS = 500
+DEFAULT_RATE, MAX_RATE = 25.0, 1000.0  # frames a second, where the file tells none
+# Containers with an index of times that only grow; others are read from their beginning.
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
 
 
 class VideoSource:
@@ -28,11 +34,14 @@ class VideoSource:
         with self._open() as container:
             stream = _video_stream(container, path)
             self.frame_count = stream.frames or None
+            rate = stream.average_rate or stream.guessed_rate or 0
+            self._period_s = 1 / float(rate) if 0 < rate <= MAX_RATE else 1 / DEFAULT_RATE
             self.duration_s = container.duration / 1e6 if container.duration else None
             start = stream.start_time
             self._start_s = float(start * stream.time_base) if start is not None else 0.0
             if self.frame_count is None and self.duration_s and stream.average_rate:
                 self.frame_count = round(self.duration_s * float(stream.average_rate))
+        self._told: set[str] = set()
         self.identity = self.name if self.is_live else file_identity(Path(path))
 
     def _open(self) -> Any:
@@ -41,10 +50,16 @@ class VideoSource:
         except ImportError:
             raise SourceError("Reading videos needs PyAV: pip install av.") from None
         try:
-            return av.open(self.path, timeout=(10.0, STALL_S) if self.is_live else None)
-        except (av.FFmpegError, OSError) as error:
+            # "file:": a colon in a name is no protocol. Tags are often in other encodings.
+            return av.open(
+                self.path if self.is_live else f"file:{self.path}",
+                timeout=(10.0, STALL_S) if self.is_live else None,
+                metadata_errors="ignore",
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
             raise SourceError(
-                f"Cannot open {self.name} as a video ({error.strerror or error}): give a file that "
+                f"Cannot open {shown(self.name)} as a video ({shown(why)}): give a file that "
                 "FFmpeg can read, or a folder of images."
             ) from None
 
@@ -75,26 +90,33 @@ class VideoSource:
             stream.thread_type = "AUTO"
             if only_keys:
                 stream.codec_context.skip_frame = "NONKEY"
-            if start_s > 0 and not self.is_live:
+            if start_s > 0 and container.format.name in SEEKABLE:
                 target = int((start_s + self._start_s) / stream.time_base)
                 container.seek(max(target, 0), stream=stream, backward=True)
-            due_s = start_s
+            due_s, clock = start_s, Clock(self._period_s)
             for frame in _decoded(container, stream, self.name):
-                time_s = 0.0 if frame.time is None else frame.time - self._start_s
+                time_s = clock(None if frame.time is None else frame.time - self._start_s)
                 if time_s >= stop_s:
-                    return
+                    break
                 if time_s < start_s - 1e-6:
                     continue
                 if time_s >= due_s - 1e-6:
                     yield SourceFrame(index, time_s, round(time_s * 1e9), _upright(frame))
                     due_s = next_due_s(time_s, period_s)
                 index += 1
+            clock.report(self.name, self._told)
 
 
 def _video_stream(container: Any, name: str) -> Any:
-    if not container.streams.video:
-        raise SourceError(f"{Path(name).name} holds no video stream: give a video file.")
-    return container.streams.video[0]
+    """The film: not the picture on its cover, which some tools put first."""
+    import av
+
+    cover = av.stream.Disposition.attached_pic
+    films = [s for s in container.streams.video if not s.disposition & cover]
+    if not films:
+        raise SourceError(f"{shown(Path(name).name)} holds no video stream: give a video file.")
+    best = container.streams.best("video")
+    return next((s for s in films if best is not None and s.index == best.index), films[0])
 
 
 def _decoded(container: Any, stream: Any, name: str) -> Iterator[Any]:
@@ -122,6 +144,10 @@ def _decoded(container: Any, stream: Any, name: str) -> Iterator[Any]:
 
 def _upright(frame: Any) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a PyAV frame, turned as its rotation metadata says."""
+    if frame.width * frame.height > MAX_MEGAPIXELS * 1e6:
+        raise SourceError(
+            f"Its frames are {frame.width}x{frame.height}, more than {MAX_MEGAPIXELS:g} megapixels."
+        )
     image = frame.to_ndarray(format="rgb24")
     turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

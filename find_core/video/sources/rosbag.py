@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from find_core.errors import FindError
-from find_core.video.sources.base import SourceError, SourceFrame, thin
+from find_core.support.printable import shown
+from find_core.video.sources.base import Clock, SourceError, SourceFrame, log, thin
 from find_core.video.sources.image_encodings import (
     ImageMessageError,
     decode_compressed,
@@ -41,6 +42,11 @@ def open_bag(path: Path) -> Iterator[Any]:
             f"Cannot read the bag {path.name}: no metadata.yaml beside its recording; "
             "ros2 bag reindex writes one."
         )
+    if path != folder and not _lists(folder / "metadata.yaml", path.name):
+        raise SourceError(
+            f"{path.name} is not listed in the metadata.yaml beside it: give the folder, or "
+            "ros2 bag reindex it."
+        )
     # Foreign bytes make the parsers below raise anything from KeyError to sqlite3.DatabaseError.
     try:
         reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
@@ -59,6 +65,14 @@ def open_bag(path: Path) -> Iterator[Any]:
         raise SourceError(f"Reading the bag {path.name} broke off: {_why(error)}.") from None
     finally:
         reader.close()
+
+
+def _lists(metadata: Path, name: str) -> bool:
+    """Whether a bag's metadata names a recording; the whole bag is read then."""
+    try:
+        return name in metadata.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _why(error: Exception) -> str:
@@ -89,33 +103,66 @@ class BagSource:
                 raise SourceError(
                     f"{self.name} has {wanted}; images: {', '.join(topics) or 'none'}."
                 )
-            self.topic = topic or next(iter(topics))
+            self.topic = topic or _colour_topic(reader, topics)
             self.frame_count = topics[self.topic].msgcount or None
             self.duration_s = reader.duration * 1e-9
+            count = self.frame_count or 0
+            self._period_s = self.duration_s / count if 0 < self.duration_s < 1e9 and count else 0.1
             self._start_ns = reader.start_time
+        self._told: set[str] = set()
         self.identity = f"{self.name}:{self.topic}:{self.frame_count}:{self._start_ns}"
 
     def frames(
         self, start_s: float = 0.0, stop_s: float = float("inf"), first_index: int = 0
     ) -> Iterator[SourceFrame]:
         first_ns: int | None = None
+        clock, index, left_out = Clock(self._period_s), first_index, 0
         with open_bag(self.path) as reader:
             wanted = [c for c in reader.connections if c.topic == self.topic]
-            index = first_index
             for connection, recorded_ns, raw in reader.messages(connections=wanted):
-                message = reader.deserialize(raw, connection.msgtype)
-                stamp = message.header.stamp
-                stamp_ns = (stamp.sec * 10**9 + stamp.nanosec) or recorded_ns
-                first_ns = stamp_ns if first_ns is None else first_ns
-                time_s = (stamp_ns - first_ns) * 1e-9
-                if time_s >= stop_s:
-                    return
-                if time_s >= start_s - 1e-6:
-                    yield SourceFrame(index, time_s, stamp_ns, decode_message(message))
-                    index += 1
+                try:
+                    message = reader.deserialize(raw, connection.msgtype)
+                    stamp = message.header.stamp
+                    stamp_ns = (stamp.sec * 10**9 + stamp.nanosec) or recorded_ns
+                    first_ns = stamp_ns if first_ns is None else first_ns
+                    time_s = clock((stamp_ns - first_ns) * 1e-9)
+                    if time_s >= stop_s:
+                        break
+                    if time_s < start_s - 1e-6:
+                        continue
+                    image = decode_message(message)
+                except Exception as error:  # of the parser, whatever kind: it costs itself
+                    left_out += 1
+                    if left_out == 1:
+                        log.warning("%s: left out: %s", self.name, shown(error, 300))
+                    continue
+                yield SourceFrame(index, time_s, stamp_ns, image)
+                index += 1
+        clock.report(self.name, self._told)
+        if left_out:
+            log.warning("%s: %d messages were left out.", self.name, left_out)
+        if left_out and index == first_index and start_s <= 0:
+            raise SourceError(f"Not one image of {shown(self.name)} on {self.topic} can be read.")
 
     def sample(self, period_s: float) -> Iterator[SourceFrame]:
         yield from thin(self.frames(), period_s)
+
+
+def _colour_topic(reader: Any, topics: dict[str, Any]) -> str:
+    """Colour before grey, depth never; told by what a topic carries, not by its name."""
+    grey: str | None = None
+    for topic in topics:
+        first = next(reader.messages(connections=[topics[topic]]), None)
+        if first is None:
+            continue
+        try:
+            image = decode_message(reader.deserialize(first[2], topics[topic].msgtype))
+        except Exception:  # depth, or damaged
+            continue
+        if (image != image[..., :1]).any():
+            return topic
+        grey = grey or topic
+    return grey or next(iter(topics))
 
 
 def decode_message(message: Any) -> np.ndarray:

@@ -125,3 +125,64 @@ def test_an_image_that_contradicts_itself(tmp_path):
         writer.write(connection, 10**9, STORE.serialize_cdr(image, IMAGE))
     with pytest.raises(SourceError, match="drive"):
         list(open_source(tmp_path / "drive").frames())
+
+
+def test_a_recording_that_its_metadata_does_not_list(tmp_path):
+    bag = write_bag(tmp_path / "bag", "mcap")
+    other = bag / "drive0.mcap"
+    other.write_bytes(recording(bag).read_bytes())
+    with pytest.raises(SourceError, match=r"drive0\.mcap is not listed"):
+        open_source(other)
+    assert (
+        len(list(open_source(next(p for p in bag.glob("*.mcap") if p != other)).frames())) == FRAMES
+    )
+
+
+def stamped_bag(path, stamps_ns, bad=(), topics=("/image",), encoding="rgb8"):
+    channels, kind = {"rgb8": (3, np.uint8), "16UC1": (1, np.uint16), "mono8": (1, np.uint8)}[
+        encoding
+    ]
+    rng = np.random.default_rng(0)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic in topics:
+            connection = writer.add_connection(topic, IMAGE, typestore=STORE)
+            for n, ns in enumerate(stamps_ns):
+                stamp = STORE.types["builtin_interfaces/msg/Time"](
+                    sec=ns // 10**9, nanosec=ns % 10**9
+                )
+                header = STORE.types["std_msgs/msg/Header"](stamp=stamp, frame_id="camera")
+                pixels = rng.integers(0, 255, (HEIGHT, WIDTH, channels)).astype(kind)
+                data = np.frombuffer(pixels.tobytes(), np.uint8)
+                image = STORE.types[IMAGE](
+                    header=header, height=HEIGHT, width=WIDTH, encoding=encoding, is_bigendian=0,
+                    step=len(data) // HEIGHT, data=data[:9] if n in bad else data,
+                )  # fmt: skip
+                writer.write(connection, 10**10 + n * 10**8, STORE.serialize_cdr(image, IMAGE))
+    return path
+
+
+SECOND = 10**9
+CLOCKS = {
+    "goes back": [100 * SECOND, 101 * SECOND, 102 * SECOND, 0, SECOND, 2 * SECOND],
+    "set": [1, 2, 3, 1_700_000_000 * SECOND, 1_700_000_001 * SECOND, 1_700_000_002 * SECOND],
+    "none": [0] * 6,
+}
+
+
+@pytest.mark.parametrize("what", CLOCKS)
+def test_stamps_of_bags_follow_the_rule(tmp_path, what):
+    frames = list(open_source(stamped_bag(tmp_path / "bag", CLOCKS[what])).frames())
+    times = [f.time_s for f in frames]
+    assert len(times) == 6 and times == sorted(times) and times[-1] < 10
+
+
+def test_a_bad_message_costs_itself(tmp_path, caplog):
+    bag = stamped_bag(tmp_path / "bag", [n * 10**8 + 1 for n in range(6)], bad=(0, 3))
+    assert len(list(open_source(bag).frames())) == 4
+    assert "2 messages were left out" in caplog.text
+
+
+def test_exception_of_a_bag_of_bad_messages(tmp_path):
+    bag = stamped_bag(tmp_path / "bag", [1, 2], bad=(0, 1))
+    with pytest.raises(SourceError, match="Not one image"):
+        list(open_source(bag).frames())

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from find_core import images
 from find_core.errors import FindError, PromptError
 from find_core.prompts import prompt as core_prompt
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
@@ -38,7 +39,7 @@ def test_named_and_inline_images():
 )  # fmt: skip
 def test_no_file_is_looked_at(monkeypatch, image):
     looked = []
-    monkeypatch.setattr(core_prompt, "read_image", lambda *path, **options: looked.append(path))
+    monkeypatch.setattr(images, "read_bytes", lambda *path, **options: looked.append(path))
     with pytest.raises(PromptError, match="names no files"):
         read_prompt(with_image(image), {"photo": PHOTO})
     assert not looked

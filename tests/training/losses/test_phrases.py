@@ -92,6 +92,6 @@ def test_rows_at_their_objects_cost_less_than_elsewhere(config: TrainConfig) -> 
     objects = (table == TRUE).float().permute(1, 2, 0) + 1e-3
     scale = torch.tensor(20.0)
     args = (matched, batch, scale)
-    good = phrase_losses(module.relevance, table, rows, objects, *args)
-    bad = phrase_losses(module.relevance, table, rows, 1.0 - objects, *args)
+    good = phrase_losses(module.relevance, phrases, table, rows, objects, *args)
+    bad = phrase_losses(module.relevance, phrases, table, rows, 1.0 - objects, *args)
     assert good[0] < bad[0] and good[1] < bad[1]

@@ -15,7 +15,7 @@ from training.data.batches import Batches
 from training.data.sources import open_sources
 from training.data.text_cache import TextCache
 from training.engine.build import build_module
-from training.losses.relevance import image_truth, spread_truth, truth_table
+from training.losses.relevance import image_truth, spread_truth, truths
 from training.recipes import OFF
 from training.step.class_bank import ClassBank, embed_names
 from training.step.refine import corrective_click
@@ -116,7 +116,7 @@ def test_targets_repeat_masks_per_text() -> None:
 def test_truth_spreads_to_matched_proposals_only() -> None:
     truth = torch.tensor([[[TRUE, FALSE], [FALSE, UNKNOWN]]])  # one text, two pictures, two masks
     matched = torch.tensor([[2, 0], [1, -1]])
-    spread = spread_truth(truth, matched, proposals=3)
+    spread = spread_truth(truth, matched, torch.tensor([[TRUE, FALSE]]), proposals=3)
     assert spread[0, 0].tolist() == [FALSE, UNKNOWN, TRUE]
     assert spread[0, 1].tolist() == [FALSE, FALSE, FALSE]
 
@@ -125,7 +125,8 @@ def test_truth_table_knows_present_and_absent(config: TrainConfig) -> None:
     _, batches = step_of(config)
     batch = batches.batch(1)
     where = [(b, n) for b, a in enumerate(batch.queries) for n in range(len(a.entities))]
-    table = truth_table(batch, where, batches.knowledge)
+    asked = [batch.queries[b].entities[n] for b, n in where]
+    table = truths(asked, batch, batches.knowledge)
     seen = image_truth(table, batch)
     for t, (b, n) in enumerate(where):
         targets = batch.queries[b].entities[n].targets

@@ -194,6 +194,7 @@ def _photo(root: Path, row: dict[str, Any], photo_set: PhotoSet) -> Photo:
         captions=tuple(str(c).strip() for c in row.get("captions", ())),
         absent=_absent(photo_set, {i.name for i in instances} | crowd_names | set(labels)),
         exhaustive=photo_set.exhaustive and photo_set.stuff,
+        names_exhaustive=photo_set.exhaustive,
         source="photos",
         source_ids=tuple(int(s["id"]) for s in segments),
         image_labels=labels,

@@ -86,6 +86,9 @@ class Record:
         false_relations: relations that do not hold, between objects that are there ("mug left of the plate").
         exhaustive: everything visible is labelled, so an unmatched proposal is really nothing.
         image_labels: names of what the image shows, where nobody said where.
+        caption_names: phrases of its captions that no instance is labelled with.
+        names_exhaustive: whatever a name of its instances is true of is labelled, so that nothing
+            else in the image is such an object.
     """
 
     key: str
@@ -101,6 +104,17 @@ class Record:
     """Each instance's number in its data set (COCO: panoptic segment or annotation id)."""
     false_relations: tuple[str, ...] = ()
     image_labels: tuple[str, ...] = ()
+    caption_names: tuple[str, ...] = ()
+    names_exhaustive: bool = True
+
+    @property
+    def is_photograph(self) -> bool:
+        """Is it a real image rather than a rendered one?"""
+        return self.source in PHOTOGRAPHS
+
+
+PHOTOGRAPHS = frozenset(["coco", "photos"])
+"""Sources of real images."""
 
 
 def mirror_text(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from training.data.formats.records import InstanceLabel
-from training.data.queries.label_knowledge import LabelKnowledge, same_object
+from training.data.queries.label_knowledge import LabelKnowledge
 from training.truth import Truth
 
 
@@ -82,7 +82,7 @@ class EntityQuery:
     def truth(self, instance: InstanceLabel, knowledge: LabelKnowledge) -> Truth:
         """Is this entity true of an instance of any image?"""
         if self.shown is not None:
-            return same_object(self.shown, instance)
+            return knowledge.same_object(self.shown, instance)
         return knowledge.truth(self.text, instance)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from training.data.formats.records import InstanceLabel
+from training.data.queries.name_groups import far_apart, labelled_apart
 from training.truth import FALSE, TRUE, UNKNOWN, Truth
 
 # COCO classes that may also be called by words of the tabletop world, and the other way round.
@@ -33,11 +34,13 @@ class LabelKnowledge:
     """Attributes:
     matches: phrase -> assets of the tabletop gallery it is true of.
     coco: clean names of the COCO classes. own: the words a user taught.
+    class_lists: of each photograph set, the names that its labellers chose among.
     """
 
     matches: Mapping[str, frozenset[str]]
     coco: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
+    class_lists: tuple[frozenset[str], ...] = ()
     _known: dict[tuple, Truth] = field(default_factory=dict, repr=False, compare=False)
 
     def truth(self, text: str, instance: InstanceLabel) -> Truth:
@@ -47,6 +50,13 @@ class LabelKnowledge:
             self._known[key] = self._truth(text, instance)
         return self._known[key]
 
+    def same_object(self, reference: InstanceLabel, instance: InstanceLabel) -> Truth:
+        """`same_object`, and what class lists say of two classes."""
+        found = same_object(reference, instance)
+        if found is UNKNOWN and reference.source == instance.source == "photos":
+            return self._of_photo(reference.name, instance)
+        return found
+
     def _truth(self, text: str, instance: InstanceLabel) -> Truth:
         if text in instance.names:
             return TRUE
@@ -54,13 +64,22 @@ class LabelKnowledge:
             return FALSE if text in self.own else UNKNOWN
         if instance.source == "coco":
             return self._of_coco(text, instance)
-        if instance.source != "tabletop":  # photographs: classes of different sets overlap
-            return UNKNOWN
+        if instance.source == "photos":
+            return self._of_photo(text, instance)
         if text in self.matches:
             return Truth.when(instance.asset in self.matches[text])
+        if self.class_lists and far_apart(text, instance.name):
+            return FALSE
         if text in self.coco:
             return UNKNOWN if text in HOUSEHOLD else FALSE
         return UNKNOWN
+
+    def _of_photo(self, text: str, instance: InstanceLabel) -> Truth:
+        """Classes of different sets overlap; those of one set exclude each other, mostly."""
+        name = instance.name
+        together = any(text in names and name in names for names in self.class_lists)
+        apart = (together and labelled_apart(text, name)) or far_apart(text, name)
+        return FALSE if apart else UNKNOWN
 
     def _of_coco(self, text: str, instance: InstanceLabel) -> Truth:
         if text in self.coco:
@@ -71,12 +90,21 @@ class LabelKnowledge:
 
 def same_object(reference: InstanceLabel, instance: InstanceLabel) -> Truth:
     """Does a reference to one object also mean the other? Variants of one kind are unknown."""
+    if "photos" in (reference.source, instance.source):
+        return _alike(reference, instance)
     if reference.source != instance.source:
         near = reference.name in HOUSEHOLD or instance.name in HOUSEHOLD
         return UNKNOWN if near else FALSE
     if reference.asset is not None and reference.asset == instance.asset:
         return TRUE
     return UNKNOWN if reference.kind == instance.kind else FALSE
+
+
+def _alike(reference: InstanceLabel, instance: InstanceLabel) -> Truth:
+    """By name, where one of the two is in a photograph: there a reference means the class."""
+    if reference.name == instance.name and reference.source == instance.source:
+        return TRUE
+    return FALSE if far_apart(reference.name, instance.name) else UNKNOWN
 
 
 def vocabulary(instances: Iterable[InstanceLabel]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from find_core.prompts.prompt import PLACEHOLDER, Prompt, PromptEntity
-from training.data.formats.records import InstanceLabel, Record, mirror_text
+from training.data.formats.records import InstanceLabel, LabelKind, Record, mirror_text
 from training.data.queries.config import (
     EntityQuery,
     PhraseQuery,
@@ -82,7 +82,7 @@ def mirrored_text(text: str, image: LabelledImage) -> str:
 
 def _caption(image: LabelledImage, rng: np.random.Generator) -> str | None:
     captions = image.record.captions
-    if not captions or not (image.complete or image.record.source == "coco"):
+    if not captions or not (image.complete or image.record.is_photograph):
         return None
     return mirrored_text(captions[int(rng.integers(len(captions)))], image)
 
@@ -90,8 +90,10 @@ def _caption(image: LabelledImage, rng: np.random.Generator) -> str | None:
 def _prompts(
     image: LabelledImage, config: QueryConfig, rng: np.random.Generator
 ) -> list[StrokeQuery]:
-    count = min(len(image.visible), int(rng.integers(1, config.max_prompts + 1)))
-    chosen = rng.permutation(len(image.visible))[:count]
+    # A stroke means one object: merged regions and boxes do not say whose pixels are whose.
+    single = [m for m, i in enumerate(image.instances) if i.label_kind is LabelKind.MASK]
+    count = min(len(single), int(rng.integers(1, config.max_prompts + 1)))
+    chosen = rng.permutation(single)[:count]
     return [StrokeQuery(draw_stroke(image.mask(int(m)), rng), int(m)) for m in chosen]
 
 
@@ -227,7 +229,7 @@ def _absent(
             (),
         )
     if rng.random() < config.visual:
-        return _absent_reference(b, images, config, rng)
+        return _absent_reference(b, images, knowledge, config, rng)
     texts = list(here.absent) if rng.random() < 0.7 else []
     texts = texts or [
         t.text for other in images for t in other.record.phrases if t.kind != "relation"
@@ -242,20 +244,28 @@ def _absent(
 
 
 def _absent_reference(
-    b: int, images: Sequence[LabelledImage], config: QueryConfig, rng: np.random.Generator
-) -> EntityQuery | None:
+    b: int, images: Sequence[LabelledImage], knowledge: LabelKnowledge, config: QueryConfig,
+    rng: np.random.Generator,
+) -> EntityQuery | None:  # fmt: skip
     here: Record = images[b].record
-    if not here.exhaustive:
-        return None
     for other in rng.permutation(len(images)):
         for m in rng.permutation(len(images[other].visible))[:4]:
             shown = images[other].instances[m]
-            if shown.stuff or any(same_object(shown, x) != FALSE for x in here.instances):
+            if shown.stuff or not _is_absent(shown, here, knowledge):
                 continue
             region = _region(images[other], int(m), config, rng)
             if region is not None:
                 return EntityQuery(PLACEHOLDER, (), int(other), region, shown)
     return None
+
+
+def _is_absent(shown: InstanceLabel, here: Record, knowledge: LabelKnowledge) -> bool:
+    """Is nothing in the image the object, or of the class, that a reference shows?"""
+    if shown.source == here.source and shown.name in here.absent:
+        return True
+    if not here.exhaustive:
+        return False
+    return all(knowledge.same_object(shown, x) == FALSE for x in here.instances)
 
 
 def _shown(
@@ -290,5 +300,7 @@ def _region(
     mask = image.mask(m)
     if mask.sum() < config.reference_min_px:
         return None
+    if image.instances[m].label_kind is LabelKind.BOX:
+        return draw_stroke(mask, rng, "box")  # where in the box the object lies is not known
     kinds, chances = zip(*config.reference_kinds, strict=True)
     return draw_stroke(mask, rng, str(rng.choice(kinds, p=np.array(chances) / sum(chances))))

@@ -1,0 +1,1 @@
+"""FIND-Bench for any model: suites of the paper's tables, adapters, reports."""

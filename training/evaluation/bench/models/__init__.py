@@ -1,0 +1,1 @@
+"""Adapters: find_core, the two ends of the scale, frozen encoders alone, and models of transformers."""
