@@ -38,7 +38,13 @@ from tools.interrupts.training_jobs import Cache, Export, Teach, Train
 
 WAYS = ("kill", "kill_writing", "full_disk")
 # Imported once, in the parent.
-SLOW_IMPORTS = ("accelerate", "matplotlib.pyplot", "torch.utils.tensorboard", "av", "find_core.cli.main")
+SLOW_IMPORTS = (
+    "accelerate",
+    "matplotlib.pyplot",
+    "torch.utils.tensorboard",
+    "av",
+    "find_core.cli.main",
+)
 LIMIT_S = 300.0
 JOBS: tuple[type[Job], ...] = (
     Train, Teach, Cache, Export, Album, Localize, Lift, FieldPly, FieldNpz

@@ -58,7 +58,7 @@ class Album(_Find):
             hits = album.search("a <mug>", self.PICTURES)
         except FindError as error:
             raise DamagedError(str(error)) from None
-        return sorted((Path(hit.name).name, round(hit.score, 5)) for hit in hits)
+        return sorted((Path(hit.name).name, round(hit.score, 3)) for hit in hits)
 
     def look(self, out: Path) -> str:
         count = len(self.result(out))
