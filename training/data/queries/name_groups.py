@@ -47,16 +47,59 @@ _NEITHER = frozenset(["teddy bear", "hand", "mouse", "ball"])
 """Names that look like one of another group ("mouse"), or are part of one ("hand"): of no group."""
 _TOUCHING = frozenset(
     frozenset(pair.split("-"))
-    for pair in (
-        "appliance-furniture appliance-room appliance-street appliance-tableware appliance-tool "
-        "bag-room bag-tableware food-nature food-tableware furniture-room furniture-street "
-        "furniture-tableware nature-room nature-street nature-tableware paper-bag paper-food "
-        "paper-room paper-street paper-tableware person-bag person-room room-street room-tableware "
-        "sport-bag sport-tableware sport-vehicle sport-tool tableware-tool vehicle-street"
-    ).split()
+    for pair in [
+        "appliance-furniture",
+        "appliance-room",
+        "appliance-street",
+        "appliance-tableware",
+        "appliance-tool",
+        "bag-room",
+        "bag-tableware",
+        "food-nature",
+        "food-tableware",
+        "furniture-room",
+        "furniture-street",
+        "furniture-tableware",
+        "nature-room",
+        "nature-street",
+        "nature-tableware",
+        "paper-bag",
+        "paper-food",
+        "paper-room",
+        "paper-street",
+        "paper-tableware",
+        "person-bag",
+        "person-room",
+        "room-street",
+        "room-tableware",
+        "sport-bag",
+        "sport-tableware",
+        "sport-vehicle",
+        "sport-tool",
+        "tableware-tool",
+        "vehicle-street",
+    ]
 )
 _PLACES = frozenset(
-    "of on left right behind in with near above below under front next between from for to".split()
+    [
+        "of",
+        "on",
+        "left",
+        "right",
+        "behind",
+        "in",
+        "with",
+        "near",
+        "above",
+        "below",
+        "under",
+        "front",
+        "next",
+        "between",
+        "from",
+        "for",
+        "to",
+    ]
 )
 _GROUP = {
     word: group for group, words in _WORDS.items() for word in words.split()
