@@ -18,6 +18,7 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, EmbeddedImage, FindLike
 from find_core.support.numbers import check_number
+from find_core.support.printable import quoted
 from find_field.field import query
 from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
 from find_field.field.data import PIXEL, SEMANTIC, FieldData
@@ -73,8 +74,15 @@ class LiftConfig:
             ("max_points_per_frame", 1, 1e9),
         ):  # fmt: skip
             check_number(getattr(self, name), name, FieldError, low, high)
-        if self.up_world is not None and not 1e-6 < math.hypot(*self.up_world) < 1e6:
-            raise FieldError(f"up_world is {self.up_world}: give a direction of three numbers.")
+        if isinstance(self.up_world, str):
+            known = self.up_world in ("auto", "check")
+        else:
+            known = self.up_world is None or 1e-6 < math.hypot(*self.up_world) < 1e6
+        if not known:
+            raise FieldError(
+                f"up_world is {quoted(self.up_world)}: give a direction of three numbers, "
+                '"auto" or "check".'
+            )
 
 
 class Lifter:
