@@ -1,5 +1,5 @@
-"""Does the localizer survive a robot's day: cameras that restart, malformed frames, gaps in poses,
-prompts that change.
+"""Does the localizer survive a robot's day: cameras that restart, gaps in poses, prompts that change;
+hostile frames, prompts and references (--hostile), peers that are killed (--peers).
 
     python benchmarks/ros_soak.py --minutes 30 --json out/ros_soak.json --plot out/ros_soak.png
 
@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from find_core.support.files import write_text
 from find_ros.support.resources import use_fastdds_profile
+from tools.hostile import Hostile
+from tools.peer import Peers
 
 TARGET_DRIFT = 0.02
 WARM_UP = 0.2
@@ -39,11 +41,12 @@ PROMPTS = [
 
 @dataclass
 class Camera:
-    """One camera with all its misfortunes. `node`: an rclpy node."""
+    """One camera with all its misfortunes. `node`: an rclpy node. `bad`: share of hostile frames."""
 
     node: Any
     name: str
     rng: random.Random
+    bad: float
     publishers: dict[str, Any] = field(default_factory=dict)
     away_until_s: float = 0.0
 
@@ -78,11 +81,20 @@ class Camera:
             self.close()
             self.away_until_s = now_s + self.rng.uniform(0.5, 4)
             return "camera_left"
-        if chance < 0.03:
-            self.publishers["image"].publish(self._malformed())
-            return "malformed"
+        if self.rng.random() < self.bad:
+            self._publish_hostile()
+            return "hostile_frame"
         self._publish_frame(with_pose=chance > 0.13, with_depth=chance > 0.08)
         return "frame"
+
+    def _publish_hostile(self) -> None:
+        """One or two of a camera's messages, bad ones, the image among them."""
+        hostile, now_ns = Hostile(self.rng), self.node.get_clock().now().nanoseconds
+        others = {"depth": hostile.depth, "camera_info": hostile.camera_info,
+                  "camera_pose": hostile.pose}  # fmt: skip
+        topic = self.rng.choice(list(others))
+        self.publishers[topic].publish(others[topic](now_ns))
+        self.publishers["image"].publish(hostile.image(now_ns))
 
     def _header(self, offset_s: float = 0.0) -> Any:
         from std_msgs.msg import Header
@@ -114,23 +126,6 @@ class Camera:
             depth = np.full((HEIGHT, WIDTH), 1500, np.uint16)
             self.publishers["depth"].publish(array_to_image(depth, "16UC1", header))
         self.publishers["image"].publish(array_to_image(rgb, "rgb8", header))
-
-    def _malformed(self) -> Any:
-        from sensor_msgs.msg import Image
-
-        msg = Image(
-            header=self._header(), height=HEIGHT, width=WIDTH, step=WIDTH * 3, encoding="rgb8"
-        )
-        kind = self.rng.randrange(4)
-        if kind == 0:
-            msg.data = b"short"
-        elif kind == 1:
-            msg.step = 7
-        elif kind == 2:
-            msg.encoding = "8UC7"
-        else:
-            msg.height = msg.width = 0
-        return msg
 
 
 def main() -> int:
@@ -176,6 +171,20 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--model", default="find-tabletop", help="'tiny' needs no weights")
     parser.add_argument("--hz", type=float, default=10.0, help="of each of the two cameras")
+    parser.add_argument(
+        "--hostile",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of frames, prompts and references",
+    )
+    parser.add_argument(
+        "--peers",
+        type=int,
+        default=1,
+        choices=(0, 1, 2),
+        help="killed and started again, a camera each",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="numbers and curve")
     parser.add_argument("--plot", type=Path, help="picture of the curve")
@@ -214,9 +223,12 @@ def _soak(options: argparse.Namespace, process: subprocess.Popen[bytes]) -> dict
         for kind, topic in ((Image, "overlay"), (Image, "label_image"), (PointCloud2, "points")):
             node.create_subscription(kind, f"/localizer/{name}/{topic}", lambda m: None, 1)
     prompt = node.create_publisher(String, "/localizer/prompt", 10)
+    reference = node.create_publisher(Image, "/localizer/reference", 10)
     rng = random.Random(options.seed)
-    cameras = [Camera(node, name, random.Random(options.seed + n))
+    hostile = Hostile(rng)
+    cameras = [Camera(node, name, random.Random(options.seed + n), options.hostile)
                for n, name in enumerate(("front", "wrist"))]  # fmt: skip
+    peers = Peers(["front", "wrist"][: options.peers], rng)
     counts: dict[str, int] = {}
     curve: list[list[float]] = []
     began_s = time.monotonic()
@@ -230,14 +242,21 @@ def _soak(options: argparse.Namespace, process: subprocess.Popen[bytes]) -> dict
                 for camera in cameras:
                     what = camera.tick(now_s)
                     counts[what] = counts.get(what, 0) + bool(what)
+                peers.tick(now_s)
                 if rng.random() < 0.01:
                     prompt.publish(String(data=rng.choice(PROMPTS)))
                     counts["prompt"] = counts.get("prompt", 0) + 1
+                if rng.random() < options.hostile:
+                    prompt.publish(String(data=hostile.prompt()))
+                    reference.publish(hostile.image(node.get_clock().now().nanoseconds))
+                    counts["hostile_prompt"] = counts.get("hostile_prompt", 0) + 1
             rclpy.spin_once(node, timeout_sec=max(0.0, min(0.05, next_s - time.monotonic())))
             if now_s - sampled_s >= max(1.0, 60 * options.minutes / 400) and "memory_mb" in newest:
                 sampled_s = now_s
                 curve.append(_sample(now_s - began_s, newest))
                 progress.update(task, completed=now_s - began_s)
+    peers.end()
+    counts["killed_peer"] = peers.killed
     ledger = _settle(node, newest, process)
     node.destroy_node()
     rclpy.try_shutdown()

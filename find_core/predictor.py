@@ -245,9 +245,7 @@ class Find:
     def _framed(self, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
         """The reference's image and region as the encoder sees them best."""
         vision = self.config.vision
-        return framed(
-            reference.image, reference.mask, vision.short_side_px, vision.max_side_px
-        )
+        return framed(reference.image, reference.mask, vision.short_side_px, vision.max_side_px)
 
     def _project(self, tokens: TextTokens) -> Tensor:
         return self.model.lang_proj(tokens.states.to(self.device))

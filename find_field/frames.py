@@ -58,7 +58,9 @@ class PosedFrame:
         object.__setattr__(self, "rgb", rgb)
         if self.depth_m is not None:
             object.__setattr__(self, "depth_m", _check_depth(self.depth_m, rgb.shape, self.name))
-        object.__setattr__(self, "K", check_intrinsics(self.K, self.name, (rgb.shape[0], rgb.shape[1])))
+        object.__setattr__(
+            self, "K", check_intrinsics(self.K, self.name, (rgb.shape[0], rgb.shape[1]))
+        )
         pose = check_rigid(self.T_world_camera, f"Pose of {self.name}")
         object.__setattr__(self, "T_world_camera", pose)
 

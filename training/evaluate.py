@@ -147,7 +147,9 @@ def table(result: dict[str, Any]) -> str:
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict) and "value" in node:
             interval = f"[{node['low']}, {node['high']}]" if "low" in node else ""
-            lines.append(f"{path:55s} {node['value']} {interval} n={node.get('n', node.get('images', ''))}")
+            lines.append(
+                f"{path:55s} {node['value']} {interval} n={node.get('n', node.get('images', ''))}"
+            )
         elif isinstance(node, dict):
             for key, value in node.items():
                 walk(value, f"{path}.{key}" if path else key)

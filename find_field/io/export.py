@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -106,5 +107,8 @@ def to_npz(field: FieldData, path: str | Path) -> Path:
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray], info: str) -> None:
-    with path.open("wb") as file:  # a file object: np.savez would append .npz to the name
-        np.savez_compressed(file, info=np.array(info), **arrays)
+    """As np.savez_compressed, which on a full disk leaves a half closed archive behind."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in {**arrays, "info": np.array(info)}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from tests.training.worlds import COLORS, HEIGHT, WIDTH
-from training.data.formats.photos import is_held_out
+from training.data.formats.photos import is_for_calibration, is_held_out
 
 CLASSES = {"dog": 1, "cat": 1, "car": 1, "hammer": 1}
 SETS = {
@@ -23,12 +24,16 @@ SETS = {
 LOOKS = dict(zip(CLASSES, COLORS.values(), strict=True))
 
 
-def write_photos(root: Path, count: int = 3, held_out: int = 1, size: tuple[int, int] = (HEIGHT, WIDTH)) -> Path:
+def write_photos(
+    root: Path, count: int = 3, held_out: int = 1, size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> Path:
     """`count` training images of every set, and some of the held-out tenth."""
     rows = []
     for n, name in enumerate(SETS):
         names = _file_names(name, count, False) + _file_names(name, held_out, True)
-        rows += [_photo(root, name, f, np.random.default_rng((n, k)), size) for k, f in enumerate(names)]
+        rows += [
+            _photo(root, name, f, np.random.default_rng((n, k)), size) for k, f in enumerate(names)
+        ]
     (root / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     sets = [{"set": name, "classes": CLASSES, "licence": "x", "source": "x",
              "may_feed_shipped_weights": True, **what} for name, what in SETS.items()]  # fmt: skip
@@ -38,10 +43,13 @@ def write_photos(root: Path, count: int = 3, held_out: int = 1, size: tuple[int,
 
 def _file_names(set_name: str, count: int, held_out: bool) -> list[str]:
     names = (f"{set_name}_{k}.png" for k in range(10_000))
-    return [n for n in names if is_held_out(n) == held_out][:count]
+    fit = (n for n in names if is_held_out(n) == held_out and not is_for_calibration(n))
+    return list(islice(fit, count))
 
 
-def _photo(root: Path, set_name: str, file_name: str, rng: np.random.Generator, size: tuple[int, int]) -> dict:
+def _photo(
+    root: Path, set_name: str, file_name: str, rng: np.random.Generator, size: tuple[int, int]
+) -> dict:
     height, width = size
     image = np.full((height, width, 3), 120, np.uint8)
     image += rng.integers(0, 12, image.shape, dtype=np.uint8)

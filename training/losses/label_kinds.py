@@ -106,9 +106,7 @@ def box_extent_loss(logits_NHW: Tensor, boxes_NHW: Tensor) -> Tensor:
     return total
 
 
-def region_loss(
-    logits_NHW: Tensor, region_HW: Tensor, focus_P: Tensor
-) -> tuple[Tensor, Tensor]:
+def region_loss(logits_NHW: Tensor, region_HW: Tensor, focus_P: Tensor) -> tuple[Tensor, Tensor]:
     """(BCE, dice) of the union of N masks with a region; scalars.
 
     The union is 1 - prod(1 - p): whether one mask covers the region or several share it makes no

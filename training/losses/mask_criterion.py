@@ -267,7 +267,10 @@ def _matched_masks(
         for layer_index, m in torch.unique(torch.stack([layer, mask], 1)[merged[mask]], dim=0):
             parts = logits[(layer == layer_index) & (mask == m)]
             region = region_loss(parts, masks[m], near_weights(masks[m][None], config.near_px)[0])
-            bce, dice = bce + weights[layer_index] * region[0], dice + weights[layer_index] * region[1]
+            bce, dice = (
+                bce + weights[layer_index] * region[0],
+                dice + weights[layer_index] * region[1],
+            )
     return bce / targets.count, dice / targets.count
 
 

@@ -52,7 +52,9 @@ def relevance_losses(
     slot = torch.tensor([n for _, n in where], device=scale.device)
     entities = semantic[TokenGroup.INTERLEAVE][-1][owner, slot]  # (T, H)
     own = cosine_logits(entities[:, None], semantic[TokenGroup.ENTITY][-1][owner])[:, 0]  # (T, Q)
-    conditioned = _conditioned(relevance, batch, where, own, matched["interleave"][-1], undecided["interleave"][-1])
+    conditioned = _conditioned(
+        relevance, batch, where, own, matched["interleave"][-1], undecided["interleave"][-1]
+    )
     entities_asked = [batch.queries[b].entities[n] for b, n in where]
     truth_TBM = truths(entities_asked, batch, knowledge).to(scale.device)
     objects = semantic[TokenGroup.OBJECT][-1]
@@ -110,15 +112,11 @@ def truths(entities: Sequence[EntityQuery], batch: Batch, knowledge: LabelKnowle
 
 def _is_ruled_out(entity: EntityQuery, image: LabelledImage) -> bool:
     return (
-        not entity.is_visual
-        and image.record.is_photograph
-        and entity.text in image.record.absent
+        not entity.is_visual and image.record.is_photograph and entity.text in image.record.absent
     )
 
 
-def spread_truth(
-    truth_TBM: Tensor, matched_BM: Tensor, seen_TB: Tensor, proposals: int
-) -> Tensor:
+def spread_truth(truth_TBM: Tensor, matched_BM: Tensor, seen_TB: Tensor, proposals: int) -> Tensor:
     """(T, B, Q): matched proposals inherit their instance's truth.
 
     Unmatched ones may be near copies of a true instance, or objects that nobody labelled: they
@@ -133,9 +131,7 @@ def spread_truth(
     return spread
 
 
-def image_truth(
-    truth_TBM: Tensor, batch: Batch, entities: Sequence[EntityQuery] = ()
-) -> Tensor:
+def image_truth(truth_TBM: Tensor, batch: Batch, entities: Sequence[EntityQuery] = ()) -> Tensor:
     """(T, B): true if any instance is; false if all are known false and all is labelled.
 
     Also what labels of the whole image say of `entities`: names of what it shows, and what it is

@@ -56,7 +56,7 @@ LEFT, RIGHT, FAR = block(2, 6, 1, 4), block(2, 6, 5, 8), block(0, 2, 10, 12)
 
 def test_parts_of_a_merged_region_share_its_name_and_its_pixels() -> None:
     region = LEFT + RIGHT
-    found, logits, embed = panoptic(
+    found, logits, _embed = panoptic(
         targets_of(region, kinds=(LabelKind.MERGED,)), LEFT, RIGHT, FAR
     )  # fmt: skip
     assert found.bce + found.dice < 0.1  # two objects cover it as well as one would

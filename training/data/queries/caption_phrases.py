@@ -14,18 +14,101 @@ from training.data.formats.records import Record
 from training.tabletop.assets.colors import WORDS as COLORS
 
 ADJECTIVES = frozenset(COLORS) | frozenset(
-    "small large big little tall young old brown striped wooden metal plastic open empty".split()
+    [
+        "small",
+        "large",
+        "big",
+        "little",
+        "tall",
+        "young",
+        "old",
+        "brown",
+        "striped",
+        "wooden",
+        "metal",
+        "plastic",
+        "open",
+        "empty",
+    ]
 )
-DENYING = frozenset("no not without fake toy stuffed picture painting statue".split())
+DENYING = frozenset(
+    ["no", "not", "without", "fake", "toy", "stuffed", "picture", "painting", "statue"]
+)
 AMBIGUOUS = frozenset(
-    "bear counter field food fork hand house kite light melon mouse net orange paper person pepper "
-    "plate platform rock sign tie train water".split()
+    [
+        "bear",
+        "counter",
+        "field",
+        "food",
+        "fork",
+        "hand",
+        "house",
+        "kite",
+        "light",
+        "melon",
+        "mouse",
+        "net",
+        "orange",
+        "paper",
+        "person",
+        "pepper",
+        "plate",
+        "platform",
+        "rock",
+        "sign",
+        "tie",
+        "train",
+        "water",
+    ]
 )
 """Names that captions also use as another part of speech, or of something else."""
 _AFTER = frozenset(
-    "a above across against and are as at behind below beside between by down for from has have in "
-    "inside into is next near of off on or out over sits sitting standing stands that the to toward "
-    "under up walking while who with".split()
+    [
+        "a",
+        "above",
+        "across",
+        "against",
+        "and",
+        "are",
+        "as",
+        "at",
+        "behind",
+        "below",
+        "beside",
+        "between",
+        "by",
+        "down",
+        "for",
+        "from",
+        "has",
+        "have",
+        "in",
+        "inside",
+        "into",
+        "is",
+        "next",
+        "near",
+        "of",
+        "off",
+        "on",
+        "or",
+        "out",
+        "over",
+        "sits",
+        "sitting",
+        "standing",
+        "stands",
+        "that",
+        "the",
+        "to",
+        "toward",
+        "under",
+        "up",
+        "walking",
+        "while",
+        "who",
+        "with",
+    ]
 )
 _WORD = re.compile(r"[a-z][a-z-]*|[.,;!]")
 
