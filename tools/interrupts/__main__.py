@@ -97,6 +97,8 @@ def _child(job: Job, out: Path, stderr: int, file_bytes: int, writing_kills: boo
         os.dup2(stderr, 2)
         os.close(stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Objects of their own: the parent's know whether theirs was a file.
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         temporary = out.parent / "tmp"
         temporary.mkdir(exist_ok=True)
         tempfile.tempdir = str(temporary)
