@@ -1,7 +1,8 @@
 # make demo   sets up .venv and plays a camera into the node over DDS; results in out/demo
 # make test   sets up .venv and runs the whole test suite
+# make fuzz   fuzzes everything that reads bytes from outside, 10 minutes; keeps what breaks
 # make check  ruff, mypy, formatting
-# Options:    VIDEO=path PROMPT="the <red cup>" for demo; ARGS="-k name" for test
+# Options:    VIDEO=path PROMPT="the <red cup>" for demo; ARGS="-k name" for test; FUZZ_S=60 for fuzz
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,14 +16,18 @@ export MUJOCO_GL ?= osmesa
 PROMPT ?=
 VIDEO  ?=
 ARGS   ?=
+FUZZ_S ?= 600
 
-.PHONY: demo test check format clean
+.PHONY: demo test fuzz check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m find_ros.demo --out out/demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(PROMPT),--prompt "$(PROMPT)")
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -6,17 +6,26 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from find_core.cli.common import add_model_arguments, load_model
+from find_core.cli.common import load_model
 from find_core.errors import FieldError, FindError, PromptError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
-from find_core.support.command_line import Direction, Parser, fraction, number, run_command, whole
+from find_core.support.command_line import Parser, run_command
 from find_core.support.files import replace_file
 from find_core.support.printable import shown
+from find_field.cli_arguments import (
+    add_export_arguments,
+    add_info_arguments,
+    add_lift_arguments,
+    add_merge_arguments,
+    add_query_arguments,
+)
+from find_field.geometry.up import Up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,12 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_lift(commands)
-    _add_query(commands)
-    _add_export(commands)
-    info = _command(commands, "info", run_info, "what a field holds", "find-field info room.field")
-    info.add_argument("field", type=Path, help="a .field file")
-    info.add_argument("--json", action="store_true", help="print JSON")
+    for name, (run, arguments, text, example) in _COMMANDS.items():
+        arguments(_command(commands, name, run, text, example))
     return parser
 
 
@@ -63,85 +68,14 @@ def _command(commands: Any, name: str, run: Any, text: str, example: str) -> Any
     return parser
 
 
-def _add_lift(commands: Any) -> None:
-    parser = _command(commands, "lift", run_lift, "posed RGB-D folder into a field, no training",
-                      "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2")  # fmt: skip
-    parser.add_argument("folder", type=Path, help="meta.json sequence, 7-Scenes or transforms.json")
-    parser.add_argument("--out", type=Path, required=True, help="file to write, e.g. room.field")
-    parser.add_argument("--voxel", type=number(1e-4, 100), default=0.01, metavar="M", help="side of a voxel, metres (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--rank", type=whole(1, 4096), default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
-    parser.add_argument(
-        "--every", type=whole(1), default=1, metavar="N", help="use every n-th frame"
-    )
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="use at most this many frames")
-    parser.add_argument("--max-depth", type=number(above=0), default=6.0, metavar="M", help="leave out surface beyond so many metres (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--frame", help="name of the world frame (default: what the folder says)")
-    parser.add_argument("--up", type=number(), nargs=3, action=Direction, default=(0.0, 0.0, 1.0), metavar=("X", "Y", "Z"), help="direction that is up in that frame (default: 0 0 1)")  # fmt: skip
-    parser.add_argument(
-        "--pixel",
-        action="store_true",
-        help="also keep pixel features (embeddings_at(kind='pixel'))",
-    )
-    parser.add_argument("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print a JSON summary")
-    add_model_arguments(parser)
-
-
-def _add_query(commands: Any) -> None:
-    parser = _command(commands, "query", run_query, "where the objects are that a prompt speaks of",
-                      'find-field query room.field "the <mug> left of <this>" '
-                      "--ref this=photo.jpg:box=40,30,180,170 --json")  # fmt: skip
-    parser.add_argument("field", type=Path, help="a .field file")
-    parser.add_argument("prompt", nargs="?", help='text with <entities>, e.g. "the <mug>"')
-    parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
-    parser.add_argument("--reference", "--ref", action="append", default=[], metavar="NAME=PHOTO:KIND=VALUES", help="what <NAME> looks like: this=photo.jpg:box=40,30,180,170 (or point, circle, polygon, scribble, mask)")  # fmt: skip
-    parser.add_argument("--threshold", type=fraction, help="score at which an object is found; default: the model's own")  # fmt: skip
-    parser.add_argument(
-        "--max-hits",
-        type=whole(1),
-        default=10,
-        help="per entity, best first (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--picture",
-        type=Path,
-        help="image to write: the field from above, with relevancy and boxes",
-    )
-    parser.add_argument(
-        "--ply", type=Path, help="point cloud to write, with the relevancy for the first entity"
-    )
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    add_model_arguments(parser)
-
-
-def _add_export(commands: Any) -> None:
-    parser = _command(commands, "export", run_export, "a field, or a training run, in another form",
-                      "find-field export room.field room.ply --colors pca\n  "
-                      "find-field export outputs/room/find-field/RUN/config.yml room.field")  # fmt: skip
-    parser.add_argument(
-        "field", type=Path, help="a .field file, or config.yml of ns-train find-field"
-    )
-    parser.add_argument("out", type=Path, help="a .ply or .npz file; of a training run also .field")
-    parser.add_argument(
-        "--voxel",
-        type=number(1e-4, 100),
-        metavar="M",
-        help="of a training run: side of a voxel, metres",
-    )
-    parser.add_argument(
-        "--colors",
-        choices=("rgb", "pca"),
-        default="rgb",
-        help="of a .ply: as seen, or by embedding (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="print a JSON summary")
-
-
 def run_lift(options: argparse.Namespace) -> int:
     from find_field.io.datasets import open_folder
     from find_field.lift import LiftConfig, Lifter
 
-    folder = open_folder(options.folder, options.registered).take(options.every, options.limit)
+    folder = open_folder(options.folder, options.registered)
+    folder = folder.take(options.every, options.limit, options.start)
+    if not folder.files:
+        raise FieldError(f"{options.folder} has no frame left after --start {options.start}.")
     for sentence in folder.skipped[:3]:
         print(f"left out: {sentence}", file=sys.stderr)
     if len(folder.skipped) > 3:
@@ -150,7 +84,7 @@ def run_lift(options: argparse.Namespace) -> int:
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
         max_depth_m=options.max_depth, frame=options.frame or folder.frame,
-        up_world=tuple(options.up),
+        up_world=options.up or folder.up,
     )  # fmt: skip
     lifter = Lifter(find, config)
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
@@ -174,6 +108,7 @@ def run_lift(options: argparse.Namespace) -> int:
             seconds[part] += end - start
     field = lifter.field()
     field.save(options.out)
+    _say_up(lifter.up)
     summary = {**_summary(field), "out": str(options.out), "skipped": len(folder.skipped)}
     summary["ms_per_frame"] = {
         k: round(1e3 * v / lifter.frames_fused, 1) for k, v in seconds.items()
@@ -190,7 +125,7 @@ def run_query(options: argparse.Namespace) -> int:
     if options.picture or options.ply:
         relevancy = field.relevancy(prompt, find)
         if options.ply:
-            field.to_ply(options.ply, relevancy=relevancy[0])
+            _write_ply(field, options.colors, options.ply, relevancy[0])
         if options.picture:
             _write_top_view(field, relevancy.max(axis=0), hits, options.picture)
     if options.json:
@@ -202,18 +137,58 @@ def run_query(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     trained = options.field.suffix in (".yml", ".yaml")
-    kinds = (".field", ".ply", ".npz") if trained else (".ply", ".npz")
+    kinds = (".field", ".ply", ".npz") if trained or options.up else (".ply", ".npz")
     if options.out.suffix not in kinds:
         raise FieldError(f"Export to {' or '.join(kinds)}, not {options.out.name!r}.")
+    prompt = _prompt(options) if options.colors == "relevancy" else None
     field = _trained(options) if trained else _load(options.field)
+    if options.up and not trained:
+        field = _with_up(field, options.up)
     if options.out.suffix == ".ply":
-        field.to_ply(options.out, colors=options.colors)
+        relevancy = None if prompt is None else field.relevancy(prompt, load_model(options))[0]
+        _write_ply(field, options.colors, options.out, relevancy)
     elif options.out.suffix == ".npz":
         field.to_npz(options.out)
     else:
         field.save(options.out)
     _print({"out": str(options.out), "voxels": len(field)}, options.json)
     return 0
+
+
+def run_merge(options: argparse.Namespace) -> int:
+    if len(options.fields) < 2:
+        raise FieldError("Give two fields or more to merge.")
+    field = _load(options.fields[0])
+    for path in options.fields[1:]:
+        field = field.merge(_load(path))
+    field.save(options.out)
+    _print({**_summary(field), "out": str(options.out)}, options.json)
+    return 0
+
+
+def _write_ply(field: FeatureField, colors: str, path: Path, relevancy: np.ndarray | None) -> None:
+    if colors == "relevancy":
+        field.to_ply(path, relevancy=relevancy)
+    else:
+        field.to_ply(path, field.pca_colors() if colors == "pca" else field.colors, relevancy)
+
+
+def _with_up(field: FeatureField, asked: str | tuple[float, float, float]) -> FeatureField:
+    """The field with another up; what it holds stays where it is."""
+    from find_field.geometry.up import UpEvidence, choose_up
+
+    if asked in ("auto", "check"):
+        raise FieldError("A field no longer has the cameras that up is estimated from: give three numbers.")  # fmt: skip
+    up = choose_up(asked, UpEvidence())
+    return replace(field, provenance={**field.provenance, **up.to_json()})
+
+
+def _say_up(up: Up) -> None:
+    """On stderr, unless up is what was asked for or promised."""
+    if up.source in ("surfaces", "cameras"):
+        print(f"Up is {up}. If that is wrong give --up X Y Z.", file=sys.stderr)
+    elif up.source == "assumed":
+        print(f"Up is {up}: boxes stand along it. If that is wrong give --up X Y Z.", file=sys.stderr)  # fmt: skip
 
 
 def _load(path: Path) -> FeatureField:
@@ -232,8 +207,11 @@ def _trained(options: argparse.Namespace) -> FeatureField:
         raise FieldError(
             f"A training run needs nerfstudio ({error}): pip install find_ros[field]."
         ) from None
-    chosen = {} if options.voxel is None else {"voxel_size_m": options.voxel}
-    return export_run(options.field, **chosen)
+    given = {"voxel_size_m": options.voxel, "rays": options.rays, "up": options.up}
+    field = export_run(options.field, **{k: v for k, v in given.items() if v is not None})
+    source = field.provenance["up_source"]
+    _say_up(Up(field.provenance["up_world"], source, field.provenance["up_confidence"]))
+    return field
 
 
 def run_info(options: argparse.Namespace) -> int:
@@ -301,6 +279,20 @@ def _write_top_view(
         replace_file(path, lambda file: cv2.imwrite(str(file), image[..., ::-1]), FieldError)
     except cv2.error:
         raise FieldError(f"{path.name!r} names no image format: end it in .png or .jpg.") from None
+
+
+_COMMANDS: dict[str, tuple[Callable[..., int], Callable[..., None], str, str]] = {
+    "lift": (run_lift, add_lift_arguments, "posed RGB-D folder into a field, no training",
+             "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2"),
+    "query": (run_query, add_query_arguments, "where the objects are that a prompt speaks of",
+              'find-field query room.field "the <mug> left of <this>" --ref this=photo.jpg:box=40,30,180,170 --json'),
+    "export": (run_export, add_export_arguments, "a field, or a training run, in another form",
+               "find-field export room.field room.ply --colors pca\n  "
+               "find-field export outputs/room/find-field/RUN/config.yml room.field"),
+    "merge": (run_merge, add_merge_arguments, "fields of one place in one",
+              "find-field merge left.field right.field --out both.field"),
+    "info": (run_info, add_info_arguments, "what a field holds", "find-field info room.field"),
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, EmbeddedImage, FindLike
 from find_core.support.numbers import check_number
+from find_core.support.printable import quoted
 from find_field.field import query
 from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
 from find_field.field.data import PIXEL, SEMANTIC, FieldData
@@ -26,6 +27,7 @@ from find_field.field.fusion import Fusion, SurfaceSample
 from find_field.field.hits import FieldHits
 from find_field.frames import PosedFrame
 from find_field.geometry.pinhole import backproject, pixel_grid, transform, viewing_cosine
+from find_field.geometry.up import Up, UpEvidence, choose_up
 
 # By channel: probabilities (Q, h, w) of each pixel, and what each of the Q stands for, (Q, D) or
 # (Q, k). A pixel's embedding is the mean of the rows by its probabilities.
@@ -56,8 +58,9 @@ class LiftConfig:
     """Name of the world frame that the poses are in."""
     source: str = "lift"
     """What made the field, for its provenance."""
-    up_world: tuple[float, float, float] | None = (0.0, 0.0, 1.0)
-    """Direction that is up in it; None when unknown (boxes then follow the principal axes)."""
+    up_world: tuple[float, float, float] | str | None = (0.0, 0.0, 1.0)
+    """Direction that is up in it; None when unknown (boxes then follow the principal axes). "auto"
+    estimates it from cameras and surfaces; "check" keeps z unless they speak clearly against it."""
 
     def __post_init__(self) -> None:
         """Refuse numbers with which no field can be made.
@@ -71,8 +74,15 @@ class LiftConfig:
             ("max_points_per_frame", 1, 1e9),
         ):  # fmt: skip
             check_number(getattr(self, name), name, FieldError, low, high)
-        if self.up_world is not None and not 1e-6 < math.hypot(*self.up_world) < 1e6:
-            raise FieldError(f"up_world is {self.up_world}: give a direction of three numbers.")
+        if isinstance(self.up_world, str):
+            known = self.up_world in ("auto", "check")
+        else:
+            known = self.up_world is None or 1e-6 < math.hypot(*self.up_world) < 1e6
+        if not known:
+            raise FieldError(
+                f"up_world is {quoted(self.up_world)}: give a direction of three numbers, "
+                '"auto" or "check".'
+            )
 
 
 class Lifter:
@@ -105,6 +115,8 @@ class Lifter:
         self.find = find
         self.frames_fused = 0
         self.lowest_kept_energy = 1.0
+        self.up_evidence = UpEvidence()
+        self._up: tuple[int, Up] | None = None
         self._start = start
         self._waiting: list[tuple[PosedFrame, Maps]] = []
         if start is not None:
@@ -203,15 +215,25 @@ class Lifter:
         projected = {kind: (p, vectors @ bases[kind]) for kind, (p, vectors) in maps.items()}
         kept = kept_energy(maps[SEMANTIC][1], projected[SEMANTIC][1])
         self.lowest_kept_energy = min(self.lowest_kept_energy, kept)
+        if self.config.up_world in ("auto", "check") and frame.depth_m is not None:
+            self.up_evidence.add_depth(frame.depth_m, frame.K, frame.T_world_camera)
         self.add_sample(sample_frame(frame, projected, self.config))
 
+    @property
+    def up(self) -> Up:
+        """What is up in the world frame, by the frames so far, and how that is known."""
+        views = len(self.up_evidence)
+        if self._up is None or views >= self._up[0] * 1.25 + 1:  # an estimate costs half a second
+            self._up = views, choose_up(self.config.up_world, self.up_evidence)
+        return self._up[1]
+
     def _provenance(self) -> dict[str, Any]:
-        up, lowest = self.config.up_world, self.lowest_kept_energy
+        lowest = self.lowest_kept_energy
         own = {
             "model": getattr(self.find, "name", "unknown"),
             "fingerprint": self.find.fingerprint,
             "frame": self.config.frame,
-            "up_world": None if up is None else list(up),
+            **self.up.to_json(),
             "frames": self.frames_fused,
             "source": self.config.source,
             "lowest_kept_energy": round(lowest, 6),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from find_core.errors import FieldError
+from find_field.geometry.up import read_up
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.support.parameters import param, table_of
@@ -13,6 +15,15 @@ from find_ros.support.parameters import param, table_of
 def check_save_path(path: str) -> None:
     if Path(path).suffix != ".field" or not Path(path).stem.strip("."):
         raise ValueError(f"{path!r} is no name of a field: give one that ends in .field.")
+
+
+def check_up(up: str) -> None:
+    if not up:
+        return
+    try:
+        read_up(up)
+    except FieldError as error:
+        raise ValueError(str(error)) from None
 
 
 @dataclass
@@ -37,6 +48,12 @@ class FieldParameters:
     voxel_size_m: float = param(0.01, "Side of a voxel; a loaded field keeps its own.", 0.001, 1.0)
     max_depth_m: float = param(6.0, "Farther surface is left out.", 0.1, 100.0)
     world_frame: str = param("world", "Frame of the field; a loaded field keeps its own.")
+    up: str = param(
+        "",
+        "Up in that frame: z, three numbers, auto (estimated from the frames) or check (z, unless "
+        "they speak clearly against it). Empty: a loaded field's own, or z.",
+        check=check_up,
+    )
     pose_source: str = param(
         "tf",
         "Where the camera's pose comes from: /tf, or the topic camera_pose.",

@@ -171,7 +171,7 @@ class FieldServer(GuardedNode):
         try:
             find = load_aside(p.model, p.device, lambda: not self._stopping.is_set())
             options = {"voxel_size_m": p.voxel_size_m, "max_depth_m": p.max_depth_m}
-            self.live = LiveField(find, p.field, **options, frame=p.world_frame)
+            self.live = LiveField(find, p.field, p.up, **options, frame=p.world_frame)
             self.get_logger().info(f"Ready: {self.live.voxels} voxels, model {p.model!r}.")
         except Exception as error:  # of a damaged file too: then nothing can be answered
             what = (

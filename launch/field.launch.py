@@ -29,6 +29,7 @@ ARGUMENTS = (
     Argument("lift_rate_hz", "Most frames lifted in a second.", parameter=float),
     Argument("voxel_size_m", "Side of a voxel; a loaded field keeps its own.", parameter=float),
     Argument("world_frame", "Frame of the field; a loaded field keeps its own.", parameter=str),
+    Argument("up", "Up in it: z, three numbers, auto or check.", parameter=str),
     Argument(
         "pose_source", "Camera poses from /tf, or from camera_pose.", choices=("tf", "topic"),
         parameter=str,

@@ -1,6 +1,7 @@
 """Fill a feature store: run the frozen vision encoder over views of labelled pictures, once.
 
     python -m training.cache --tabletop DATA/tabletop --split train --store STORE --variants 2
+    python -m training.cache --photos DATA/photos --store STORE --variants 4
     python -m training.cache --coco-panoptic COCO --coco-captions COCO --store STORE --variants 8
 
 Several processes may share one store (`--shard 0/2 --part a`, `--shard 1/2 --part b`); training may
@@ -20,12 +21,16 @@ import torch
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
 from find_core.errors import ImageError
 from find_core.preprocess import normalise
+from training.config import DataConfig
 from training.data.augment import ViewConfig
+from training.data.derived.references import is_reference
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
+from training.data.sources import derived, photographs
 from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, view_of
 from training.engine.command import ends_in_a_sentence
+from training.recipes import recipe
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ def fill(
         views = [view_of(r, v, job.view) for r, v in chunk]
         maps = encoder(normalise([v.image for v in views], vision))
         for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
+            if is_reference(record.key) and not view.numbers.any():
+                continue  # too small an object to be shown alone
             writer.append(record.key, variant, view, [m[k] for m in maps])
     return len(todo)
 
@@ -65,12 +72,22 @@ def _records(args: argparse.Namespace) -> list[Record]:
     if args.tabletop:
         scenes = tabletop.read_split(args.tabletop, args.split, args.limit)
         records += [tabletop.record_of(s) for s in scenes]
+    if args.photos:
+        pictured, _ = photographs(args.photos, args.split)
+        made = derived(records, pictured, _asked(args), args.split)
+        records = [] if args.derived_only else [*records, *pictured]
+        records += made
     if args.coco_panoptic:
         records += coco.panoptic_records(args.coco_panoptic, args.coco_split)
     if args.coco_captions:
         records += coco.instance_records(args.coco_captions, args.coco_split)
     index, count = args.shard
     return [r for n, r in enumerate(records) if n % count == index]
+
+
+def _asked(args: argparse.Namespace) -> DataConfig:
+    view = ViewConfig(args.height, args.width)
+    return DataConfig(composites=args.composites, references=args.references, view=view)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -108,6 +125,16 @@ def main() -> None:
     parser.add_argument("--tabletop", help="folder of rendered scenes")
     parser.add_argument("--split", default="train")
     parser.add_argument("--limit", type=int, help="only the first scenes")
+    parser.add_argument(
+        "--photos", help="folder of photograph sets; those that may feed shipped weights"
+    )
+    parser.add_argument("--composites", type=int, default=0, help="rendered things in photographs")
+    parser.add_argument("--references", type=int, default=0, help="pictures of the thing alone")
+    parser.add_argument(
+        "--derived-only",
+        action="store_true",
+        help="composites and references, not what they are of",
+    )
     parser.add_argument("--coco-panoptic", help="COCO folder with panoptic annotations")
     parser.add_argument("--coco-captions", help="COCO folder with instances and captions")
     parser.add_argument("--coco-split", default="train2017")
@@ -125,11 +152,16 @@ def main() -> None:
     parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
     parser.add_argument("--height", type=int, default=ViewConfig.height, help="of a view, pixels")
     parser.add_argument("--width", type=int, default=ViewConfig.width, help="of a view, pixels")
+    parser.add_argument("--recipe", help="whose vision encoder to run (default: the packaged one)")
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
     parser.add_argument("--patience-s", type=float, default=300.0)
     args = parser.parse_args()
-    if not (args.tabletop or args.coco_panoptic or args.coco_captions):
-        parser.error("name what to encode: --tabletop, --coco-panoptic or --coco-captions")
+    if not (args.tabletop or args.photos or args.coco_panoptic or args.coco_captions):
+        parser.error(
+            "name what to encode: --tabletop, --photos, --coco-panoptic or --coco-captions"
+        )
+    if (args.composites or args.references or args.derived_only) and not args.photos:
+        parser.error("--composites, --references and --derived-only need --photos")
     torch.set_num_threads(1)
     with ends_in_a_sentence("training.cache"):
         run(args)
@@ -137,7 +169,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Encode all views that the command line names, and report on the way."""
-    vision = VisionConfig()
+    vision = recipe(args.recipe).model.vision if args.recipe else VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
     encoder = build_vision(vision)
     writer = open_writer(args.store, args.part, encoder, vision, view)

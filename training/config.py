@@ -125,6 +125,10 @@ class DataConfig:
     """Folder of rendered scenes (training.tabletop), or several joined by os.pathsep."""
     photos: str = ""
     """Folder of photograph sets (training/data/formats/photos.py): those that may feed shipped weights."""
+    composites: int = 0
+    """Rendered things in photographs (training/data/derived/composites.py), so many."""
+    references: int = 0
+    """Pictures of the thing alone (training/data/derived/references.py), so many."""
     coco_panoptic: str = ""
     coco_captions: str = ""
     coco_split: str = "train2017"

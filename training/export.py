@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,14 @@ from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
 from training.config import override
 from training.data.formats.tabletop import read_split
+from training.data.sources import photographs
 from training.engine.build import start_from
 from training.engine.checkpoints import load_config, load_weights
 from training.engine.command import ends_in_a_sentence
 from training.evaluation.tabletop_suite import LabelledScene
 
+ASKED = 8
+"""At most so many names of an image that are true, and so many that are not."""
 FORMS = ("the <{}>", "{}", "find the <{}>")
 """What people type. The same words score less within a sentence than alone, so that a fit on words
 alone would be too strict."""
@@ -41,8 +46,14 @@ def export(
     calibrate: Path | None,
     limit: int,
     settings: Sequence[str] = (),
+    photos: Path | None = None,
 ) -> dict[str, float]:
-    """Write config.json and model.safetensors; returns the calibration."""
+    """Write config.json and model.safetensors; returns the calibration.
+
+    Args:
+        calibrate, photos: folders of rendered scenes and of photographs to calibrate on together;
+            at most `limit` images of each.
+    """
     config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
     model = FindModel(config.model, vision.channels, language.width)
@@ -50,7 +61,9 @@ def export(
     fitted: dict[str, float] = {}
     if calibrate is not None:
         find = Find(model, vision, language, device="cpu")
-        fitted = fit_relevance(*cosines(find, calibrate, limit))
+        questions = [scene_questions(calibrate, limit)]
+        questions += [photo_questions(photos, limit)] if photos is not None else []
+        fitted = fit_relevance(*cosines(find, chain(*questions)))
         model.config = dataclasses.replace(
             config.model,
             relevance_scale=fitted["relevance_scale"],
@@ -62,22 +75,47 @@ def export(
     return fitted
 
 
-def cosines(find: Find, root: Path, limit: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class Questions:
+    """One image: (H, W, 3) uint8 RGB, names of what is in it and of what is not."""
+
+    image: np.ndarray
+    there: Sequence[str]
+    absent: Sequence[str]
+
+
+def scene_questions(root: Path, limit: int) -> Iterator[Questions]:
+    """Of rendered scenes: words, no relations."""
+    for data in read_split(root, "train", limit):
+        there = [p["text"] for p in data["phrases"] if p["type"] not in ("relation", "instruction")]
+        absent = [a["text"] for a in data["absent"] if a["type"] != "relation"]
+        yield Questions(LabelledScene.read(data).image, there[:ASKED], absent[:ASKED])
+
+
+def photo_questions(root: Path, limit: int, seed: int = 0) -> Iterator[Questions]:
+    """Of the twentieth of photographs that trains nothing else, as many of each set as there are."""
+    records, _ = photographs(str(root), "calibration")
+    rng = np.random.default_rng(seed)
+    for n in rng.permutation(len(records))[:limit]:
+        record = records[n]
+        there = list(dict.fromkeys([*record.image_labels, *(i.name for i in record.instances)]))
+        absent = [record.absent[k] for k in rng.permutation(len(record.absent))[:ASKED]]
+        yield Questions(record.read()[0], there[:ASKED], absent)
+
+
+def cosines(find: Find, questions: Iterable[Questions]) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of the chosen candidates of things that are there, and of things that are not."""
     config = find.config
     there, absent = [], []
-    for data in read_split(root, "train", limit):
-        scene = find.encode(LabelledScene.read(data).image)
-        yes = [p["text"] for p in data["phrases"] if p["type"] not in ("relation", "instruction")][
-            :8
-        ]
-        no = [a["text"] for a in data["absent"] if a["type"] != "relation"][:8]
-        asked = [Prompt.parse(FORMS[n % len(FORMS)].format(t)) for n, t in enumerate(yes + no)]
+    for question in questions:
+        scene = find.encode(question.image)
+        texts = [*question.there, *question.absent]
+        asked = [Prompt.parse(FORMS[n % len(FORMS)].format(t)) for n, t in enumerate(texts)]
         answers = scene.localize_many(asked)
         scores = np.clip([a.entities[0].score for a in answers], 1e-6, 1 - 1e-6)
         cosine = np.log(scores / (1 - scores)) / config.relevance_scale + config.relevance_bias
-        there.extend(cosine[: len(yes)])
-        absent.extend(cosine[len(yes) :])
+        there.extend(cosine[: len(question.there)])
+        absent.extend(cosine[len(question.there) :])
     return np.array(there), np.array(absent)
 
 
@@ -107,14 +145,16 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--weights", default="last", choices=("last", "best"))
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
-    parser.add_argument("--limit", type=int, default=60, help="scenes to calibrate on")
+    parser.add_argument("--photos", type=Path, help="calibrate on these photographs too")
+    parser.add_argument("--limit", type=int, default=60, help="scenes, and photographs, of each")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
     with ends_in_a_sentence("training.export"):
-        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set)
+        fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set,
+                        args.photos)  # fmt: skip
         print(f"{args.out}: {fitted or 'not calibrated'}")
 
 

@@ -1,7 +1,7 @@
 """Recipes: functions that return all numbers of a training in one place.
 
-python -m training.train --recipe find_tabletop --print          # a table
-python -m training.train --recipe find_tabletop --print json
+python -m training.train --recipe find_base --print          # a table
+python -m training.train --recipe find_base --print json
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from find_core.encoders import LanguageConfig, VisionConfig
 from find_core.model.config import FindConfig
+from training.base_recipe import TINY, find_base, tiny_base
 from training.config import (
     BankConfig,
     DataConfig,
@@ -150,15 +151,8 @@ def find_tabletop() -> Recipe:
 def tiny() -> Recipe:
     """Milliseconds a step on tiny random encoders: for tests and dry runs."""
     config = changed(find_tabletop().config(), {
-        "name": "find-tiny", "model.name": "find-tiny", "model.hidden_dim": 32,
-        "model.mask_dim": 16, "model.stride4_dim": 16, "model.num_heads": 2, "model.ffn_dim": 64,
-        "model.num_queries": 10, "model.num_layers": 3, "model.norm_groups": 4,
-        "model.max_spatial_points": 24,
-        "model.vision": VisionConfig(name="tiny_conv", short_side_px=64, max_side_px=96),
-        "model.language": LanguageConfig(name="tiny_text"),
-        "losses.objects_first": 0, "optim.lr": 2e-3, "optim.warmup": 10, "optim.steps": 60,
-        "optim.ema": 0.0, "data.view.height": 64, "data.view.width": 96,
-        "log_every": 1, "save_every": 20,
+        **TINY, "name": "find-tiny", "model.name": "find-tiny", "optim.lr": 2e-3,
+        "optim.warmup": 10, "optim.steps": 60, "save_every": 20,
     })  # fmt: skip
     return single(config, "tiny", "A dry run.")
 
@@ -199,8 +193,10 @@ def language_layer(layer: int) -> Callable[[], Recipe]:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "find_focalt_coco640": find_focalt_coco640,
+    "find_base": find_base,
     "find_tabletop": find_tabletop,
     "tiny": tiny,
+    "tiny_base": tiny_base,
     **{
         f"ablate_no_{t}": without(t)
         for t in ("retrieval", "grounding", "interactive", "interleave")

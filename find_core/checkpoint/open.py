@@ -12,13 +12,15 @@ from find_core.support.hub import hub_answers, only_local, silence
 from find_core.support.printable import shown
 
 SHARE = Path(__file__).parents[1] / "share"
+SAME = (("find-base", "find-tabletop"),)
+"""Names of one packaged checkpoint: the newest name first."""
 
 
 def resolve(name: str | Path) -> Path:
     """Where a checkpoint is: a directory in our format, or a published .pt file.
 
     Args:
-        name: a packaged checkpoint ("find-tabletop"); a directory; a .pt file;
+        name: a packaged checkpoint ("find-base", which "find-tabletop" names too); a directory; a .pt file;
             "xueyanz/FIND:focalt" or ":focall"; or a hub repository in our format ("user/name").
             The last two are downloaded once, through huggingface_hub.
 
@@ -32,8 +34,9 @@ def resolve(name: str | Path) -> Path:
             return path
     except (RuntimeError, OSError, ValueError) as error:  # no such user, too long, a NUL
         raise CheckpointError(f"{shown_name!r} is no path ({shown(error)}).") from None
-    if (SHARE / name / CONFIG_FILE).is_file():
-        return SHARE / name
+    for packaged_name in _names_of(str(name)):
+        if (SHARE / packaged_name / CONFIG_FILE).is_file():
+            return SHARE / packaged_name
     repo, _, variant = str(name).partition(":")
     if repo == HUB_REPO:
         if variant not in RELEASES:
@@ -42,11 +45,19 @@ def resolve(name: str | Path) -> Path:
         return _download(repo, (RELEASES[variant].file,))
     if re.fullmatch(r"[\w-]+/[\w.-]+", str(name)):
         return _download(repo, (CONFIG_FILE, WEIGHTS_FILE)).parent
-    packaged = ", ".join(sorted(p.parent.name for p in SHARE.glob(f"*/{CONFIG_FILE}"))) or "none"
+    folders = sorted(p.parent.name for p in SHARE.glob(f"*/{CONFIG_FILE}"))
+    packaged = (
+        ", ".join(known for folder in folders for known in sorted(_names_of(folder))) or "none"
+    )
     raise CheckpointError(
         f"There is no checkpoint {shown_name!r}: give a packaged name ({packaged}), a directory, "
         f"a published .pt file, or {HUB_REPO}:focalt."
     )
+
+
+def _names_of(name: str) -> tuple[str, ...]:
+    """The name, and the others of the same packaged checkpoint."""
+    return (name, *(other for names in SAME if name in names for other in names if other != name))
 
 
 def read(path: str | Path) -> Checkpoint:

@@ -24,6 +24,7 @@ from find_core.checkpoint.key_mapping import (
 from find_core.checkpoint.store import Checkpoint, write
 from find_core.errors import CheckpointError
 from find_core.support.files import check_genuine
+from find_core.support.printable import shown
 
 HUB_REPO = "xueyanz/FIND"
 
@@ -144,7 +145,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
         # weights_only: a pickle that wants to run anything is refused, not run.
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the damaged part's reader raises
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        first_line = shown((str(error).splitlines() or [type(error).__name__])[0], 120)
         raise CheckpointError(
             f"{path} is not a readable PyTorch file of plain tensors ({first_line}): "
             "download it again; a file that wants to run code is never loaded."

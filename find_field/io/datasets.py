@@ -64,6 +64,15 @@ class PosedFolder:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def up(self) -> str:
+        """How up is found in its world frame, as `LiftConfig.up_world`.
+
+        Robots' sequences promise z (REP-103). A capture may have been turned so. The world of
+        7-Scenes is that of its first camera.
+        """
+        return {"7scenes": "auto", "nerfstudio": "check"}.get(self.kind, "z")
+
     def __iter__(self) -> Iterator[PosedFrame]:
         """Frames in order; one that cannot be read is left out, its reason added to `skipped`.
 

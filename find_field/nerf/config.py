@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from find_field.nerf.datamanager import FindFieldDataManagerConfig
+from find_field.nerf.export import ExportConfig
 from find_field.nerf.model import FindFieldModelConfig
 from find_field.nerf.pipeline import FindFieldPipelineConfig
 
@@ -142,6 +143,8 @@ find_field_lite = MethodSpecification(
                 feature_samples=6,
                 camera_optimizer=CameraOptimizerConfig(mode="off"),
             ),
+            # Seconds where the method's own number takes minutes on two cores.
+            export=ExportConfig(rays=100_000),
         ),
         optimizers=_optimizers(1e-2),
         viewer=ViewerConfig(num_rays_per_chunk=1 << 12),

@@ -69,7 +69,7 @@ class PosedRGBD(DataParser):
             dataparser_transform=torch.tensor(
                 np.concatenate([np.eye(3), shift[:, None]], axis=1), dtype=torch.float32
             ),
-            metadata=_depth([files[i] for i in chosen]) | {"frame": folder.frame},
+            metadata=_depth([files[i] for i in chosen]) | {"frame": folder.frame, "up": folder.up},
         )
 
 

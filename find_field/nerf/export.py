@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.rich_utils import CONSOLE
+from rich.progress import track
 
 from find_core.errors import FieldError
 from find_core.protocols import FindLike
 from find_field.field.data import SEMANTIC
 from find_field.field.feature_field import FeatureField
 from find_field.field.fusion import SurfaceSample
+from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
 from find_field.lift import LiftConfig, Lifter
 from find_field.nerf.rendering import FeatureModel, render
 from find_field.nerf.world_transform import WorldTransform
@@ -34,6 +37,10 @@ class ExportConfig:
     """Surface seen more grazingly than this, and jumps in depth, are left out."""
     max_depth_m: float = 20.0
     """Farther surface is left out."""
+    up: str = ""
+    """Up in the world the poses came in: z; auto (estimated); check (z, unless cameras and surfaces
+    speak clearly against it); or three numbers, "0 -0.9 -0.4". Empty: what the data's format
+    promises, and check where it promises nothing."""
 
 
 def export_field(
@@ -44,7 +51,7 @@ def export_field(
     config: ExportConfig,
     *,
     frame: str = "world",
-    up_world: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    up: str | tuple[float, float, float] = "check",
     rays: int | None = None,
 ) -> FeatureField:
     """Render cameras sparsely and fuse their surface into voxels.
@@ -52,19 +59,22 @@ def export_field(
     Args:
         model: the trained scene. cameras: to render, those of the training images.
         world: back into the input's metric frame. find: whose embeddings were learned.
-        frame: name of that world frame. up_world: its direction that is up.
+        frame: name of that world frame. up: its direction that is up, as `LiftConfig.up_world`.
         rays: in all, instead of the config's.
 
     Raises:
         FieldError: no surface was met.
     """
-    lifting = LiftConfig(voxel_size_m=config.voxel_size_m, frame=frame, up_world=up_world,
+    lifting = LiftConfig(voxel_size_m=config.voxel_size_m, frame=frame, up_world=config.up or up,
                          source="ns-train find-field")  # fmt: skip
     lifter = Lifter(find, lifting, basis=model.basis.cpu().numpy())
     cameras = cameras.to(model.device)
     per_camera = max((rays or config.rays) // len(cameras), 16)
-    for index in range(len(cameras)):
-        sample = _sample(model, cameras, index, per_camera, world, config)
+    for index in track(range(len(cameras)), "Exporting the field", console=CONSOLE):
+        pose_ns = cameras.camera_to_worlds[index].double().cpu().numpy()
+        lifter.up_evidence.add_camera(world.rotation_to_world(pose_ns) @ OPENCV_FROM_OPENGL[:3, :3])
+        sample, points, eye = _sample(model, cameras, index, per_camera, world, config)
+        lifter.up_evidence.add_surface(points, eye)
         if len(sample.weights):
             lifter.add_sample(sample)
     if not lifter.frames_fused:
@@ -76,8 +86,12 @@ def export_field(
 
 
 def _sample(model: FeatureModel, cameras: Cameras, index: int, count: int, world: WorldTransform,
-            config: ExportConfig) -> SurfaceSample:  # fmt: skip
-    """Surface points of one camera, every n-th pixel of every n-th row."""
+            config: ExportConfig) -> tuple[SurfaceSample, np.ndarray, np.ndarray]:  # fmt: skip
+    """Surface of one camera, every n-th pixel of every n-th row.
+
+    Returns:
+        The sample; its grid of points (h, w, 3), NaN where nothing was kept; the camera's (3,).
+    """
     height, width = int(cameras.height[index]), int(cameras.width[index])
     stride = max(1, round(np.sqrt(height * width / count)))
     rows = torch.arange(stride // 2, height, stride)
@@ -97,12 +111,13 @@ def _sample(model: FeatureModel, cameras: Cameras, index: int, count: int, world
     colors = (outputs["rgb"].clamp(0, 1) * 255).round().byte().cpu().numpy()
     features = outputs["features"].float().cpu().numpy()
     flat = keep.ravel()
-    return SurfaceSample(
+    sample = SurfaceSample(
         points_world_m=points[keep],
         weights=(accumulation * cosine * near)[keep].astype(np.float32),
         colors=colors.reshape(-1, 3)[flat],
         values={SEMANTIC: features.reshape(-1, features.shape[-1])[flat]},
     )
+    return sample, np.where(keep[..., None], points, np.nan), eye[0, 0]
 
 
 def _surface_cosine(points: np.ndarray, eye: np.ndarray) -> np.ndarray:

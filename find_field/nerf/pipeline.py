@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.callbacks import (
     TrainingCallback,
@@ -89,19 +88,11 @@ class FindFieldPipeline(VanillaPipeline):
         exported = export_field(
             self.model, dataset.cameras, self.world_transform, self.datamanager.find,
             self.config.export, frame=dataset.metadata.get("frame", "world"),
-            up_world=self._up_world(), rays=rays,
+            up=dataset.metadata.get("up", "check"), rays=rays,
         )  # fmt: skip
         if path is not None:
             exported.save(path)
         return exported
-
-    def _up_world(self) -> tuple[float, float, float]:
-        dataparser = self.datamanager.dataparser.config
-        if getattr(dataparser, "orientation_method", "none") == "none":
-            return 0.0, 0.0, 1.0
-        # The data's own frame may have any direction up; nerfstudio turned it to z.
-        x, y, z = self.world_transform.direction_to_world(np.array([0, 0, 1.0]))
-        return float(x), float(y), float(z)
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -119,7 +110,10 @@ class FindFieldPipeline(VanillaPipeline):
 
     def _write(self, path: Path) -> None:
         try:
-            CONSOLE.print(f"{self.export(path)} -> {path}")
+            exported = self.export(path)
+            x, y, z = exported.provenance["up_world"] or (0, 0, 0)
+            how = exported.provenance["up_source"]
+            CONSOLE.print(f"{exported} -> {path}\nUp is ({x:.3f}, {y:.3f}, {z:.3f}) ({how}).")
         except FieldError as error:  # a run too short to show a surface is still a run
             CONSOLE.print(f"[yellow]No field was written: {error}")
 

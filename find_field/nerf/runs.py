@@ -149,4 +149,7 @@ def export_run(path: str | Path, **options: Any) -> FeatureField:
     """
     pipeline = load_run(path)
     pipeline.config.export = dataclasses.replace(pipeline.config.export, **options)
+    if not isinstance(pipeline.config.export.up, str):
+        x, y, z = pipeline.config.export.up
+        pipeline.config.export.up = f"{x} {y} {z}"
     return pipeline.export()

@@ -31,7 +31,7 @@ class WorldTransform:
         R, t = self.M[:, :3], self.M[:, 3]
         return self.scale * (np.asarray(points_world_m, np.float64) @ R.T + t)
 
-    def direction_to_world(self, direction_ns: np.ndarray) -> np.ndarray:
-        """A unit direction (3,) of nerfstudio's frame in the input's."""
-        out = np.linalg.inv(self.M[:, :3]) @ np.asarray(direction_ns, np.float64)
-        return out / np.linalg.norm(out)
+    def rotation_to_world(self, T_ns: np.ndarray) -> np.ndarray:
+        """The rotation (3, 3) of a pose (3, 4) of nerfstudio's frame, in the input's."""
+        R = np.linalg.inv(self.M[:, :3]) @ np.asarray(T_ns, np.float64)[:3, :3]
+        return R / np.linalg.norm(R, axis=0)

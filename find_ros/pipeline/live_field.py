@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import find_field
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import EmbeddedImage, FindLike
+from find_field.geometry.up import read_up
 
 
 class LiveField:
@@ -19,17 +21,22 @@ class LiveField:
     Queries find the field warm: a frame costs the voxels that it touches, a query none.
 
     Args:
-        find: the model. path: a .field file to begin with, or "". options: of `LiftConfig`; voxel
+        find: the model. path: a .field file to begin with, or "". up: of the world frame, as
+            `find_field.geometry.up.read_up`; "": the file's, or z. options: of `LiftConfig`; voxel
             size and world frame are the file's where there is one.
 
     Raises:
-        FieldError: the file is missing or belongs to another model.
+        FieldError: the file is missing or belongs to another model; or `up` is no direction.
     """
 
-    def __init__(self, find: FindLike[EmbeddedImage], path: str, **options: Any) -> None:
-        self.find, self._options = find, options
+    def __init__(self, find: FindLike[EmbeddedImage], path: str, up: str = "",
+                 **options: Any) -> None:  # fmt: skip
+        self.find, self._options = find, {**options, "up_world": read_up(up or "z")}
         self._lock = threading.Lock()  # of the lifter; models are asked outside of it
         self._loaded = find_field.load(path) if path else None
+        if self._loaded is not None and up:  # what the file says of it no longer holds
+            told = {k: v for k, v in self._loaded.provenance.items() if not k.startswith("up_")}
+            self._loaded = replace(self._loaded, provenance=told)
         self._lifter = self._new_lifter()
 
     @property

@@ -131,3 +131,64 @@ def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([*command, "--help"])
     assert f"find-field {' '.join(command)}" in capsys.readouterr().out.split("example", 1)[1]
+
+
+def test_up_in_every_form(frames, model, tmp_path, capsys):
+    """Asked for, promised by the folder, or estimated and said so."""
+    folder, out = write_sequence(tmp_path / "seq", frames), tmp_path / "a.field"
+    lift = ["lift", str(folder), "--out", str(out), "--json"]
+
+    def lifted(*options):
+        assert main([*lift, *options]) == 0
+        told = capsys.readouterr()
+        return json.loads(told.out), told.err
+
+    summary, said = lifted()
+    assert summary["up_world"] == [0, 0, 1] and summary["up_source"] == "frame" and "Up" not in said
+    summary, said = lifted("--up", "0", "-1", "0")
+    assert (
+        summary["up_world"] == [0, -1, 0] and summary["up_source"] == "given" and "Up" not in said
+    )
+    summary, said = lifted("--up", "auto")
+    assert summary["up_world"][2] > 0.999 and "estimated from the surfaces, confidence" in said
+    assert main([*lift, "--up", "east"]) == 2 and "three numbers" in capsys.readouterr().err
+    again = tmp_path / "b.field"
+    assert main(["export", str(out), str(again), "--up", "1", "0", "0"]) == 0
+    assert ff.load(again).up_world.tolist() == [1, 0, 0] and len(ff.load(again)) == len(
+        ff.load(out)
+    )
+    assert main(["export", str(out), str(again), "--up", "auto"]) == 2
+    assert "no longer has the cameras" in capsys.readouterr().err
+
+
+def test_start_and_merge(frames, model, world, tmp_path, capsys):
+    folder = write_sequence(tmp_path / "seq", frames)
+    parts = [("first", "--limit", "5"), ("rest", "--start", "5"), ("all",)]
+    for name, *options in parts:
+        assert main(["lift", str(folder), "--out", str(tmp_path / name), *options]) == 0
+    first, rest, whole = (ff.load(tmp_path / name) for name, *_ in parts)
+    assert first.provenance["frames"] == rest.provenance["frames"] == 5 < len(frames)
+    both = tmp_path / "both.field"
+    assert main(["merge", *(str(tmp_path / n) for n in ("first", "rest")), "--out", str(both)]) == 0
+    assert len(ff.load(both)) == len(whole) > len(first)
+    assert main(["lift", str(folder), "--out", str(both), "--start", "10"]) == 2
+    assert "no frame left" in capsys.readouterr().err
+    assert main(["merge", str(both), "--out", str(both)]) == 2
+
+
+def test_colours_of_a_cloud(lifted, tmp_path, capsys):
+    """The relevancy is a property of a query's cloud whatever its colours show."""
+    import trimesh
+
+    out, shown = str(lifted[0]), {}
+    for colors in ("rgb", "pca", "relevancy"):
+        ply = tmp_path / f"{colors}.ply"
+        assert main(["query", out, "the <red box>", "--ply", str(ply), "--colors", colors]) == 0
+        assert b"property float relevancy" in ply.read_bytes()[:400]
+        shown[colors] = trimesh.load(ply).colors[:, :3]
+    assert not np.array_equal(shown["rgb"], shown["pca"])
+    exported = tmp_path / "export.ply"
+    args = ["export", out, str(exported), "--colors", "relevancy"]
+    assert main([*args, "--prompt", "the <red box>"]) == 0
+    np.testing.assert_array_equal(trimesh.load(exported).colors[:, :3], shown["relevancy"])
+    assert main(args) == 2 and "Give either a prompt" in capsys.readouterr().err

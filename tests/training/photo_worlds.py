@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from tests.training.worlds import COLORS, HEIGHT, WIDTH
-from training.data.formats.photos import is_held_out
+from training.data.formats.photos import is_for_calibration, is_held_out
 
 CLASSES = {"dog": 1, "cat": 1, "car": 1, "hammer": 1}
 SETS = {
@@ -42,7 +43,8 @@ def write_photos(
 
 def _file_names(set_name: str, count: int, held_out: bool) -> list[str]:
     names = (f"{set_name}_{k}.png" for k in range(10_000))
-    return [n for n in names if is_held_out(n) == held_out][:count]
+    fit = (n for n in names if is_held_out(n) == held_out and not is_for_calibration(n))
+    return list(islice(fit, count))
 
 
 def _photo(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from training.data.cutmix import may_mix, mix
+from training.data.derived.references import is_reference
 from training.data.formats.records import InstanceLabel, Record
 from training.data.live import LiveStore
 from training.data.queries.config import QueryConfig
@@ -36,6 +37,12 @@ class BatchConfig:
     photo_mix: float = 0.0
     """Share of the fully labelled photographs that get a window of another one
     (training/data/cutmix.py)."""
+    photo_partners: int = 0
+    """How many of the photographs are chosen for showing a class of another one."""
+    photo_balance: float = 1.0
+    """How often each set of photographs comes: as its count to this power (0: all as often)."""
+    references: int = 0
+    """How many pictures of a thing alone are at hand to refer to (0 where there are none)."""
     min_view_px: int = 40
     """Instances smaller than this in the view are left out."""
     asks: QueryConfig = field(default_factory=QueryConfig)
@@ -82,9 +89,14 @@ class Batches:
         return self._index()
 
     def _index(self) -> int:
-        keys = sorted(k for k in self.store.views if k in self.records)
+        every = sorted(k for k in self.store.views if k in self.records)
+        keys = [k for k in every if not is_reference(k)]
+        self._shown: dict[str, list[str]] = {}
+        for key in (k for k in every if is_reference(k)):
+            self._shown.setdefault(shared_name(self.records[key].instances[0]), []).append(key)
         self._rendered = [k for k in keys if not self.records[k].is_photograph]
         self._real = [k for k in keys if self.records[k].is_photograph]
+        self._chances = balanced(self._real, self.config.photo_balance)
         self._mixable = [k for k in self._real if may_mix(self.records[k])]
         self._ambiguous = [k for k in self._rendered if has_ambiguous_phrases(self.records[k])]
         self._holders: dict[str, list[str]] = {}
@@ -97,13 +109,31 @@ class Batches:
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng((self.seed, step))
         items = [self._item(key, rng) for key in self._choose(rng)]
-        queries = sample_queries([p for p, _ in items], self.knowledge, self.config.asks, rng)
-        return collate(items, queries)
+        shown = [self._item(key, rng) for key in self._choose_references(items, rng)]
+        images, references = [p for p, _ in items], [p for p, _ in shown]
+        queries = sample_queries(images, self.knowledge, self.config.asks, rng, references)
+        return collate(items, queries, shown)
+
+    def _choose_references(
+        self, items: Sequence[tuple[LabelledImage, list[Tensor]]], rng: np.random.Generator
+    ) -> list[str]:
+        """Reference images of objects of the batch, of different names while there are some."""
+        if not self.config.references:
+            return []
+        names = sorted({shared_name(i) for p, _ in items for i in p.instances if not i.stuff})
+        known = [n for n in names if n in self._shown]
+        picked = [known[k] for k in rng.permutation(len(known))[: self.config.references]]
+        return [str(rng.choice(self._shown[name])) for name in picked]
 
     def _item(self, key: str, rng: np.random.Generator) -> tuple[LabelledImage, list[Tensor]]:
         record, config = self.records[key], self.config
         numbers, maps, view = self._view(key, rng)
-        if config.photo_mix and may_mix(record) and rng.random() < config.photo_mix:
+        if (
+            config.photo_mix
+            and not is_reference(key)
+            and may_mix(record)
+            and rng.random() < config.photo_mix
+        ):
             other = self._mixable[int(rng.integers(len(self._mixable)))]
             guest = (self.records[other], *self._view(other, rng)[:2])
             record, numbers, maps = mix((record, numbers, maps), guest, rng)
@@ -132,7 +162,18 @@ class Batches:
         if rendered:
             chosen += [str(k) for k in rng.choice(self._rendered, rendered - partners - ambiguous)]
         chosen += [self._partner(key, rng) for key in chosen[:partners]]
-        return chosen + [str(k) for k in rng.choice(self._real, real)] if real else chosen
+        return chosen + self._photographs(real, rng)
+
+    def _photographs(self, count: int, rng: np.random.Generator) -> list[str]:
+        if not count:
+            return []
+        partners = min(self.config.photo_partners, count // 2)
+        alone = count - partners
+        if self.config.photo_balance == 1.0:
+            chosen = [str(k) for k in rng.choice(self._real, alone)]
+        else:
+            chosen = [str(k) for k in rng.choice(self._real, alone, p=self._chances)]
+        return chosen + [self._partner(key, rng) for key in chosen[:partners]]
 
     def _partner(self, key: str, rng: np.random.Generator) -> str:
         """Another image with one of this one's objects (itself when there is none)."""
@@ -143,6 +184,19 @@ class Batches:
             if others:
                 return others[int(rng.integers(len(others)))]
         return key
+
+
+def balanced(keys: Sequence[str], power: float) -> np.ndarray:
+    """(N,) chance of each record, such that a set comes as its count to that power.
+
+    A record's set is the part of its key before the image's own name.
+    """
+    sets, place, counts = np.unique(
+        [key.split("+")[0].rpartition("/")[0] for key in keys], return_inverse=True,
+        return_counts=True,
+    )  # fmt: skip
+    weight = counts[place].astype(float) ** (power - 1.0) if len(sets) else np.zeros(0)
+    return weight / max(weight.sum(), 1e-12)
 
 
 def has_ambiguous_phrases(record: Record) -> bool:

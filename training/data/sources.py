@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from find_core.encoders.base import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
+from training.data.derived.composites import composites
+from training.data.derived.references import references
 from training.data.formats import coco, photos, tabletop
 from training.data.formats.records import Record
 from training.data.formats.references import enrich, karpathy_split, without_images
@@ -47,16 +49,36 @@ class Sources:
         return open_sources(config, self.vision, split="val", known=self.knowledge)
 
 
+def derived(
+    rendered: Sequence[Record], pictured: Sequence[Record], config: DataConfig, split: str = "train"
+) -> list[Record]:
+    """The composites and references that a recipe asks for; none to validate on."""
+    if split != "train":
+        return []
+    canvas = (config.view.height, config.view.width)
+    made = composites(rendered, pictured, config.composites)
+    return made + references([*rendered, *pictured], config.references, canvas)
+
+
+SPLITS = ("train", "calibration")
+
+
+def _split_of(photo: photos.Photo) -> str:
+    if photo.held_out:
+        return "held"
+    return "calibration" if photos.is_for_calibration(photo.file_name) else "train"
+
+
 def photographs(root: str, split: str = "train") -> tuple[list[Record], list[frozenset[str]]]:
     """Photographs that may feed shipped weights, and what each of their sets looked for.
 
     Args:
-        split: "train", or anything else for the held-out tenth.
+        split: "train", "calibration", or anything else for the held-out tenth.
     """
     sets = [s for s in photos.read_sets(root).values() if s.shippable]
     every = photos.read_photos(root, [s.name for s in sets])
     names = sorted({n for s in sets for n in s.classes})
-    chosen = [p.record for p in every if p.held_out != (split == "train")]
+    chosen = [p.record for p in every if _split_of(p) == (split if split in SPLITS else "held")]
     records = [with_caption_names(record, names) for record in chosen]
     return records, [frozenset(s.classes) for s in sets]
 
@@ -87,9 +109,12 @@ def open_sources(
             records += real
             classes |= {i.name for r in real for i in r.instances}
     lists: list[frozenset[str]] = []
+    pictured: list[Record] = []
     if config.photos:
         pictured, lists = photographs(config.photos, split)
         records += pictured
+    rendered = [r for r in records if not r.is_photograph]
+    records += derived(rendered, pictured, config, split)
     if not records:
         raise ImageError(
             "The recipe names no images: --set data.tabletop=DIR, data.photos=DIR or "

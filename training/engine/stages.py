@@ -15,11 +15,13 @@ class DataPart:
     """Views that a stage's feature store holds, as `training.cache` makes them.
 
     Attributes:
-        what: "rendered" (training.tabletop) or "photographs" (COCO).
+        what: "rendered" (training.tabletop), "photographs", "composites" or "references"
+            (training/data/derived).
         scenes: first rendered scene and the one after the last (`--start`, `--scenes`).
         first_variant: 0 is the plain view, higher numbers are random ones.
         variants: views of each picture.
         min_crop: smallest side of a random crop, as a share of the largest that fits.
+        count: of composites or references.
     """
 
     what: str
@@ -27,9 +29,11 @@ class DataPart:
     first_variant: int = 0
     variants: int = 1
     min_crop: float = 0.6
+    count: int = 0
 
     def __str__(self) -> str:
         scenes = f" {self.scenes[0]} to {self.scenes[1] - 1}" if self.scenes else ""
+        scenes += f" {self.count}" if self.count else ""
         last = self.first_variant + self.variants - 1
         return (
             f"{self.what}{scenes}: views {self.first_variant} to {last}, crops from {self.min_crop}"

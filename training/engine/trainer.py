@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +162,34 @@ class Trainer:
     def _log(self, step: int, values: dict[str, float]) -> None:
         self.log.write(step, values)
         words = " ".join(f"{k} {v:.3f}" for k, v in values.items())
-        self.report(f"step {step + 1}/{self.config.optim.steps} {words}")
+        steps = self.config.optim.steps
+        self.report(f"step {step + 1}/{steps} {words}")
+        if "seconds_a_step" in values:
+            self.report(how_far(read_metrics(self.folder / "metrics.jsonl"), step + 1, steps))
+
+
+RECENT = 10
+"""Reports whose pace tells how long the rest takes."""
+
+
+def how_far(metrics: Sequence[Mapping[str, float]], step: int, steps: int) -> str:
+    """Share of the steps, hours spent over all of a run's days, and hours to come, as a line.
+
+    Args:
+        metrics: a run's reports; those with a `seconds_a_step` speak of the steps since the last.
+    """
+    timed = [m for m in metrics if "seconds_a_step" in m]
+    ends = [0, *(int(m["step"]) + 1 for m in timed)]
+    spent_s = sum(
+        m["seconds_a_step"] * (end - start)
+        for m, start, end in zip(timed, ends[:-1], ends[1:], strict=True)
+    )
+    pace_s = float(np.mean([m["seconds_a_step"] for m in timed[-RECENT:]])) if timed else 0.0
+    left_s = pace_s * (steps - step)
+    return (
+        f"{100 * step / steps:.0f} % of {steps} steps, {spent_s / 3600:.2f} h spent, "
+        f"{left_s / 3600:.2f} h to go at {pace_s:.2f} s a step"
+    )
 
 
 def hash_seed(seed: int, step: int, process: int) -> int:

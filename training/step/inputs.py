@@ -23,12 +23,13 @@ from training.step.targets import phrase_texts, strokes_of
 
 def task_groups(
     model: FindModel, texts: TextCache, batch: Batch, image: ImageState, losses: LossConfig,
-    drawn: Sequence[float],
+    drawn: Sequence[float], references: ImageState | None = None,
 ) -> TokensByGroup:  # fmt: skip
     """The rows of every task that is active in this step.
 
     Args:
         drawn: two numbers in [0, 1): grounding and interactive take part below their chances.
+        references: the batch's reference images, encoded.
     """
     sampler = model.sampler
     texts.encode(_every_text(batch))  # one call: the parts below find them remembered
@@ -40,7 +41,9 @@ def task_groups(
         strokes = [strokes_of(a, image, b) for b, a in enumerate(batch.queries)]
         groups |= sampler.interactive(strokes, [max(1, len(s)) for s in strokes])
     if losses.interleave.active or losses.interleave_itc:
-        groups |= sampler.interleave([_legend(model, texts, a, image) for a in batch.queries])
+        groups |= sampler.interleave(
+            [_legend(model, texts, a, image, references) for a in batch.queries]
+        )
         groups |= sampler.entity_proposals(len(batch))
     if losses.retrieval:
         groups |= sampler.sentence(caption_rows(model, texts, batch))
@@ -89,12 +92,20 @@ def legend_of(
     )
 
 
-def _legend(model: FindModel, texts: TextCache, query: QuerySample, image: ImageState) -> Legend:
-    prompts = [
-        VisualPrompt(image, e.image_index, torch.from_numpy(e.region).to(model.device), k)
-        for k, e in enumerate(query.entities)
-        if e.region is not None and e.image_index is not None
-    ]
+def _legend(
+    model: FindModel, texts: TextCache, query: QuerySample, image: ImageState,
+    references: ImageState | None,
+) -> Legend:  # fmt: skip
+    prompts = []
+    for k, entity in enumerate(query.entities):
+        if entity.region is None or entity.image_index is None:
+            continue
+        region = torch.from_numpy(entity.region).to(model.device)
+        own = entity.image_index < image.batch
+        if own or references is None:
+            prompts.append(VisualPrompt(image, entity.image_index, region, k))
+        else:
+            prompts.append(VisualPrompt(references, entity.image_index - image.batch, region, k))
     visual = [e.is_visual for e in query.entities] or [False]
     return legend_of(model, texts.encode([_sentence(query)])[0], query.spans, visual, prompts)
 

@@ -89,10 +89,12 @@ class TrainStep(nn.Module):
             device.type, precision or torch.bfloat16, enabled=precision is not None
         ):
             image = self.model.image_state(features)
+            shown = [f.to(device) for f in batch.reference_features]
+            references = self.model.image_state(shown) if shown else None
         # On CPUs bf16 helps the convolutions only; the interface's small products lose by it.
         mixed = precision is not None and device.type != "cpu"
         with torch.autocast(device.type, precision or torch.bfloat16, enabled=mixed):
-            groups = self._groups(batch, image, step, rng)
+            groups = self._groups(batch, image, references, step, rng)
             outputs = self.model(image, groups, rules=self._rules(rng))
             context = StepContext.of(batch, self.config.losses, self.model.heads, image, outputs)
             with torch.autocast(device.type, enabled=False):
@@ -106,12 +108,15 @@ class TrainStep(nn.Module):
         return dict(ATTENTION_TABLE)
 
     def _groups(
-        self, batch: Batch, image: ImageState, step: int, rng: np.random.Generator
-    ) -> TokensByGroup:
+        self, batch: Batch, image: ImageState, references: ImageState | None, step: int,
+        rng: np.random.Generator,
+    ) -> TokensByGroup:  # fmt: skip
         if self.training and step < self.config.losses.objects_first:
             return dict(self.model.sampler.segmentation(len(batch)))
         drawn = rng.random(2).tolist() if self.training else (0.0, 0.0)
-        return task_groups(self.model, self.texts, batch, image, self.config.losses, drawn)
+        return task_groups(
+            self.model, self.texts, batch, image, self.config.losses, drawn, references
+        )
 
     def _score(self, context: StepContext, step: int, rng: np.random.Generator) -> LossTerms:
         terms, losses = LossTerms(), self.config.losses

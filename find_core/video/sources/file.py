@@ -140,6 +140,8 @@ def _decoded(container: Any, stream: Any, name: str) -> Iterator[Any]:
                 raise SourceError(
                     f"{name} is damaged: more than {MAX_BAD_PACKETS} packets fail."
                 ) from None
+        except av.FFmpegError as error:
+            raise SourceError(f"{shown(name)} cannot be decoded ({error.strerror}).") from None
 
 
 def _upright(frame: Any) -> np.ndarray:

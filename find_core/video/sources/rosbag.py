@@ -83,7 +83,7 @@ def _lists(metadata: Path, name: str) -> bool:
 
 def _why(error: Exception) -> str:
     """One line of a parser's error, and what to do about it; no full stop."""
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    said = shown(" ".join(str(error)[:2000].split()), 200).rstrip(".") or type(error).__name__
     return f"{said} (is it whole? ros2 bag info tells, ros2 bag reindex may mend it)"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,15 +15,19 @@ pytest.importorskip(
     "nerfstudio", reason="nerfstudio is not installed (pip install find_ros[field])"
 )
 
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.models.nerfacto import NerfactoModel
+from scipy.spatial.transform import Rotation
 
 from find_core.errors import FieldError
 from find_field.geometry.pinhole import backproject, transform
+from find_field.geometry.up import angle_deg
 from find_field.nerf.config import PlainDecaySchedulerConfig, find_field, find_field_lite
 from find_field.nerf.dataparser import PosedRGBDDataParserConfig
 from find_field.nerf.export import ExportConfig, export_field
 from find_field.nerf.feature_head import FeatureHead
 from find_field.nerf.pipeline import world_transform_of
+from tests.find_field.folders import write_nerfstudio
 from tests.find_field.nerf.rays import rays
 
 
@@ -247,3 +252,31 @@ def test_export_answers_in_the_inputs_metric_frame(sequence, world, oracle):
     for thing in world.things:
         hit = field.query(thing.name, oracle)[0]
         assert np.linalg.norm(hit.T_world_object[:3, 3] - thing.centre_m) < 0.02
+
+
+@pytest.mark.parametrize("turn_deg", [0, 100])
+def test_up_is_the_captures_own_not_the_cameras_pitch(frames, world, oracle, tmp_path, turn_deg):
+    """nerfstudio turns its world to the cameras' mean top, which leans with their pitch."""
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("x", turn_deg, degrees=True).as_matrix()
+    leaning = [frames[i] for i in (0, 1, 2, 3, 9)]  # from one side: their mean top leans
+    turned = [replace(f, T_world_camera=turn @ f.T_world_camera) for f in leaning]
+    folder = write_nerfstudio(tmp_path, turned, depth=False)
+    outputs = NerfstudioDataParserConfig(data=folder).setup().get_dataparser_outputs("train")
+    world_of = world_transform_of(outputs)
+    nerfstudio_up = np.linalg.inv(world_of.M[:, :3]) @ [0, 0, 1]
+    assert angle_deg(nerfstudio_up, turn[:3, 2]) > 15
+    back = np.linalg.inv(turn)
+    toy = SimpleNamespace(to_world=lambda points: transform(back, world_of.to_world(points)))
+    exact = ExactModel(world, oracle, toy, torch.eye(64))
+
+    def exported(**options):
+        config = ExportConfig(rays=8_000, **options)
+        return export_field(exact, outputs.cameras, world_of, oracle, config)
+
+    field = exported()
+    assert angle_deg(field.up_world, turn[:3, 2]) < 2
+    if not turn_deg:
+        assert field.up_world.tolist() == [0, 0, 1] and field.provenance["up_source"] == "frame"
+    given = exported(up="0 1 0").provenance
+    assert given["up_world"] == [0, 1, 0] and given["up_source"] == "given"

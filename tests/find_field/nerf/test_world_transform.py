@@ -19,5 +19,5 @@ def test_inverse_of_what_nerfstudio_does(seed, scale):
     transform = WorldTransform(M, scale)
     np.testing.assert_allclose(transform.from_world(world), trained, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(transform.to_world(trained), world, rtol=1e-6, atol=1e-9)
-    up = transform.direction_to_world([0, 0, 1])
-    np.testing.assert_allclose(M[:, :3] @ up, [0, 0, 1], atol=1e-9)
+    camera = Rotation.random(random_state=seed + 1).as_matrix()
+    np.testing.assert_allclose(transform.rotation_to_world(M[:, :3] @ camera), camera, atol=1e-9)

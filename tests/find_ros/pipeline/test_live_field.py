@@ -76,6 +76,18 @@ def test_goes_on_from_a_file_and_back(frames, oracle, tmp_path):
     assert live.voxels == before
 
 
+def test_up_is_the_files_or_what_is_asked_for(frames, oracle, tmp_path):
+    path = ff.lift(frames[:1], oracle, up_world=(1, 0, 0)).save(tmp_path / "a.field")
+    assert LiveField(oracle, str(path)).field().up_world.tolist() == [1, 0, 0]
+    assert LiveField(oracle, str(path), "0 -1 0").field().up_world.tolist() == [0, -1, 0]
+    with pytest.raises(FieldError, match="three numbers"):
+        LiveField(oracle, "", "skywards")
+    live = LiveField(oracle, "", "auto", basis_frames=1)
+    show(live, frames[0])
+    found = live.field()
+    assert found.up_world[2] > 0.999 and found.provenance["up_source"] == "surfaces"
+
+
 def test_a_query_does_not_wait_for_the_model(frames, oracle, monkeypatch):
     """Encoding a frame takes the model long; what is there can be asked meanwhile."""
     live = LiveField(oracle, "", voxel_size_m=0.02, basis_frames=1)

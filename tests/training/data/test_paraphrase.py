@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.queries import paraphrase as wording
+from training.data.queries.name_groups import group_of
 from training.tabletop.assets.kinds import SHAPES, held_out_names_in
 
 PHRASES = st.lists(
@@ -56,3 +57,10 @@ def test_other_words_name_known_kinds_and_no_held_out_one() -> None:
     assert set(wording.OTHER_WORDS) <= known | libero
     for noun, words in wording.OTHER_WORDS.items():
         assert not [w for w in (noun, *words) if held_out_names_in(w)]
+
+
+def test_other_words_of_photographs_are_of_the_same_group() -> None:
+    for noun, words in wording.PHOTO_WORDS.items():
+        group = group_of(noun)
+        assert group is not None and noun not in wording.OTHER_WORDS
+        assert {group_of(w) for w in words} <= {group, None}

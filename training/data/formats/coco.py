@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from find_core.errors import ImageError
-from find_core.images import read_image
+from find_core.images import MAX_SIDE_PX, read_image
+from find_core.support.printable import shown
 from training.data.formats.coco_masks import decode_segmentation, usable_segmentation
 from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record, SentenceLabel
@@ -67,8 +68,8 @@ def _speaking_of(what: str) -> Iterator[None]:
         raise ImageError(f"{what}: {error}.".replace("..", ".")) from None
     except KeyError as error:
         raise ImageError(f"{what} has no {error}: it is not in COCO's form.") from None
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ImageError(f"{what} is not in COCO's form ({error}).") from None
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise ImageError(f"{what} is not in COCO's form ({shown(error)}).") from None
 
 
 def _categories(path: Path, data: dict[str, Any]) -> dict[Any, dict[str, Any]]:
@@ -182,6 +183,8 @@ def _size(image: dict[str, Any], path: Path) -> tuple[int, int]:
     """(height, width) that the masks are of: the file's own, or the image's where it has none."""
     height, width = image.get("height") or 0, image.get("width") or 0
     if height > 0 and width > 0:
+        if max(height, width) > MAX_SIDE_PX:
+            raise ImageError(f"it claims {width}x{height} pixels: no image has that size")
         return int(height), int(width)
     upright = read_image(path)
     return upright.shape[0], upright.shape[1]

@@ -46,6 +46,8 @@ SHIPPABLE_SETS = frozenset(
 are for evaluation only, whatever a data folder says of them."""
 HELD_OUT_SHARE = 10
 """One in so many images is held out."""
+CALIBRATION_SHARE = 20
+"""One in so many of the others trains nothing but the scale of the relevance."""
 MAX_INSTANCES = IGNORED - 1
 
 
@@ -90,6 +92,12 @@ def is_held_out(file_name: str) -> bool:
     """Is an image of that name (without its folder) in the tenth that never trains?"""
     digest = hashlib.sha256(file_name.encode()).hexdigest()
     return int(digest[:8], 16) % HELD_OUT_SHARE == 0
+
+
+def is_for_calibration(file_name: str) -> bool:
+    """Is an image of that name in the twentieth that the relevance is calibrated on?"""
+    digest = hashlib.sha256(file_name.encode()).hexdigest()
+    return not is_held_out(file_name) and int(digest[8:16], 16) % CALIBRATION_SHARE == 0
 
 
 def read_sets(root: str | Path) -> dict[str, PhotoSet]:

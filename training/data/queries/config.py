@@ -28,6 +28,8 @@ class QueryConfig:
     """Share of the absent entities that are relations which do not hold, where there are some."""
     written: float = 0.6
     """Share of interleaved sentences taken from the record; the rest is put together here."""
+    alone: float = 0.5
+    """Share of the references that are pictures of the thing alone, where there are some."""
     reference_min_px: int = 120
     reference_kinds: tuple[tuple[str, float], ...] = (
         ("mask", 0.4), ("box", 0.25), ("circle", 0.1), ("scribble", 0.15), ("point", 0.1)

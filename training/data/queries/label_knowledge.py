@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from training.data.formats.records import InstanceLabel
-from training.data.queries.name_groups import far_apart, labelled_apart
+from training.data.queries.name_groups import far_apart, labelled_apart, surely_not
 from training.truth import FALSE, TRUE, UNKNOWN, Truth
 
 # COCO classes that may also be called by words of the tabletop world, and the other way round.
@@ -68,7 +68,7 @@ class LabelKnowledge:
             return self._of_photo(text, instance)
         if text in self.matches:
             return Truth.when(instance.asset in self.matches[text])
-        if self.class_lists and far_apart(text, instance.name):
+        if self.class_lists and surely_not(text, instance.name, rendered=True):
             return FALSE
         if text in self.coco:
             return UNKNOWN if text in HOUSEHOLD else FALSE

@@ -47,87 +47,97 @@ _NEITHER = frozenset(["teddy bear", "hand", "mouse", "ball"])
 """Names that look like one of another group ("mouse"), or are part of one ("hand"): of no group."""
 _TOUCHING = frozenset(
     frozenset(pair.split("-"))
-    for pair in [
-        "appliance-furniture",
-        "appliance-room",
-        "appliance-street",
-        "appliance-tableware",
-        "appliance-tool",
-        "bag-room",
-        "bag-tableware",
-        "food-nature",
-        "food-tableware",
-        "furniture-room",
-        "furniture-street",
-        "furniture-tableware",
-        "nature-room",
-        "nature-street",
-        "nature-tableware",
-        "paper-bag",
-        "paper-food",
-        "paper-room",
-        "paper-street",
-        "paper-tableware",
-        "person-bag",
-        "person-room",
-        "room-street",
-        "room-tableware",
-        "sport-bag",
-        "sport-tableware",
-        "sport-vehicle",
-        "sport-tool",
-        "tableware-tool",
-        "vehicle-street",
-    ]
+    for pair in ("bag-person", "bag-room", "food-nature", "nature-street", "room-street",
+                 "street-vehicle")
+)  # fmt: skip
+_CONTAINERS = "bottle can tin carton box jar pot basket tray crate container caddy glass cup"
+_ALIKE = tuple(
+    (frozenset(one.split()), frozenset(other.split()))
+    for one, other in (
+        (_CONTAINERS, _WORDS["food"]),
+        (_CONTAINERS, "shelf rack cabinet drawer counter suitcase backpack handbag"),
+        ("box container can tin pot pan kettle teapot plate", _WORDS["appliance"]),
+        ("box carton tray plate", _WORDS["paper"]),
+        ("glass", "window mirror door blind light"),
+        ("vase pot", "plant flower tree"),
+        ("bowl dish", "sink toilet lamp"),
+        ("knife scissors fork spoon", _WORDS["tool"] + " knife"),
+        ("cloth towel blanket pillow curtain rug", "bed couch chair bench grass paper"),
+        ("door window mirror wall", "cabinet drawer shelf tv refrigerator oven microwave"),
+        ("light lamp", "sign sun"),
+        ("kite", "umbrella"),
+        ("floor", "counter table desk bench"),
+    )
 )
-_PLACES = frozenset(
-    [
-        "of",
-        "on",
-        "left",
-        "right",
-        "behind",
-        "in",
-        "with",
-        "near",
-        "above",
-        "below",
-        "under",
-        "front",
-        "next",
-        "between",
-        "from",
-        "for",
-        "to",
-    ]
+"""Nouns of different groups that one might use of the same object."""
+_GROUNDS = (
+    "wall floor ceiling sky sea road grass sand snow mountain river pavement building house roof "
+    "tree dirt gravel platform fence bridge"
 )
-_GROUP = {
-    word: group for group, words in _WORDS.items() for word in words.split()
-} | _WHOLE  # fmt: skip
+_SURFACES = frozenset(_GROUNDS.split()) | {
+    "brick wall",
+    "stone wall",
+    "tiled wall",
+    "wooden wall",
+    "wooden floor",
+    "playing field",
+}
+_MOVABLE = frozenset(_WORDS) - {"street", "nature", "room"}
+"""No surface is a thing of one of these groups, though the groups touch ("glass", "window")."""
+_RELATIONS = "of on left right behind in with near above below under front next between from for to"
+_PLACES = frozenset(_RELATIONS.split())
+_GROUP = {word: group for group, words in _WORDS.items() for word in words.split()} | _WHOLE
+
+
+def group_of(text: str) -> str | None:
+    """The group of a plain noun phrase by its last known noun; None for whatever says more."""
+    return _GROUP.get(_noun(text))
 
 
 @functools.cache
-def group_of(text: str) -> str | None:
-    """The group of a plain noun phrase by its last known word; None for whatever says more."""
+def _noun(text: str) -> str:
+    """The last known noun of a plain noun phrase; empty for others."""
     words = text.lower().split()
     if not words or len(words) > 6 or _PLACES & set(words):
-        return None
-    for start, end in itertools.product(range(len(words)), range(len(words), 0, -1)):
-        if " ".join(words[start:end]) in _NEITHER:
-            return None
+        return ""
+    runs = (words[i:j] for i, j in itertools.combinations(range(len(words) + 1), 2))
+    if any(" ".join(run) in _NEITHER for run in runs):
+        return ""
     for end in range(len(words), 0, -1):
-        for start in (end - 2, end - 1):
-            if start >= 0 and (found := _GROUP.get(" ".join(words[start:end]))):
-                return found
-        if words[end - 1].endswith("s") and (found := _GROUP.get(words[end - 1][:-1])):
-            return found
-    return None
+        for phrase in (" ".join(words[max(0, end - 2) : end]), words[end - 1]):
+            if phrase in _GROUP:
+                return phrase
+        if words[end - 1].removesuffix("s") in _GROUP:
+            return words[end - 1].removesuffix("s")
+    return ""
 
 
+@functools.cache
 def far_apart(one: str, other: str) -> bool:
     """Can the two names surely not be true of one object?"""
-    a, b = group_of(one), group_of(other)
-    return a is not None and b is not None and a != b and frozenset((a, b)) not in _TOUCHING
+    a, b = _noun(one), _noun(other)
+    if not a or not b or _GROUP[a] == _GROUP[b]:
+        return False
+    if (one in _SURFACES and _GROUP[b] in _MOVABLE) or (
+        other in _SURFACES and _GROUP[a] in _MOVABLE
+    ):
+        return True
+    if frozenset((_GROUP[a], _GROUP[b])) in _TOUCHING:
+        return False
+    mine, others = {a, a.split()[-1]}, {b, b.split()[-1]}
+    return not any((mine & x and others & y) or (others & x and mine & y) for x, y in _ALIKE)
+
+
+NEVER_RENDERED = frozenset(["animal", "person", "vehicle", "street", "nature"])
+"""Groups of which the rendered world has no object, but for its toy animals."""
+_TOYS = frozenset(["toy", "duck", "bunny", "rabbit", "bear", "teddy", "dinosaur"])
+
+
+def surely_not(text: str, name: str, rendered: bool) -> bool:
+    """Is a phrase surely untrue of an object of that name?"""
+    group = group_of(text)
+    toy = group == "animal" and bool(_TOYS & set(name.split()))
+    return far_apart(text, name) or (rendered and group in NEVER_RENDERED and not toy)
 
 
 _MAY_BE_THE_SAME = tuple(

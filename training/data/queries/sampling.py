@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from find_core.prompts.prompt import PLACEHOLDER, Prompt, PromptEntity
+from training.data.derived.references import is_reference
 from training.data.formats.records import InstanceLabel, LabelKind, Record, mirror_text
 from training.data.queries.config import (
     EntityQuery,
@@ -31,9 +32,11 @@ def sample_queries(
     knowledge: LabelKnowledge,
     config: QueryConfig,
     rng: np.random.Generator,
+    references: Sequence[LabelledImage] = (),
 ) -> list[QuerySample]:
-    """One `Ask` per image."""
+    """What is asked of every image; `references` are at hand to refer to, beside the images."""
     queries = []
+    every = [*images, *references]
     for b, image in enumerate(images):
         sample = QuerySample(caption=_caption(image, rng))
         phrases = visible_phrases(image)
@@ -43,7 +46,7 @@ def sample_queries(
             picks = ambiguous + [p for p in picks if p not in ambiguous]
         sample.phrases = picks[: config.max_phrases]
         sample.prompts = _prompts(image, config, rng)
-        _interleave(sample, b, images, phrases, knowledge, config, rng)
+        _interleave(sample, b, every, phrases, knowledge, config, rng)
         queries.append(sample)
     return queries
 
@@ -283,6 +286,9 @@ def _shown(
         for m, x in enumerate(images[o].instances)
         if same_object(meant, x) == TRUE or (meant.asset is None and meant.name == x.name)
     ]
+    alone = [(o, m) for o, m in places if is_reference(images[o].record.key)]
+    if alone and rng.random() < config.alone:
+        places = alone
     if not places:
         if rng.random() < 0.5:
             return None
@@ -300,6 +306,8 @@ def _region(
     mask = image.mask(m)
     if mask.sum() < config.reference_min_px:
         return None
+    if is_reference(image.record.key):
+        return mask  # the picture is of nothing else
     if image.instances[m].label_kind is LabelKind.BOX:
         return draw_stroke(mask, rng, "box")  # where in the box the object lies is not known
     kinds, chances = zip(*config.reference_kinds, strict=True)

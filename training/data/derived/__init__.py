@@ -1,0 +1,1 @@
+"""Images made of other images: composites of rendered things and photographs, and references."""
