@@ -1,6 +1,8 @@
 # make demo   sets up .venv and plays a camera into the node over DDS; results in out/demo
 # make test   sets up .venv and runs the whole test suite
 # make fuzz   fuzzes everything that reads bytes from outside, 10 minutes; keeps what breaks
+# make nodes  hostile messages to the nodes over DDS, signals at random moments; 15 minutes
+# make interrupts  kill -9 and full disks at random moments in every job that writes; an hour
 # make check  ruff, mypy, formatting
 # Options:    VIDEO=path PROMPT="the <red cup>" for demo; ARGS="-k name" for test; FUZZ_S=60 for fuzz
 
@@ -18,7 +20,7 @@ VIDEO  ?=
 ARGS   ?=
 FUZZ_S ?= 600
 
-.PHONY: demo test fuzz check format clean
+.PHONY: demo test fuzz nodes interrupts check format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m find_ros.demo --out out/demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(PROMPT),--prompt "$(PROMPT)")
@@ -28,6 +30,13 @@ test: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S)
+
+nodes: $(VENV)/.dev
+	$(BIN)/python tools/fuzz_nodes.py --messages 12000
+	$(BIN)/python tools/end_nodes.py
+
+interrupts: $(VENV)/.dev
+	$(BIN)/python -m tools.interrupts
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -11,8 +11,6 @@ import signal
 import sys
 from importlib import import_module
 
-from find_core.runtime import process
-
 NODES = ("localizer", "camera_player", "field_server")
 
 
@@ -23,6 +21,8 @@ def main() -> int:
         return 2
     sys.argv = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from find_core.runtime import process  # takes seconds too, on a busy machine
+
     process.prepare()  # before the node imports torch
     module = import_module(f"find_ros.{name}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on nodes tidy up

@@ -32,7 +32,7 @@ from typing import Any
 import torch
 
 from find_core.support.files import write_text
-from tools.interrupts.answer_jobs import Album, FieldNpz, FieldPly, Lift, Localize
+from tools.interrupts.answer_jobs import Album, Features, FieldNpz, FieldPly, Lift, Localize
 from tools.interrupts.job import DamagedError, Job
 from tools.interrupts.training_jobs import Cache, Export, Teach, Train
 
@@ -47,7 +47,7 @@ SLOW_IMPORTS = (
 )
 LIMIT_S = 300.0
 JOBS: tuple[type[Job], ...] = (
-    Train, Teach, Cache, Export, Album, Localize, Lift, FieldPly, FieldNpz
+    Train, Teach, Cache, Export, Album, Localize, Lift, FieldPly, FieldNpz, Features
 )  # fmt: skip
 BEYOND = 1 << 40  # bytes; no file is so large
 
@@ -97,6 +97,8 @@ def _child(job: Job, out: Path, stderr: int, file_bytes: int, writing_kills: boo
         os.dup2(stderr, 2)
         os.close(stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # Objects of their own: the parent's know whether theirs was a file.
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         temporary = out.parent / "tmp"
         temporary.mkdir(exist_ok=True)
         tempfile.tempdir = str(temporary)

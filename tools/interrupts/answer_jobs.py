@@ -12,6 +12,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from tools.interrupts.job import DamagedError, Job, hash_of, picture, write_checkpoint
+from training.engine.command import ends_in_a_sentence
 
 
 class _Find(Job):
@@ -208,3 +209,31 @@ class FieldNpz(FieldPly):
                 return hash_of({name: arrays[name] for name in arrays.files})
         except Exception as error:
             raise DamagedError(f"{path.name}: {error}") from None
+
+
+class Features(_Find):
+    """The part of `ns-train find-field` that writes files of ours, without nerfstudio."""
+
+    name = "feature_cache"
+    command = "the feature cache of ns-train find-field"
+    IMAGES = 30
+
+    def run(self, out: Path) -> int:
+        with ends_in_a_sentence(self.name):
+            self._build(out)
+        return 0
+
+    def _build(self, out: Path) -> Any:
+        from find_core import load
+        from find_field.nerf.feature_cache import FeatureCache, build_set
+
+        cache = FeatureCache(out / "cache", load(self.model))
+        return build_set(cache, [lambda n=n: picture(n) for n in range(self.IMAGES)], rank=8)
+
+    def result(self, out: Path) -> Any:
+        found = self._build(out)
+        return hash_of({"maps": found.maps, "basis": found.basis})
+
+    def look(self, out: Path) -> str:
+        """Damaged files count as none: what is read back is compared after the next run."""
+        return "a stage" if list((out / "cache").rglob("*.npy")) else "nothing"

@@ -33,10 +33,20 @@ def _main(main: Callable[[], Any], *argv: object) -> int:
     return 0
 
 
+def _draw_one_curve() -> None:
+    """All 25 panels take seconds, in which little is written."""
+    from training.engine import trainer
+
+    draw = trainer.draw_curves
+    trainer.draw_curves = lambda metrics, path: draw(
+        [{k: m[k] for k in ("step", "loss") if k in m} for m in metrics], path
+    )
+
+
 class Train(Job):
     name = "train"
     command = "python -m training.train --recipe tiny"
-    STEPS = 9
+    STEPS = 6
 
     def prepare(self) -> None:
         from tests.training.worlds import write_world
@@ -45,15 +55,11 @@ class Train(Job):
         _fill_store(self.inputs / "world", self.inputs / "store")
 
     def run(self, out: Path) -> int:
-        from training.engine import trainer
         from training.train import main
 
-        draw = trainer.draw_curves  # 25 panels take seconds, of which the first is enough here
-        trainer.draw_curves = lambda metrics, path: draw(
-            [{k: m[k] for k in ("step", "loss") if k in m} for m in metrics], path
-        )
+        _draw_one_curve()
         settings = [f"data.tabletop={self.inputs / 'world'}", f"data.store={self.inputs / 'store'}",
-                    f"optim.steps={self.STEPS}", "save_every=3", "data.batch.size=4"]  # fmt: skip
+                    f"optim.steps={self.STEPS}", "save_every=2", "data.batch.size=4"]  # fmt: skip
         return _main(main, "--recipe", "tiny", "--out", out / "run", "--set", *settings)
 
     def result(self, out: Path) -> Any:
@@ -131,9 +137,10 @@ class Teach(_OneCheckpoint):
     def run(self, out: Path) -> int:
         from training.teach import main
 
+        _draw_one_curve()
         i = self.inputs
         return _main(main, "--images", i / "images", "--masks", i / "masks", "--names",
-                     i / "names.json", "--model", i / "model", "--out", out / "find", "--steps", 4)  # fmt: skip
+                     i / "names.json", "--model", i / "model", "--out", out / "find", "--steps", 2)  # fmt: skip
 
 
 def _mask(n: int) -> np.ndarray:

@@ -52,6 +52,12 @@ def open_bag(path: Path) -> Iterator[Any]:
         reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
         reader.open()
     except Exception as error:
+        if "storage plugin" in str(error).lower():
+            raise SourceError(
+                f"Cannot read the bag {path.name}: its metadata.yaml names a storage_identifier that "
+                f"is not read ({shown(error, 60)}): write sqlite3 or mcap there, "
+                "or ros2 bag reindex it."
+            ) from None
         raise SourceError(f"Cannot read the bag {path.name}: {_why(error)}.") from None
     try:
         yield reader
