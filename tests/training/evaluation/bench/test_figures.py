@@ -7,8 +7,8 @@ import pytest
 
 from training.evaluation.bench.figures import MaskSums, Sums, figure, hit_probability, hits
 from training.evaluation.bench.interactive import next_click
-from training.evaluation.bench.retrieval import entry_scores, recalls
 from training.evaluation.bench.model import Vectors
+from training.evaluation.bench.retrieval import entry_scores, recalls
 
 
 def columns(first: int, last: int) -> np.ndarray:
