@@ -84,7 +84,7 @@ def run_lift(options: argparse.Namespace) -> int:
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
         max_depth_m=options.max_depth, frame=options.frame or folder.frame,
-        up_world=options.up or folder.up,
+        up_world=options.up or folder.up, forget=not options.no_forget,
     )  # fmt: skip
     lifter = Lifter(find, config)
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
