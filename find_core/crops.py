@@ -10,7 +10,7 @@ Letters: N proposals (Q object queries), h/w 1/4 of the padded input, y/x pixels
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from find_core.model.image_state import resize
 from find_core.preprocess import Geometry
 
 CELL_PX = 4  # of the resized image, each side
+BAND_PX = 2**15  # 128 KiB of float32
 MARGIN = 2  # cells: the first is touched by the positive ones, the second by its neighbours
 BESIDE = np.float32(-1)  # any negative number
 
@@ -57,35 +58,56 @@ class Crop:
         neighbours touch, and so belong to one component: no pixel is of two parts.
         """
         others = (self.logits_yx > 0) & ~part[self.window()]
+        if not others.any():
+            return self
         logits = np.where(others, BESIDE, self.logits_yx)
-        return Crop(self.geometry, self.top, self.left, logits)
+        return _tight(self.geometry, self.top, self.left, logits)
 
-    def original_logits(self) -> tuple[tuple[slice, slice], np.ndarray]:
-        """Rows and columns of the original image, and the logits there; none elsewhere is positive."""
+    def bands(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Rows and columns of the original image and the logits there; none elsewhere is positive.
+
+        A few rows at a time, which stay in the processor's cache; each overwrites the last.
+        """
         if self.geometry.resized == self.geometry.original:
-            return self.window(), self.logits_yx
+            yield *self.window(), self.logits_yx
+            return
         (height, width), (tall, wide) = self.logits_yx.shape, self.geometry.original
-        rows, y = _between(self.geometry.resized[0], tall, self.top, height)
-        cols, x = _between(self.geometry.resized[1], wide, self.left, width)
-        along = _blend(self.logits_yx, x, axis=1)
-        return (rows, cols), _blend(along, y, axis=0)
+        rows, (low, high, share) = _between(self.geometry.resized[0], tall, self.top, height)
+        cols, (left, right, part) = _between(self.geometry.resized[1], wide, self.left, width)
+        along = self.logits_yx.take(left, 1) * (1 - part)
+        along += self.logits_yx.take(right, 1) * part
+        together = max(1, BAND_PX // max(len(part), 1))
+        upper, lower = np.empty((2, together, len(part)), np.float32)
+        for start in range(0, len(share), together):
+            band = slice(start, start + together)
+            count = len(share[band])
+            a = np.take(along, low[band], 0, upper[:count], mode="clip")
+            b = np.take(along, high[band], 0, lower[:count], mode="clip")
+            a *= 1 - share[band, None]
+            b *= share[band, None]
+            a += b
+            yield slice(rows.start + start, rows.start + start + count), cols, a
 
     def score(self) -> float:
         """Mean mask probability inside the mask at the original size, as `postprocess.mask_scores`."""
-        _, logits = self.original_logits()
-        inside = torch.from_numpy(logits[logits > 0])
-        return float(inside.sigmoid().sum() / (len(inside) + 1e-6))
+        total, area = 0.0, 0
+        for _, _, logits in self.bands():
+            inside = torch.from_numpy(logits[logits > 0])
+            total, area = total + float(inside.sigmoid().sum()), area + len(inside)
+        return total / (area + 1e-6)
 
     def original(self) -> tuple[np.ndarray, np.ndarray]:
         """(H, W) bool mask of the original image, and its box: (4,) float64, pixel edges."""
-        window, logits = self.original_logits()
-        inside = logits > 0
         mask = np.zeros(self.geometry.original, bool)
-        mask[window] = inside
-        box = box_of_mask(inside)
-        if box.any():
-            box += np.tile([window[1].start, window[0].start], 2)
-        return mask, box
+        bands = list[tuple[int, int]]()
+        for rows, cols, logits in self.bands():
+            np.greater(logits, 0, out=mask[rows, cols])
+            bands += [(rows.start, cols.start), (rows.stop, cols.stop)]
+        if not bands:
+            return mask, np.zeros(4)
+        (top, left), (bottom, right) = bands[0], bands[-1]
+        box = box_of_mask(mask[top:bottom, left:right])
+        return mask, box + [left, top, left, top] if box.any() else box
 
 
 def crops_of(logits_Nhw: np.ndarray, geometry: Geometry) -> list[Crop]:
@@ -105,7 +127,16 @@ def _crop(logits_hw: np.ndarray, geometry: Geometry, rows: np.ndarray, cols: np.
         slice(max(int(kept[0]) - MARGIN, 0), int(kept[-1]) + 1 + MARGIN) for kept in (rows, cols)
     ]
     (top, left), pixels = _enlarged(logits_hw[None, cells[0], cells[1]], cells, geometry)
-    return Crop(geometry, top, left, pixels[0])
+    return _tight(geometry, top, left, pixels[0])
+
+
+def _tight(geometry: Geometry, top: int, left: int, logits_yx: np.ndarray) -> Crop:
+    """The crop without the edges that no pixel of the mask, at any size, lies between."""
+    x1, y1, x2, y2 = box_of_mask(logits_yx > 0).astype(int)
+    if x2 == 0:
+        return Crop(geometry, 0, 0, np.zeros((0, 0), np.float32))
+    y1, x1 = max(y1 - 1, 0), max(x1 - 1, 0)
+    return Crop(geometry, top + y1, left + x1, logits_yx[y1 : y2 + 1, x1 : x2 + 1])
 
 
 def _enlarged(
@@ -170,16 +201,6 @@ class ObjectCrops:
     def area(self, number: int) -> int:
         """Pixels of the resized image that the mask of this proposal has."""
         return int(np.count_nonzero(self.crops([number])[0].logits_yx > 0))
-
-
-def _blend(
-    values: np.ndarray, between: tuple[np.ndarray, np.ndarray, np.ndarray], axis: int
-) -> np.ndarray:
-    low, high, share = between
-    share = share[:, None] if axis == 0 else share
-    blended = np.take(values, low, axis) * (1 - share)
-    blended += np.take(values, high, axis) * share
-    return blended
 
 
 def _between(

@@ -53,10 +53,12 @@ AnyInstance = TypeVar("AnyInstance", bound=MaskedInstance)
 
 def box_of_mask(mask: np.ndarray) -> np.ndarray:
     """Tight box (x1, y1, x2, y2) of a (H, W) bool mask, pixel edges, float64; zeros when empty."""
-    cols, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(cols):
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
         return np.zeros(4)
-    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float64)
+    top, bottom = rows[0], rows[-1] + 1
+    cols = np.flatnonzero(mask[top:bottom].any(axis=0))
+    return np.array([cols[0], top, cols[-1] + 1, bottom], np.float64)
 
 
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:

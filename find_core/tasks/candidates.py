@@ -94,13 +94,16 @@ def _choose(
         passing = scores_N[order] >= least
         passing[0] = True
         orders.append(order[passing].tolist())
-    asked = sorted(set(chain.from_iterable(orders)))
-    shared = postprocess.shared_areas(proposals.logits(asked) > 0).cpu().numpy()
-    row_of = {n: row for row, n in enumerate(asked)}
+    rivals = sorted(set(chain.from_iterable(order for order in orders if len(order) > 1)))
+    if not rivals:
+        return orders
+    shared = postprocess.shared_areas(proposals.logits(rivals) > 0).cpu().numpy()
+    row_of = {n: row for row, n in enumerate(rivals)}
     chosen = []
     for order in orders:
-        rows = postprocess.distinct(shared, [row_of[n] for n in order])[:MAX_INSTANCES]
-        chosen.append([order[0], *(asked[r] for r in rows if asked[r] != order[0])])
+        rows = [row_of[n] for n in order] if len(order) > 1 else []
+        others = [rivals[r] for r in postprocess.distinct(shared, rows)[:MAX_INSTANCES]]
+        chosen.append([order[0], *(n for n in others if n != order[0])])
     return chosen
 
 
@@ -115,7 +118,7 @@ def _separated(scene: EncodedImage, whole: Sequence[_Candidate]) -> list[_Candid
 def _entity(label: str, candidates: Sequence[Instance], least: float) -> Entity:
     """The first candidate, and all of them by score where it is found."""
     first = candidates[0]
-    found = bool(first.score >= least and first.mask.any())
+    found = bool(first.score >= least and first.box_xyxy.any())
     passed = sorted(candidates, key=lambda i: -i.score) if found else []
     return Entity(
         first.score,

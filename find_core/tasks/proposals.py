@@ -50,6 +50,8 @@ class PromptProposals:
         return logits
 
     def crops(self, numbers: list[int]) -> list[Crop]:
+        if any(n not in self._logits for n in numbers):
+            self.logits(numbers)
         logits = torch.stack([self._logits[n] for n in numbers])
         return crops_of(logits.float().cpu().numpy(), self._scene.geometry)
 
