@@ -11,7 +11,7 @@ from torch import Tensor
 
 from find_core.crops import Crop, crops_of
 from find_core.errors import PromptError
-from find_core.masks import connected_parts
+from find_core.masks import Objects, connected_parts
 from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
 from find_core.preprocess import mask_to_input
@@ -58,7 +58,7 @@ def interact(
     scores = [crop.score() for crop in crops]
     if find.config.single_things:
         crops = [
-            _pointed_at(scene, regions, marks, crop)
+            part_at(crop, _positive(regions, marks), scene.object_crops)
             for regions, marks, crop in zip(strokes, drawn, crops, strict=True)
         ]
     return InteractiveSegmentation(
@@ -68,20 +68,23 @@ def interact(
     )
 
 
-def _pointed_at(
-    scene: EncodedImage, regions: Sequence[Region], marks: Sequence[np.ndarray], crop: Crop
-) -> Crop:
+def part_at(crop: Crop, marked: np.ndarray, objects: Objects | None = None) -> Crop:
     """The mask without look-alikes that stand apart from what was pointed at.
 
-    All of it where it has one part, or where every mark lies beside it.
+    All of it where it has one part, or where the mark, (H, W) bool of the original image, lies beside
+    it.
     """
     mask = crop.resized_mask()
-    parts = connected_parts(mask, scene.object_crops)
+    parts = connected_parts(mask, objects)
     if parts[0] is mask:
         return crop
-    marked = np.logical_or.reduce([m for r, m in zip(regions, marks, strict=True) if r.positive])
     touched = [part for part in parts if (crop.only(part).original()[0] & marked).any()]
     return crop.only(np.logical_or.reduce(touched)) if touched else crop
+
+
+def _positive(regions: Sequence[Region], marks: Sequence[np.ndarray]) -> np.ndarray:
+    """(H, W) bool, all positive strokes of an object."""
+    return np.logical_or.reduce([m for r, m in zip(regions, marks, strict=True) if r.positive])
 
 
 def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]:

@@ -51,19 +51,8 @@ def localize(
         cached = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
         groups = model.sampler.entity_proposals(len(compiled))
         outputs = model.resume(scene.state, groups, cached)
-    semantic_BND = model.heads.semantic(outputs.embeddings[TokenGroup.ENTITY])
-    units_BND = unit(semantic_BND)
-    pixel_BNP, embeddings_BND = outputs.pixel[TokenGroup.ENTITY], to_unit(semantic_BND)
-    return [
-        _matched(
-            scene,
-            prompt,
-            Rows(semantic_BND[b], units_BND[b], pixel_BNP[b]),
-            PromptProposals(scene, pixel_BNP[b], embeddings_BND[b]),
-            threshold,
-        )
-        for b, prompt in enumerate(compiled)
-    ]
+    rows = outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
+    return answers(scene, compiled, *rows, threshold)
 
 
 @torch.inference_mode()
@@ -87,6 +76,32 @@ def compiled_for(find: Engine, prompt: AnyPrompt) -> CompiledPrompt:
             "find.compile(prompt.prompt)."
         )
     return compiled
+
+
+def answers(
+    scene: EncodedImage,
+    compiled: Sequence[CompiledPrompt],
+    embeddings_BNH: Tensor,
+    pixel_BNP: Tensor,
+    threshold: float | None,
+) -> list[Localization]:
+    """Each prompt's own proposals, matched with its entities.
+
+    Args:
+        embeddings_BNH: normed rows of the proposals. pixel_BNP: their pixel embeddings.
+    """
+    semantic_BND = scene.find.model.heads.semantic(embeddings_BNH)
+    units_BND, vectors_BND = unit(semantic_BND), to_unit(semantic_BND)
+    return [
+        _matched(
+            scene,
+            prompt,
+            Rows(semantic_BND[b], units_BND[b], pixel_BNP[b]),
+            PromptProposals(scene, pixel_BNP[b], vectors_BND[b]),
+            threshold,
+        )
+        for b, prompt in enumerate(compiled)
+    ]
 
 
 def _by_objects(
