@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from find_core.crops import ObjectCrops
     from find_core.model.config import FindConfig
     from find_core.model.find import FindModel
     from find_core.model.heads import Outputs
@@ -147,5 +148,9 @@ class EncodedImage(Protocol):
         """(Q, h, w) of the padded input, on the model's device."""
 
     @property
-    def object_masks(self) -> np.ndarray:
-        """(Q, H, W) bool."""
+    def object_units(self) -> Tensor:
+        """(Q, D) unit vectors, on the model's device."""
+
+    @property
+    def object_crops(self) -> ObjectCrops:
+        """Their masks at the resized size."""
