@@ -35,16 +35,24 @@ def localize(
         return []
     if fast:
         return [_by_objects(scene, prompt, threshold) for prompt in compiled]
+    rows = scene.find.in_batches(compiled, lambda part: _entity_rows(scene, part))
+    return [
+        answer(scene, prompt, embeddings, pixel, threshold)
+        for prompt, (embeddings, pixel) in zip(compiled, rows, strict=True)
+    ]
+
+
+def _entity_rows(
+    scene: EncodedImage, compiled: Sequence[CompiledPrompt]
+) -> list[tuple[Tensor, Tensor]]:
+    """Of each prompt its proposals' normed rows (N, H) and pixel embeddings (N, P)."""
     model = scene.find.model
     with scene.find.autocast():
         cached = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
         groups = model.sampler.entity_proposals(len(compiled))
-        outputs = model.resume(scene.state, groups, cached)
+        outputs = model.resume(scene.state, groups, cached).float()
     rows = outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
-    return [
-        answer(scene, prompt, embeddings, pixel, threshold)
-        for prompt, embeddings, pixel in zip(compiled, *rows, strict=True)
-    ]
+    return list(zip(*rows, strict=True))
 
 
 @torch.inference_mode()

@@ -54,7 +54,7 @@ def panoptic(
     scores, labels = class_logits_NC.softmax(-1).max(-1)
     background = class_logits_NC.shape[1] - 1
     kept = torch.nonzero((labels != background) & (scores > score_threshold))[:, 0].tolist()
-    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32)
+    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32, device=mask_logits_NHW.device)
     segments: list[RawSegment] = []
     if not kept:
         return ids, segments
