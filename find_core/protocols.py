@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from find_core.prompts.compiled import CompiledPrompt
     from find_core.prompts.prompt import Prompt
     from find_core.results import Localization
+    from find_core.support.gpu_memory import Batcher
 
 ImageT_co = TypeVar("ImageT_co", covariant=True)
 
@@ -104,6 +105,10 @@ class Engine(Protocol):
     def device(self) -> torch.device: ...
     @property
     def embedding_dim(self) -> int: ...
+    @property
+    def in_batches(self) -> Batcher:
+        """Runs prompts together as far as memory goes."""
+
     def autocast(self, encoding: bool = False) -> AbstractContextManager: ...
     def generator(self) -> torch.Generator: ...
     def compile(self, prompt: Prompt | str) -> CompiledPrompt: ...

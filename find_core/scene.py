@@ -64,7 +64,7 @@ class Scene:
         """Object proposals and image query: the same for every prompt."""
         model = self.find.model
         with torch.inference_mode(), self.find.autocast():
-            return model(self.state, model.sampler.segmentation(1))[-1]
+            return model(self.state, model.sampler.segmentation(1))[-1].float()
 
     @cached_property
     def embedding(self) -> np.ndarray:

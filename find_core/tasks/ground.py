@@ -24,9 +24,9 @@ def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None)
     find, model = scene.find, scene.find.model
     with find.autocast():
         groups = model.sampler.grounding([find.project(list(phrases))])
-        outputs = model(scene.state, groups)[-1]
-        rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
-        queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
+        outputs = model(scene.state, groups)[-1].float()
+    rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
+    queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
     cosines = unit(queries) @ unit(rows).T
     pixel_NP = outputs.pixel[TokenGroup.GROUNDING][0]
     proposals = PromptProposals(scene, pixel_NP, to_unit(rows))

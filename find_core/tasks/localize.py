@@ -46,11 +46,18 @@ def localize(
         return []
     if fast:
         return _by_objects(scene, compiled, threshold)
+    return scene.find.in_batches(compiled, lambda part: _by_entities(scene, part, threshold))
+
+
+def _by_entities(
+    scene: EncodedImage, compiled: Sequence[CompiledPrompt], threshold: float | None
+) -> list[Localization]:
+    """Proposals of the prompts' own, in one pass of the interface."""
     model = scene.find.model
     with scene.find.autocast():
         cached = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
         groups = model.sampler.entity_proposals(len(compiled))
-        outputs = model.resume(scene.state, groups, cached)
+        outputs = model.resume(scene.state, groups, cached).float()
     rows = outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
     return answers(scene, compiled, *rows, threshold)
 

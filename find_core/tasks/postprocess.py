@@ -60,7 +60,7 @@ def panoptic(
     """
     scores, labels = class_logits_NC.softmax(-1).max(-1)
     kept = confident(class_logits_NC, score_threshold)
-    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32)
+    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32, device=mask_logits_NHW.device)
     segments: list[RawSegment] = []
     if not kept:
         return ids, segments
