@@ -33,7 +33,8 @@ from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource,
 from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.pipeline.inference import Worker
 from find_ros.pipeline.model_loader import load_aside
-from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.prompt_compiler import PromptCompiler, PromptStatus
+from find_ros.pipeline.prompt_request import OWN
 from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.pipeline.publishers import CameraPublishers
 from find_ros.pipeline.reference_store import reference_of
@@ -68,7 +69,7 @@ class Localizer(GuardedNode, LifecycleNode):
             on_change=self._on_live_change,
         )
         self._inputs: list[Any] = []
-        self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.LATCHED)
+        self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.STATUS)
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         if self.parameters.autostart:
             self._autostart = self.create_timer(0.0, self._start_itself)
@@ -91,6 +92,8 @@ class Localizer(GuardedNode, LifecycleNode):
             self.net.wrapped("prompt status", self._on_prompt_tried),
             PromptLimits(p.max_prompt_bytes, p.max_references),
             self.net.start_thread,
+            max_prompts=p.max_prompts,
+            reference_wait_s=p.reference_wait_s,
         )
         self._subscribe_commands()
         if p.prompt:
@@ -233,18 +236,31 @@ class Localizer(GuardedNode, LifecycleNode):
         if self.prompts is not None:
             self.prompts.add_reference(name, image_rgb)
 
-    def _on_prompt_tried(self, text: str, error: str) -> None:
-        shown = printable(text)
-        active = self.prompts.active if self.prompts is not None else None
-        markup = printable(active.markup) if active else ""
-        status = {"prompt": shown, "error": error, "active": markup}
-        if not self._publish_status(json_text(status)):
+    def _on_prompt_tried(self, status: PromptStatus) -> None:
+        prompts = self.prompts.in_use if self.prompts is not None else ()
+        active = next((printable(p.markup) for p in prompts if p.id == OWN), "")
+        data = {
+            "version": 1,
+            "id": status.id,
+            "state": status.state,
+            "prompt": printable(status.text),
+            "sentence": printable(status.sentence),
+            "error": status.error,
+            "active": active,
+            "ids": [p.id for p in prompts if p.id != OWN],
+        }
+        if not self._publish_status(json_text(data)) or status.repeated:
             return
-        if error:
-            kept = f"still looking for {markup!r}" if active else "no prompt is active"
-            self.get_logger().error(f"Prompt {shown!r} refused ({kept}): {error}")
+        name = (
+            f"Prompt {status.id!r} ({data['prompt']!r})"
+            if status.id
+            else f"Prompt {data['prompt']!r}"
+        )
+        if status.error:
+            kept = f"still looking for {active!r}" if active else "no prompt is active"
+            self.get_logger().error(f"{name} refused ({kept}): {status.error}")
         else:
-            self.get_logger().info(f"Looking for {shown!r}.")
+            self.get_logger().info(f"{name}: {status.state}.")
 
     def _publish_status(self, text: str) -> bool:
         """False when the node is going down under the prompt compiler's thread."""
@@ -273,6 +289,7 @@ class Localizer(GuardedNode, LifecycleNode):
             "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
             "active_prompt": active.markup if active else "",
             "prompt_error": prompts.error if prompts is not None else "",
+            "prompts": len(prompts.in_use) if prompts is not None else 0,
             "memory_mb": f"{memory_mb():.1f}",
         }
         if store is not None:
@@ -291,7 +308,9 @@ class Localizer(GuardedNode, LifecycleNode):
         out = []
         if self.get_parameter("use_sim_time").value and self._now_ns() == 0:
             out.append("use_sim_time is set but no time has come on /clock")
-        if self.prompts is not None and self.prompts.active is None:
+        if self.prompts is not None and not self.prompts.in_use and self.prompts.is_busy:
+            out.append("the prompt is being compiled")
+        elif self.prompts is not None and not self.prompts.in_use:
             out.append(f"no prompt yet (parameter prompt or topic {self.get_name()}/prompt)")
         for pipeline in self.pipelines.values():
             out += pipeline.camera.waits_for()

@@ -98,6 +98,12 @@ class LocalizerParameters:
     max_references: int = param(
         PromptLimits.max_references, "Most reference images kept, and in one prompt.", 1, 1000
     )
+    max_prompts: int = param(
+        8, "Most prompts with an id beside the node's own; each costs time in every frame.", 0, 64
+    )
+    reference_wait_s: float = param(
+        5.0, "How long a prompt waits for a reference image that it names.", 0.0, 60.0
+    )
     max_megapixels: float = param(
         64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
     )
