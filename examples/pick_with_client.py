@@ -2,10 +2,11 @@
 
     python examples/pick_with_client.py "the <mug>" --target-frame base_link
     python examples/pick_with_client.py "the <thing>" --show thing=photo.png:40,30,180,170
-    python examples/pick_with_client.py "the <mug>" --camera camera_optical_frame 0.3 0 0.6 -0.65 0.65 -0.27 0.27
+    python examples/pick_with_client.py "the <mug>" --transform map 0.3 0 0.6 0 0 0 1
 
-The localizer needs `use_depth`. The transform from its frame to the base comes from tf where tf2 is
-installed, or is given: the camera's frame, its position in the base (metres), its quaternion x y z w.
+The localizer needs `use_depth`, and a `target_frame` whose z is up: boxes stand along it. Where that
+is not the base, the transform comes from tf where tf2 is installed, or is given: the localizer's frame,
+its position in the base (metres), its quaternion x y z w.
 `GraspLeaf` is the same as a leaf of a behaviour tree: it never blocks the tick.
 """
 
@@ -29,10 +30,22 @@ from find_core.images import read_image
 from find_core.prompts.prompt import Reference
 from find_ros.client import Finder, LocateResult
 
+# Cosine of 15 degrees.
+MIN_UPRIGHT = 0.966
+
 
 def grasp_of(result: LocateResult) -> Grasp:
-    """The grasp for what was located, in the frame of its place."""
+    """The grasp for what was located, in the frame of its place.
+
+    Raises:
+        FindError: its box leans, so "from above" is not along it.
+    """
     assert result.place is not None
+    if result.place.T_frame_object[2, 2] < MIN_UPRIGHT:
+        raise FindError(
+            f"The box of {result.label!r} leans in {result.place.frame_id!r}: boxes stand along the up "
+            "of the localizer's frame, so set its target_frame to one whose z is up (base_link)."
+        )
     return grasp_box(result.place.T_frame_object, result.place.extent_m, result.score)
 
 
@@ -82,8 +95,8 @@ def main() -> int:
     options = _parse()
     transforms = {}
     try:
-        if options.camera:
-            frame, *numbers = options.camera
+        if options.transform:
+            frame, *numbers = options.transform
             transforms[options.target_frame, frame] = _matrix([float(n) for n in numbers])
         references = dict(_reference(text) for text in options.show)
         with Finder.standalone(localizer=options.localizer, transforms=transforms) as finder:
@@ -123,8 +136,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--localizer", default="/localizer", help="name of the node")
     parser.add_argument("--target-frame", default="base_link", help="frame of the grasp")
     parser.add_argument(
-        "--camera", nargs=8, metavar=("FRAME", "X", "Y", "Z", "QX", "QY", "QZ", "QW"),
-        help="a fixed pose in the target frame, instead of tf",
+        "--transform", nargs=8, metavar=("FRAME", "X", "Y", "Z", "QX", "QY", "QZ", "QW"),
+        help="where the localizer's frame is in the target frame, instead of tf",
     )  # fmt: skip
     parser.add_argument(
         "--show", action="append", default=[], metavar="NAME=FILE:x1,y1,x2,y2",
