@@ -17,7 +17,6 @@ import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -39,6 +38,7 @@ from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.pipeline.publishers import CameraPublishers
 from find_ros.pipeline.reference_store import reference_of
 from find_ros.support import qos
+from find_ros.support.command_input import CommandInput
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
@@ -68,7 +68,7 @@ class Localizer(GuardedNode, LifecycleNode):
             is_configured=lambda: self._state != "unconfigured",
             on_change=self._on_live_change,
         )
-        self._inputs: list[Any] = []
+        self._inputs: list[CommandInput] = []
         self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.STATUS)
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         if self.parameters.autostart:
@@ -78,6 +78,12 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         p = self.parameters
+        try:
+            p.with_depth()
+        except ValueError as error:
+            self._trouble = sentence_of(error)
+            self.get_logger().error(f"Not configured: {self._trouble}")
+            return FAILURE
         self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
         try:
             self.find = load_aside(p.model, p.device, self.context.ok, p.input_px)
@@ -147,21 +153,21 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def _start_working(self) -> None:
         p, names = self.parameters, list(self.parameters.cameras) or [""]
+        with_depth = p.with_depth()
         if p.target_frame and p.use_depth and p.pose_source == "tf" and not TF_AVAILABLE:
             self.get_logger().warning(TF_MISSING)
         self.store = FrameStore(
             names,
-            pair_depth=p.use_depth,
+            pair_depth=with_depth,
             tolerance_s=p.depth_tolerance_s,
             wait_s=p.depth_wait_s,
             rate_hz=p.max_rate_hz,
         )
-        config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
         self.pipelines = {
             name: CameraPipeline(
-                CameraInput(self, name, config, self.store),
-                CameraPublishers(self, name, with_3d=p.use_depth),
-                self._pose_source(name),
+                CameraInput(self, name, self._camera_config(name in with_depth), self.store),
+                CameraPublishers(self, name, with_3d=name in with_depth),
+                self._pose_source(name) if name in with_depth else None,
             )
             for name in names
         }
@@ -192,8 +198,8 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def _release(self) -> None:
         """Give back the model and everything that came with it."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        for command in self._inputs:
+            command.destroy()
         self._inputs = []
         if self.prompts is not None:
             self.prompts.close()
@@ -203,21 +209,17 @@ class Localizer(GuardedNode, LifecycleNode):
             sys.modules["torch"].cuda.empty_cache()
 
     def _subscribe_commands(self) -> None:
-        """Latched publishers reach late nodes; a volatile one cannot match a latched subscription.
-        Two subscriptions serve both; what comes twice is recognised."""
-        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
-        for kind, topic, callback in (
-            (String, "~/prompt", self._on_prompt),
-            (Image, "~/reference", self._on_reference),
-        ):
-            for profile in (qos.COMMAND, qos.LATCHED_COMMAND):
-                self._inputs.append(
-                    self.create_subscription(kind, topic, callback, profile, event_callbacks=quiet)
-                )
+        self._inputs = [
+            CommandInput(self, String, "~/prompt", self._on_prompt),
+            CommandInput(self, Image, "~/reference", self._on_reference),
+        ]
+
+    def _camera_config(self, depth: bool) -> CameraConfig:
+        return CameraConfig(self.parameters.compressed, depth, self.parameters.image_reliability)
 
     def _pose_source(self, camera: str) -> PoseSource | None:
         p = self.parameters
-        if not (p.use_depth and p.target_frame):
+        if not p.target_frame:
             return None
         if p.pose_source == "tf" and TF_AVAILABLE:
             return TfPoses(self, p.tf_wait_s)
