@@ -73,7 +73,7 @@ setup(
         # Each depth by itself: the setuptools of Ubuntu 22.04 takes "**" for one folder.
         "find_core": ["py.typed", "schemas/*.json", *(f"share/{'*/' * n}*" for n in (1, 2, 3))],
         "find_field": ["py.typed", "schemas/*.json"],
-        "find_ros": ["py.typed"],
+        "find_ros": ["py.typed", "schemas/*.json"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
-from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -51,6 +50,7 @@ from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
 from find_ros.pipeline.saving import check_replaceable
 from find_ros.support import qos
+from find_ros.support.command_input import CommandInput
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
@@ -96,7 +96,7 @@ class FieldServer(GuardedNode):
         return not self._thread.is_alive()
 
     def _open_topics(self) -> None:
-        p, quiet = self.parameters, SubscriptionEventCallbacks(use_default_callbacks=False)
+        p = self.parameters
         self._answer = self.create_publisher(String, "~/answer", qos.COMMAND)
         self._views = {
             "~/hits": (self.create_publisher(PoseArray, "~/hits", qos.LATCHED), hits_to_poses),
@@ -106,10 +106,7 @@ class FieldServer(GuardedNode):
             "~/markers": (self.create_publisher(MarkerArray, "~/markers", qos.LATCHED), hits_to_markers),
         }  # fmt: skip
         self.create_subscription(String, "~/query", self._on_query, qos.COMMAND)
-        for profile in (qos.COMMAND, qos.LATCHED_COMMAND):
-            self.create_subscription(
-                Image, "~/reference", self._on_reference, profile, event_callbacks=quiet
-            )
+        self._reference_input = CommandInput(self, Image, "~/reference", self._on_reference)
         self.create_service(Trigger, "~/save", self._on_save)
         self.create_service(Trigger, "~/reset", self._on_reset)
         if not p.lift_live:
