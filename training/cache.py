@@ -131,7 +131,9 @@ def main() -> None:
     parser.add_argument("--composites", type=int, default=0, help="rendered things in photographs")
     parser.add_argument("--references", type=int, default=0, help="pictures of the thing alone")
     parser.add_argument(
-        "--derived-only", action="store_true", help="composites and references, not what they are of"
+        "--derived-only",
+        action="store_true",
+        help="composites and references, not what they are of",
     )
     parser.add_argument("--coco-panoptic", help="COCO folder with panoptic annotations")
     parser.add_argument("--coco-captions", help="COCO folder with instances and captions")

@@ -46,7 +46,9 @@ def resolve(name: str | Path) -> Path:
     if re.fullmatch(r"[\w-]+/[\w.-]+", str(name)):
         return _download(repo, (CONFIG_FILE, WEIGHTS_FILE)).parent
     folders = sorted(p.parent.name for p in SHARE.glob(f"*/{CONFIG_FILE}"))
-    packaged = ", ".join(known for folder in folders for known in sorted(_names_of(folder))) or "none"
+    packaged = (
+        ", ".join(known for folder in folders for known in sorted(_names_of(folder))) or "none"
+    )
     raise CheckpointError(
         f"There is no checkpoint {shown_name!r}: give a packaged name ({packaged}), a directory, "
         f"a published .pt file, or {HUB_REPO}:focalt."

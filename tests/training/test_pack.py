@@ -63,14 +63,20 @@ def test_images_come_back_as_good_as_from_jpeg() -> None:
 
 def test_the_stand_in_draws_and_resizes_as_opencv() -> None:
     image = smooth_image()
-    for size, how in (((64, 48), "INTER_AREA"), ((50, 40), "INTER_AREA"), ((200, 150), "INTER_LINEAR")):
+    for size, how in (
+        ((64, 48), "INTER_AREA"),
+        ((50, 40), "INTER_AREA"),
+        ((200, 150), "INTER_LINEAR"),
+    ):
         a = stand_in.resize(image, size, interpolation=getattr(stand_in, how))
         b = cv2.resize(image, size, interpolation=getattr(cv2, how))
         assert a.dtype == b.dtype and a.shape == b.shape
         assert np.abs(a.astype(float) - b).mean() < 2
     labels = RNG.integers(0, 9, (60, 80), dtype=np.uint8)
     how = {"interpolation": cv2.INTER_NEAREST_EXACT}
-    assert np.array_equal(stand_in.resize(labels, (47, 31), **how), cv2.resize(labels, (47, 31), **how))
+    assert np.array_equal(
+        stand_in.resize(labels, (47, 31), **how), cv2.resize(labels, (47, 31), **how)
+    )
     points = RNG.integers(5, 55, (9, 2)).astype(np.int32)
     hulls = [module.convexHull(points)[:, 0] for module in (cv2, stand_in)]
     assert {tuple(p) for p in hulls[0].tolist()} == {tuple(p) for p in hulls[1].tolist()}
