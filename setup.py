@@ -45,7 +45,6 @@ FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 TRAIN = [
     "accelerate>=1.0",
     "motmetrics>=1.4",
-    "scikit-learn>=1.4",
     "torchmetrics>=1.4",
     "tensorboard>=2.16",
     "mujoco>=3.2,<3.4",

@@ -36,9 +36,7 @@ COVER = 1.15
 """Images are kept so much larger than the views that are cut from them."""
 ENTRY = "run.py"
 CODE = ("site", "vision.pt", "language.safetensors", "pack.json")
-LEFT_OUT = shutil.ignore_patterns(
-    "share", "__pycache__", "*.pyc", "results", "video", "tabletop_suite*", "assets", "scene"
-)
+LEFT_OUT = shutil.ignore_patterns("share", "__pycache__", "*.pyc", "results")
 
 STUB = '''"""Train from this pack: python run.py --minutes 10 --out OUT"""
 import sys

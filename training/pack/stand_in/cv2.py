@@ -121,7 +121,7 @@ def polylines(
             along = ((columns - ax) * dx + (rows - ay) * dy) / max(dx * dx + dy * dy, 1e-9)
             along = along.clip(0, 1)
             distance = np.hypot(columns - ax - along * dx, rows - ay - along * dy)
-            canvas[distance <= max(thickness / 2, 0.5)] = color[0]
+            canvas[distance <= thickness // 2 + 0.5] = color[0]
 
 
 def imencode(kind: str, image: np.ndarray, options: Sequence[int] = ()) -> tuple[bool, np.ndarray]:
