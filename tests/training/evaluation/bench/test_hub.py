@@ -102,8 +102,9 @@ def test_selection_is_that_of_transformers(opened) -> None:
     )
     owner = torch.arange(8).reshape(4, 2).repeat_interleave(4, 0).repeat_interleave(8, 1)
     own = owner == torch.arange(8).reshape(8, 1, 1)
-    own[0] |= own[1]  # overlaps, and so one of the two is dropped
-    outputs.masks_queries_logits = torch.where(own, 9.0, -9.0)[None]
+    masks = torch.where(own, 9.0, -9.0)
+    masks[0][own[1]] = 2.0  # claims another's block too, and so wins too little of its own mask
+    outputs.masks_queries_logits = masks[None]
     theirs = model.processor.post_process_panoptic_segmentation(
         outputs, threshold=0.8, label_ids_to_fuse={2, 3}, target_sizes=[(64, 64)]
     )[0]
@@ -111,8 +112,10 @@ def test_selection_is_that_of_transformers(opened) -> None:
     ids, raw = postprocess.panoptic(logits.classes, logits.masks, [True, True, False, False])
     said = {s["id"]: s["label_id"] for s in theirs["segments_info"]}  # a line for each merged part
     assert {r.id: r.class_index for r in raw} == said and len(said) > 1
-    agree = np.mean(ids.numpy() == np.maximum(theirs["segmentation"].numpy(), 0))
-    assert agree > 0.97, "they enlarge by way of 384 x 384: edges differ by a pixel"
+    answered = ids.numpy() > 0
+    assert (ids.numpy() == theirs["segmentation"].numpy())[answered].all() and answered.mean() > 0.8
+    # The rest, where no mask reaches one half, is void in the paper's code and given away in theirs.
+    assert not (logits.masks[logits.classes.argmax(-1) != 4][:, ~answered] > 0).any()
 
 
 def test_padding_is_cut_before_enlarging() -> None:

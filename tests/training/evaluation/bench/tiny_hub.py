@@ -135,3 +135,16 @@ def siglip(folder: Path) -> str:
     )
     images = hf.SiglipImageProcessorPil(size=SIZE)
     return save(folder, hf.SiglipModel, config, hf.SiglipProcessor(images, clip_tokenizer()))
+
+
+def sam3(folder: Path) -> str:
+    vit = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+           "image_size": 56, "patch_size": 14, "pretrain_image_size": 28, "window_size": 2, "global_attn_indexes": [1]}  # fmt: skip
+    small = {"hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = hf.Sam3Config(
+        vision_config={"backbone_config": {"model_type": "sam3_vit_model", **vit}, "fpn_hidden_size": 16, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
+        text_config=text_config(), geometry_encoder_config=small, detr_encoder_config=small,
+        detr_decoder_config={**small, "num_queries": 8}, mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
+    )  # fmt: skip
+    images = hf.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})  # fmt: skip
+    return save(folder, hf.Sam3Model, config, hf.Sam3Processor(images, clip_tokenizer()))

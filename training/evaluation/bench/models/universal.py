@@ -2,8 +2,8 @@
 
 Classes are matched by name, COCO's suffixes taken off as everywhere here; an asked class that the
 model does not know is never answered. Logits become segments by find_core's own selection, which is
-theirs (docs/spec.md 2.9): the processors of transformers stretch padded images, and OneFormer's asks
-for torchvision.
+that of Mask2Former's code (docs/spec.md 2.9). The processors of transformers differ: they stretch
+padded images and give void to the nearest segment; OneFormer's asks for torchvision.
 """
 
 from __future__ import annotations
