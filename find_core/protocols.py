@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from find_core.prompts.compiled import CompiledPrompt
     from find_core.prompts.prompt import Prompt
     from find_core.results import Localization
+    from find_core.runtime.protocol import ImageRuntime
     from find_core.support.gpu_memory import Batcher
 
 ImageT_co = TypeVar("ImageT_co", covariant=True)
@@ -97,9 +98,8 @@ class Engine(Protocol):
     def config(self) -> FindConfig: ...
     @property
     def model(self) -> FindModel: ...
-    @property
-    def vision(self) -> Any:
-        """Maps (B, 3, H, W) float32 to four feature maps of strides 4 to 32."""
+
+    runtime: ImageRuntime
 
     @property
     def device(self) -> torch.device: ...

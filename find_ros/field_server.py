@@ -44,7 +44,7 @@ from find_ros.pipeline.camera_poses import (
 )
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.live_field import LiveField
-from find_ros.pipeline.model_loader import import_torch, load_aside
+from find_ros.pipeline.model_loader import import_torch, load_aside, runtime_of
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
@@ -74,7 +74,7 @@ class FieldServer(GuardedNode):
             )
         import_torch()  # before poses come in
         self.live: LiveField | None = None
-        self._trouble = ""
+        self._trouble, self._runtime = "", "none"
         self._answered = 0
         self._times_s: deque[float] = deque(maxlen=200)
         self._limits = PromptLimits(p.max_prompt_bytes, p.max_references)
@@ -166,7 +166,10 @@ class FieldServer(GuardedNode):
     def _run(self) -> None:
         p = self.parameters
         try:
-            find = load_aside(p.model, p.device, lambda: not self._stopping.is_set())
+            find = load_aside(
+                p.model, p.device, lambda: not self._stopping.is_set(), runtime=p.runtime
+            )
+            self._runtime = runtime_of(find)
             options = {"voxel_size_m": p.voxel_size_m, "max_depth_m": p.max_depth_m}
             self.live = LiveField(find, p.field, p.up, **options, frame=p.world_frame)
             self.get_logger().info(f"Ready: {self.live.voxels} voxels, model {p.model!r}.")
@@ -255,6 +258,7 @@ class FieldServer(GuardedNode):
         values = {
             "field": self.parameters.field,
             "model": self.parameters.model,
+            "runtime": self._runtime,
             "voxels": live.voxels if live else 0,
             "frames_lifted": live.frames_lifted if live else 0,
             "queries_answered": self._answered,

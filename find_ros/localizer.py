@@ -31,7 +31,7 @@ from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
 from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.pipeline.inference import Worker
-from find_ros.pipeline.model_loader import load_aside
+from find_ros.pipeline.model_loader import load_aside, runtime_of
 from find_ros.pipeline.prompt_compiler import PromptCompiler, PromptStatus
 from find_ros.pipeline.prompt_request import OWN
 from find_ros.pipeline.prompt_text import PromptLimits
@@ -86,7 +86,7 @@ class Localizer(GuardedNode, LifecycleNode):
             return FAILURE
         self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
         try:
-            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px)
+            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px, p.runtime)
         except FindError as error:
             self._trouble = f"the model: {sentence_of(error)}"
             if self.context.ok():
@@ -106,7 +106,8 @@ class Localizer(GuardedNode, LifecycleNode):
             self.prompts.submit(p.prompt)
         self._state = "inactive"
         self.get_logger().info(
-            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')}."
+            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')} "
+            f"by {runtime_of(self.find)}."
         )
         if not detections.AVAILABLE:
             self.get_logger().info(detections.MISSING)
@@ -289,6 +290,7 @@ class Localizer(GuardedNode, LifecycleNode):
             "state": self._state,
             "model": self.parameters.model,
             "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
+            "runtime": runtime_of(self.find),
             "active_prompt": active.markup if active else "",
             "prompt_error": prompts.error if prompts is not None else "",
             "prompts": len(prompts.in_use) if prompts is not None else 0,

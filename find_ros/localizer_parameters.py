@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from find_core.runtime.protocol import RUNTIMES
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.support.parameters import param, table_of
@@ -31,6 +32,11 @@ class LocalizerParameters:
     autostart: bool = param(True, "Configure and activate at start, without a lifecycle manager.")
     model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
     device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
+    runtime: str = param(
+        "auto",
+        "What computes the image path (docs/speed.md); auto: the fastest exact one here.",
+        choices=RUNTIMES,
+    )
     input_px: int = param(
         0, "Shorter side that images are scaled to; smaller is faster. 0: the model's own.", 0, 4096
     )

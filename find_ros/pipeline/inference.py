@@ -139,7 +139,7 @@ class Worker:
         """All outputs for the node's own prompt, the JSON for those beside it."""
         view, without_3d = None, ""
         if answers and pipeline.camera.config.depth:
-            view, without_3d = self._view(frame, pipeline, image_rgb.shape[:2])
+            view, without_3d = self._view(frame, pipeline, (image_rgb.shape[0], image_rgb.shape[1]))
         for prompt, video in answers:
             result = FrameResult(
                 frame.image.header, image_rgb, prompt, video, without_3d=without_3d

@@ -57,8 +57,10 @@ def record_from_json(data: dict[str, Any], path: str, place: Sequence[int]) -> R
         SentenceLabel(markup, tuple(tuple(e) for e in entities))
         for markup, entities in data["sentences"]
     )
-    made = {"instances": instances, "phrases": phrases, "sentences": sentences}
-    rest = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k not in made}
+    made: dict[str, Any] = {"instances": instances, "phrases": phrases, "sentences": sentences}
+    rest: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k not in made
+    }
     return Record(read=functools.partial(read_row, path, *place), **made, **rest)
 
 

@@ -241,7 +241,7 @@ def loader(
     """Batches from step `start` on, made ahead by worker processes."""
     store: Any = PixelStore(pack.train, config.data.view)
     batches = Batches(pack.train, store, pack.knowledge, config.data.batch, config.seed)
-    ahead = {"prefetch_factor": PREFETCH} if args.workers else {}
+    ahead: dict[str, Any] = {"prefetch_factor": PREFETCH} if args.workers else {}
     endless = range(start, start + 10_000_000)
     options: dict[str, Any] = {"batch_size": None, "sampler": endless, "num_workers": args.workers}
     return DataLoader(Steps(batches), **options, **ahead)

@@ -43,7 +43,11 @@ class ClipSeg(HubModel):
         queries = [c.prompt if isinstance(c.prompt, str) else _query(c.prompt) for c in classes]
         logits = self.logits(image, queries)
         return SegmentAnswer(
-            class_map=resized(logits, image.shape[:2]).argmax(0).int().cpu().numpy()
+            class_map=resized(logits, (image.shape[0], image.shape[1]))
+            .argmax(0)
+            .int()
+            .cpu()
+            .numpy()
         )
 
     def ground(self, image: np.ndarray, phrases: Sequence[str]) -> np.ndarray:
@@ -54,7 +58,7 @@ class ClipSeg(HubModel):
 
     def _masks(self, image: np.ndarray, queries: Sequence[str | Reference]) -> np.ndarray:
         probability = self.logits(image, queries).sigmoid()
-        return to_bool(resized(probability, image.shape[:2]) > THRESHOLD)
+        return to_bool(resized(probability, (image.shape[0], image.shape[1])) > THRESHOLD)
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray, queries: Sequence[str | Reference]) -> Tensor:

@@ -67,7 +67,7 @@ class Sam3(HubModel):
             text = asked.prompt if isinstance(asked.prompt, str) else asked.prompt.text
             scores, masks = self._answers(image, text=text)
             for n in torch.nonzero(scores >= INSTANCE_SCORE)[:, 0].tolist():
-                mask = to_bool(resized(masks[n : n + 1], image.shape[:2]) > 0)[0]
+                mask = to_bool(resized(masks[n : n + 1], (image.shape[0], image.shape[1])) > 0)[0]
                 if mask.any():
                     found.append((float(scores[n]), k, mask))
         found.sort(key=lambda item: -item[0])
@@ -80,7 +80,7 @@ class Sam3(HubModel):
     def _best(self, image: np.ndarray, **asked: Any) -> np.ndarray:
         scores, masks = self._answers(image, **asked)
         best = int(scores.argmax())
-        return to_bool(resized(masks[best : best + 1], image.shape[:2]) > 0)[0]
+        return to_bool(resized(masks[best : best + 1], (image.shape[0], image.shape[1])) > 0)[0]
 
     @torch.inference_mode()
     def _answers(
