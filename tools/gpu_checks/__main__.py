@@ -64,7 +64,7 @@ def _output(*command: str) -> str | None:
 
 def run_tests(device: str, dry: bool, until: float) -> dict[str, Any]:
     """The tests marked `gpu`, in a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-rfEs", "tests/gpu",
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-rfEs", "tests/gpu",
                "-p", "no:cacheprovider"]  # fmt: skip
     command += ["-k", "tiny"] if dry else []
     paths = os.pathsep.join(p for p in sys.path if p)
