@@ -14,10 +14,13 @@ from find_core import checkpoint
 from find_core.encoders import VisionConfig, build_vision
 from find_core.errors import ImageError
 from find_core.testing import tiny_find
+from tests.training.photo_worlds import write_photos
 from tests.training.worlds import draw_scene
 from training.config import TrainConfig, override
+from training.data.formats import photos
 from training.data.formats.user import read_names, user_knowledge, user_records
-from training.export import export, fit_relevance
+from training.data.sources import photographs
+from training.export import export, fit_relevance, photo_questions
 from training.teach import TeachConfig, mix, teach
 from training.truth import FALSE, TRUE, UNKNOWN
 
@@ -100,3 +103,19 @@ def test_platt_fit_recovers_a_logistic() -> None:
     fitted = fit_relevance(x[there], x[~there])
     assert fitted["relevance_scale"] == pytest.approx(12, rel=0.1)
     assert fitted["relevance_bias"] == pytest.approx(0.45, abs=0.03)
+
+
+def test_photographs_for_calibration_train_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = str(write_photos(tmp_path))
+    before = {r.key for r in photographs(root)[0]}
+    monkeypatch.setattr(photos, "is_for_calibration", lambda name: name.startswith("coco_things"))
+    calibration, after = photographs(root, "calibration")[0], photographs(root)[0]
+    assert {r.key for r in calibration} | {r.key for r in after} == before
+    assert len(calibration) == 3 and not {r.key for r in calibration} & {r.key for r in after}
+    asked = list(photo_questions(tmp_path, 10))
+    assert len(asked) == 3 and len(list(photo_questions(tmp_path, 2))) == 2
+    for question in asked:
+        assert question.there and not set(question.there) & set(question.absent)
+        assert question.image.ndim == 3

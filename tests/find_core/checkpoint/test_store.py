@@ -284,6 +284,7 @@ def test_resolve(folder, monkeypatch, tmp_path):
     resolve = checkpoint_open.resolve
     assert resolve(folder) == folder
     assert resolve("find-tabletop") == tmp_path / "share" / "find-tabletop"
+    assert resolve("find-base") == tmp_path / "share" / "find-tabletop"
     assert fc.load(device="cpu").config.name == "tiny"
     with pytest.raises(
         CheckpointError, match=r"no checkpoint 'nothing'.*find-tabletop.*FIND:focalt"
@@ -291,6 +292,17 @@ def test_resolve(folder, monkeypatch, tmp_path):
         resolve("nothing")
     with pytest.raises(CheckpointError, match="choose xueyanz/FIND:focalt or xueyanz/FIND:focall"):
         resolve("xueyanz/FIND:davit")
+
+
+def test_both_names_of_the_packaged_checkpoint_stay_when_its_folder_is_renamed(
+    folder, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(checkpoint_open, "SHARE", tmp_path)
+    shutil.copytree(folder, tmp_path / "find-base")
+    for name in ("find-base", "find-tabletop"):
+        assert checkpoint_open.resolve(name) == tmp_path / "find-base"
+    with pytest.raises(CheckpointError, match="find-base, find-tabletop"):
+        checkpoint_open.resolve("find-nothing")
 
 
 def test_resolve_hub(folder, monkeypatch, tmp_path):
