@@ -30,13 +30,15 @@ GONE = ("cv2", "PIL", "transformers", "tokenizers", "timm", "accelerate", "matpl
         "efficientnet_lite_pytorch", "onnxruntime", "openvino")  # fmt: skip
 BLOCK = """
 import runpy, sys
-class Gone:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
+        gone = name.partition(".")[0] in {gone!r}
         if name == "cv2" and any("stand_in" in p for p in sys.path):
-            return None
-        if name.partition(".")[0] in {gone!r}:
-            raise ImportError(name)
-sys.meta_path.insert(0, Gone())
+            gone = False
+        return None if gone else self.finder.find_spec(name, path, target)
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
