@@ -10,7 +10,7 @@ from benchmarks.full_size import VISION, full_size_parts, reference_order
 from find_core.predictor import Find
 from find_core.preprocess import logits_to_original
 from find_core.runtime.select import open_runtime
-from find_core.tasks.localize import _entity_rows
+from find_core.tasks.localize import entity_rows
 from find_core.testing import tiny_find
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
@@ -23,8 +23,8 @@ def test_reference_order_gives_our_masks():
     slow = reference_order(find, IMAGE, texts)
     scene = find.encode(IMAGE)
     with torch.inference_mode():
-        rows = _entity_rows(scene, [find.compile(text) for text in texts])
-        for masks, (_, pixel) in zip(slow, rows, strict=True):
+        _, pixels = entity_rows(scene, [find.compile(text) for text in texts])
+        for masks, pixel in zip(slow, pixels, strict=True):
             logits = find.model.masks(pixel[None], scene.state)[0]
             want = (logits_to_original(logits, scene.geometry) > 0).numpy()
             assert masks.shape == want.shape and (masks != want).mean() < 1e-3

@@ -53,13 +53,20 @@ def _by_entities(
     scene: EncodedImage, compiled: Sequence[CompiledPrompt], threshold: float | None
 ) -> list[Localization]:
     """Proposals of the prompts' own, in one pass of the interface."""
+    return answers(scene, compiled, *entity_rows(scene, compiled), threshold)
+
+
+def entity_rows(scene: EncodedImage, compiled: Sequence[CompiledPrompt]) -> tuple[Tensor, Tensor]:
+    """Each prompt's proposals: normed rows (B, N, H) and pixel embeddings (B, N, P), float32.
+
+    Waits for nothing: all of it is under way on a GPU when this returns.
+    """
     model = scene.find.model
     with scene.find.autocast():
         cached = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
         groups = model.sampler.entity_proposals(len(compiled))
         outputs = model.resume(scene.state, groups, cached).float()
-    rows = outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
-    return answers(scene, compiled, *rows, threshold)
+    return outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
 
 
 @torch.inference_mode()

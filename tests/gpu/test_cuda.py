@@ -19,7 +19,7 @@ from find_core.images import read_image
 from find_core.predictor import Find
 from find_core.runtime.cuda_graph import CudaGraph
 from find_core.support.gpu_memory import Batcher
-from find_core.tasks.localize import _entity_rows
+from find_core.tasks.localize import entity_rows
 from find_core.testing import tiny_find
 from tests.find_core.runtime.encoders import PLAIN, build, model_for
 from tests.find_core.runtime.test_gpu_path import IMAGE, PROMPTS, verbs
@@ -124,17 +124,17 @@ def test_the_frame_loop_does_not_wait(count):
     inputs = [prepared(there)]
     state = there._states(inputs)[0]  # what a size needs is made once
     scene = there.encode(IMAGE)
-    _entity_rows(scene, prompts)
+    entity_rows(scene, prompts)
     scene.localize_many(prompts)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.inference_mode():
             state = there._states(inputs)[0]
-            rows = _entity_rows(type(scene)(there, state, scene.geometry), prompts)
+            rows = entity_rows(type(scene)(there, state, scene.geometry), prompts)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert len(rows) == count
+    assert len(rows[0]) == len(rows[1]) == count
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as seen:
