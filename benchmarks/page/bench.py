@@ -18,6 +18,10 @@ SUITES = {
     "retrieval-entity": ("Image-text retrieval, class-name sentences", ("one_text.ir1", "one_text.ir5", "one_text.tr1", "one_text.tr5")),
     "interleaved-retrieval-entity": ("Interleaved retrieval", ("references_left_out.ir5", "references_left_out.ir10", "references_left_out.tr5", "references_kept.ir5", "references_kept.ir10")),
 }  # fmt: skip
+REMARKS = {
+    "retrieval": "The shipped model was trained on these images and captions: its figures say what it "
+    "remembers, not what it would find elsewhere.",
+}
 MODELS = ("find", "oracle", "blind", "ridge", "probe")
 
 
@@ -63,5 +67,5 @@ def _note(name: str, runs: dict[str, str]) -> str:
     model = f" find: {measured_with(first['fingerprint'])}." if "find" in runs else ""
     return (
         f"`python -m training.evaluate --suite bench-{name}{limit} --data {first['data']}` → {links}. "
-        f"{notes}{model}"
+        f"{notes}{model} {REMARKS.get(name, '')}".rstrip()
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from find_core.drawing.contact_sheet import resize_to_width
 from find_core.drawing.overlay import draw_localization
-from find_core.masks import box_of_mask
+from find_core.masks import box_of_mask, mask_iou
 from find_core.results import Entity, Localization, PanopticSegmentation
 from training.evaluation.bench.quality import PanopticTruth
 
@@ -66,15 +66,19 @@ def truth_and_answer(
     for stroke in strokes:
         contours, _ = cv2.findContours(stroke.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)  # fmt: skip
         cv2.drawContours(left, contours, -1, (255, 255, 255), 2)
-    return np.hstack([left, _drawn(image, labels, found, "answer")])
+    ious = [mask_iou(a, b) for a, b in zip(found, truth, strict=True)]
+    return np.hstack([left, _drawn(image, labels, found, "answer, IoU", ious)])
 
 
 def _drawn(
-    image: np.ndarray, labels: Sequence[str], masks: Sequence[np.ndarray], header: str
-) -> np.ndarray:
+    image: np.ndarray, labels: Sequence[str], masks: Sequence[np.ndarray], header: str,
+    numbers: Sequence[float] = (),
+) -> np.ndarray:  # fmt: skip
+    """The masks with their labels and a number each; true ones have 1."""
+    numbers = numbers or [1.0] * len(masks)
     entities = tuple(
-        Entity(1.0, mask, box_of_mask(mask), np.zeros(1, np.float32), label=label, found=bool(mask.any()))
-        for label, mask in zip(labels, masks, strict=True)
+        Entity(number, mask, box_of_mask(mask), np.zeros(1, np.float32), label=label, found=bool(mask.any()))
+        for label, mask, number in zip(labels, masks, numbers, strict=True)
     )  # fmt: skip
     height, width = image.shape[:2]
     return draw_localization(image, Localization(1.0, entities, height, width), header=header)
@@ -88,5 +92,6 @@ def panoptic_picture(
     left = _drawn(image, [names[k] for k in truth.classes], shown, "truth")
     answered = [s for s in found.segments if s.mask.any()]
     labels = [names[s.class_index] for s in answered]
-    right = _drawn(image, labels, [s.mask for s in answered], "answer")
+    scores = [s.score for s in answered]
+    right = _drawn(image, labels, [s.mask for s in answered], "answer, score", scores)
     return np.hstack([left, right])

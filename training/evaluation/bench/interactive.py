@@ -124,7 +124,7 @@ def _keep_case(
     strokes: Sequence[np.ndarray], ious: Sequence[float],
 ) -> None:  # fmt: skip
     mean = float(np.mean(ious))
-    labels = [f"{iou:.2f}" for iou in ious]
+    labels = [f"object {k + 1}" for k in range(len(truth))]
     options.cases.add(
         mean, f"{key}: one point, mIoU {mean:.2f}",
         lambda: truth_and_answer(image, labels, truth, list(found), strokes),

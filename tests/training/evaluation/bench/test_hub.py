@@ -210,6 +210,17 @@ def test_points_of_a_stroke() -> None:
     assert boxes.points_of(dot) == [[7.0, 9.0]]
 
 
+def test_sam3_by_words_and_exemplars(opened) -> None:
+    pytest.importorskip("torchvision", reason="transformers' SAM 3 asks for torchvision")
+    model = opened("sam3")
+    masks_of(model.ground(IMAGE, ["a person", "grass"]), 2)
+    own = Reference(IMAGE, box=(4, 8, 20, 40))
+    masks_of(model.localize(IMAGE, Prompt.parse("<a cup> by <this>", this=own)), 2)
+    assert all(s.is_thing for s in model.segment(IMAGE, CLASSES).instances.segments)
+    with pytest.raises(FindError, match="not of another"):
+        model.localize(IMAGE, Prompt.parse("<this>", this=Reference(OTHER, box=(4, 8, 20, 40))))
+
+
 @pytest.mark.parametrize("name", ["clip", "siglip"])
 def test_dual_encoders(opened, name) -> None:
     model = opened(name)

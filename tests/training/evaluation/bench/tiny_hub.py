@@ -143,7 +143,7 @@ def sam3(folder: Path) -> str:
     small = {"hidden_size": 16, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = hf.Sam3Config(
         vision_config={"backbone_config": {"model_type": "sam3_vit_model", **vit}, "fpn_hidden_size": 16, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
-        text_config=text_config(), geometry_encoder_config=small, detr_encoder_config=small,
+        text_config=text_config(max_position_embeddings=32), geometry_encoder_config=small, detr_encoder_config=small,
         detr_decoder_config={**small, "num_queries": 8}, mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
     )  # fmt: skip
     images = hf.Sam3ImageProcessor(size={"height": 56, "width": 56}, mask_size={"height": 16, "width": 16})  # fmt: skip
