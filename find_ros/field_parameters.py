@@ -46,6 +46,13 @@ class FieldParameters:
         1.0,
         live=True,
     )
+    max_age_s: float = param(
+        0.0,
+        "Hits that no frame confirmed in the last so many seconds are left out; 0: none is.",
+        0.0,
+        1e9,
+        live=True,
+    )
     save_path: str = param(
         "live.field", "The .field file that ~/save writes.", check=check_save_path
     )

@@ -201,7 +201,11 @@ class FieldServer(GuardedNode):
             prompt = read_prompt(text, self._references.all(), self._limits, envelope=("id",))
             answer["id"] = _query_id(text)
             answer["prompt"] = prompt.markup
-            hits = self._ready().query(prompt, threshold=self.parameters.threshold or None)
+            p, now_ns = self.parameters, self.get_clock().now().nanoseconds
+            since_ns = now_ns - int(1e9 * p.max_age_s) if p.max_age_s else None
+            hits = self._ready().query(
+                prompt, threshold=p.threshold or None, seen_since_ns=since_ns
+            )
             answer["answer"] = hits.to_json()
             json_text(answer)  # no number in it that JSON has no word for
             self._show(hits)
@@ -251,7 +255,7 @@ class FieldServer(GuardedNode):
         if len(sizes) > 1:
             raise MessageError("size_mismatch", "image, depth and camera_info differ in size.")
         T = self._poses.lookup(live.frame, frame.image.header.frame_id, frame.stamp_ns)
-        live.add(image_rgb, depth_m, intrinsics.K, np.asarray(T))
+        live.add(image_rgb, depth_m, intrinsics.K, np.asarray(T), frame.stamp_ns)
 
     def _status(self) -> tuple[bytes, str, dict[str, Any]]:
         live, counts = self.live, self.store.counters[""].snapshot()

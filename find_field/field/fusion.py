@@ -168,14 +168,15 @@ class Fusion:
             sums.squares.resize(total)[rows] += per_voxel @ np.einsum("nk,nk->n", values, values)
         self._ijk.resize(total)[rows] = unpack(keys)
         self._touched.append(rows)
-        self._seen(rows, sample.stamp_ns)
+        self._seen(rows, before, sample.stamp_ns)
         if free is not None and before:
             self._forget(free, rows, before, sample.stamp_ns, views)
 
-    def _seen(self, rows: np.ndarray, stamp_ns: int | None) -> None:
+    def _seen(self, rows: np.ndarray, before: int, stamp_ns: int | None) -> None:
         total = len(self._index)
         self._times_seen.resize(total)[rows] += 1
         last = self._last_seen_ns.resize(total)
+        last[before:] = -1
         last[rows] = np.maximum(last[rows], -1 if stamp_ns is None else stamp_ns)
         self._passed.resize(total)[rows] = 0
         self._doubted.resize(total)[rows] = False

@@ -30,6 +30,9 @@ class FieldHit:
         extent_m: (3,) full lengths of the box along that frame's x, y, z.
         embedding: (D,) float32 unit, mean over the points, semantic space.
         voxel_rows: (N,) int64 rows of the points in the field.
+        times_seen, last_seen_ns: a quarter of its voxels were seen so many times, or more; and so
+            late, or later. One voxel at its edge, which something else fills now, does not confirm
+            it. None where the field does not know.
     """
 
     label: str
@@ -42,6 +45,8 @@ class FieldHit:
     extent_m: np.ndarray
     embedding: np.ndarray
     voxel_rows: np.ndarray
+    times_seen: int | None = None
+    last_seen_ns: int | None = None
 
     def to_trimesh(self, kind: str = "box") -> Any:
         """`trimesh` object in world metres: kind 'box' (Trimesh) or 'points' (PointCloud)."""
@@ -75,6 +80,8 @@ class FieldHit:
             "centroid_world_m": _rounded(self.centroid_world_m),
             "T_world_object": [_rounded(row, 6) for row in self.T_world_object],
             "extent_m": _rounded(self.extent_m),
+            "times_seen": self.times_seen,
+            "last_seen_ns": self.last_seen_ns,
         }
 
 

@@ -36,6 +36,8 @@ class QueryConfig:
     """...and at least this relevant."""
     min_points: int = 12
     """Smaller clusters are not reported."""
+    seen_since_ns: int | None = None
+    """Hits that were not confirmed at this stamp or later are left out."""
     max_hits: int = 10
     """Per entity, best first."""
     link_voxels: int = 2
@@ -177,7 +179,9 @@ def _entity_hits(field: FieldData, scorer: EntityScorer, cosines: np.ndarray,
         rows = _grown(field, rows, free, config)
         taken[rows] = True
         free[rows] = False
-        hits.append(_hit(field, label, entity, score, rows, scorer.relevancy(margin[rows])))
+        hit = _hit(field, label, entity, score, rows, scorer.relevancy(margin[rows]))
+        if _confirmed(hit, config.seen_since_ns):
+            hits.append(hit)
     best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
     return FieldEntity(label, entity, float(best), tuple(hits))
 
@@ -241,6 +245,22 @@ def _within(ijk: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return rows
 
 
+def _confirmed(hit: FieldHit, since_ns: int | None) -> bool:
+    """A hit of which nothing is known is not confirmed."""
+    if since_ns is None:
+        return True
+    return hit.last_seen_ns is not None and hit.last_seen_ns >= since_ns
+
+
+def _upper_quarter(values: np.ndarray | None, rows: np.ndarray) -> int | None:
+    """The value that a quarter of the rows reach, or None where nothing is known."""
+    if values is None:
+        return None
+    at = len(rows) - 1 - (len(rows) - 1) // 4
+    value = int(np.partition(values[rows], at)[at])
+    return None if value < 0 else value
+
+
 def _hit(field: FieldData, label: str, entity: int, score: float, rows: np.ndarray,
          relevancy_of_rows: np.ndarray) -> FieldHit:  # fmt: skip
     points = field.points_world_m[rows]
@@ -257,4 +277,6 @@ def _hit(field: FieldData, label: str, entity: int, score: float, rows: np.ndarr
         extent_m=extent_m,
         embedding=(embedding / max(float(np.linalg.norm(embedding)), 1e-12)).astype(np.float32),
         voxel_rows=rows,
+        times_seen=_upper_quarter(field.times_seen, rows),
+        last_seen_ns=_upper_quarter(field.last_seen_ns, rows),
     )

@@ -54,17 +54,18 @@ class LiveField:
         """How many there are now. The first frames wait for each other, and count from then on."""
         return len(self._lifter)
 
-    def add(self, image_rgb: np.ndarray, depth_m: np.ndarray, K: np.ndarray, T: np.ndarray) -> None:
+    def add(self, image_rgb: np.ndarray, depth_m: np.ndarray, K: np.ndarray, T: np.ndarray,
+            stamp_ns: int | None = None) -> None:  # fmt: skip
         """Lift one frame.
 
         Args:
             image_rgb: (H, W, 3) uint8. depth_m: (H, W) z-depth, metres, 0 invalid. K: (3, 3) pixels.
-            T: T_world_camera (4, 4), metres.
+            T: T_world_camera (4, 4), metres. stamp_ns: of the image.
 
         Raises:
             ImageError, FieldError: a part cannot be what it should be.
         """
-        frame = find_field.PosedFrame(image_rgb, depth_m, K, T, f"frame {self._added}")
+        frame = find_field.PosedFrame(image_rgb, depth_m, K, T, f"frame {self._added}", stamp_ns)
         scene = self.find.encode(frame.rgb)
         with self._lock:
             self._lifter.add(frame, scene)

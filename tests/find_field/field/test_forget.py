@@ -124,6 +124,29 @@ def test_the_older_frame_takes_nothing_away(taken):
     assert not ff.lift(in_time, oracle, voxel_size_m=0.01).query(name, oracle)
 
 
+def test_a_hit_says_when_it_was_last_seen(taken, tmp_path):
+    """Of an object that the later frames do not show; also from a file, and of both in a merge."""
+    world, oracle, before, after = taken
+    name, other = world.things[0].name, world.things[1].name
+    frames = [replace(f, stamp_ns=10 * (i + 1)) for i, f in enumerate([*before, *after])]
+    field = ff.lift(frames, oracle, voxel_size_m=0.01, forget=False)
+    old, kept = field.query(name, oracle)[0], field.query(other, oracle)[0]
+    assert old.last_seen_ns == 80 and 140 <= kept.last_seen_ns <= 160
+    assert 1 < old.times_seen <= 8 and 4 < kept.times_seen <= 16
+    assert not field.query(name, oracle, seen_since_ns=81) and field.query(
+        name, oracle, seen_since_ns=80
+    )
+    assert field.query(other, oracle, seen_since_ns=81)[0].to_json() == kept.to_json()
+    again = ff.load(field.save(tmp_path / "a.field"))
+    assert again.query(name, oracle)[0].to_json() == old.to_json()
+    both = again.merge(ff.lift(frames[8:], oracle, voxel_size_m=0.01, basis_frames=1))
+    assert both.query(name, oracle)[0].last_seen_ns == 80
+    assert both.query(other, oracle)[0].times_seen > kept.times_seen
+    unstamped = ff.lift(before, oracle, voxel_size_m=0.01).query(name, oracle)[0]
+    assert unstamped.last_seen_ns is None and unstamped.times_seen > 0
+    assert not ff.lift(before, oracle, voxel_size_m=0.01).query(name, oracle, seen_since_ns=0)
+
+
 def test_exact_worlds_follow():
     figures = moves.toy(range(2), (120, 160))
     assert figures["static_equal"] and figures["others_found"]

@@ -88,6 +88,17 @@ def test_up_is_the_files_or_what_is_asked_for(frames, oracle, tmp_path):
     assert found.up_world[2] > 0.999 and found.provenance["up_source"] == "surfaces"
 
 
+def test_hits_know_their_age(frames, oracle, world):
+    live, name = LiveField(oracle, "", basis_frames=1), world.things[0].name
+    for number, frame in enumerate(frames):
+        live.add(
+            frame.rgb, np.nan_to_num(frame.depth_m), frame.K, frame.T_world_camera, 100 + number
+        )
+    hit = live.query(name)[0].to_json()
+    assert 100 <= hit["last_seen_ns"] < 100 + len(frames) and hit["times_seen"] > 1
+    assert not live.query(name, seen_since_ns=1000)
+
+
 def test_a_query_does_not_wait_for_the_model(frames, oracle, monkeypatch):
     """Encoding a frame takes the model long; what is there can be asked meanwhile."""
     live = LiveField(oracle, "", voxel_size_m=0.02, basis_frames=1)
