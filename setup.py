@@ -45,7 +45,6 @@ FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 TRAIN = [
     "accelerate>=1.0",
     "motmetrics>=1.4",
-    "scikit-learn>=1.4",
     "torchmetrics>=1.4",
     "tensorboard>=2.16",
     "mujoco>=3.2,<3.4",
@@ -73,7 +72,7 @@ setup(
         # Each depth by itself: the setuptools of Ubuntu 22.04 takes "**" for one folder.
         "find_core": ["py.typed", "schemas/*.json", *(f"share/{'*/' * n}*" for n in (1, 2, 3))],
         "find_field": ["py.typed", "schemas/*.json"],
-        "find_ros": ["py.typed"],
+        "find_ros": ["py.typed", "schemas/*.json"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),

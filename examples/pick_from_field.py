@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import find_field as ff
+from examples.grasps import Grasp, grasp_box
 from find_core.errors import FindError
-
-
-@dataclass(frozen=True, eq=False)
-class Grasp:
-    """A top-down grasp.
-
-    Attributes:
-        T_world_gripper: (4, 4): z is the approach direction (down), x the direction the fingers
-            close along; the origin is between the fingertips.
-        width_m: how far the fingers must open.
-        score: of the hit it is for.
-    """
-
-    T_world_gripper: np.ndarray
-    width_m: float
-    score: float
-
-    @property
-    def position_m(self) -> np.ndarray:
-        return self.T_world_gripper[:3, 3]
-
-    @property
-    def approach(self) -> np.ndarray:
-        return self.T_world_gripper[:3, 2]
 
 
 def top_down_grasp(
@@ -58,14 +34,7 @@ def top_down_grasp(
         finger_depth_m: how far below its top the fingertips go (at most to the middle).
         clearance_m: opening beyond the thing's own width, on each side.
     """
-    T, (length, width, height) = hit.T_world_object, hit.extent_m
-    up = T[:3, 2]
-    closing = T[:3, 1] if width <= length else T[:3, 0]
-    tip = T[:3, 3] + up * (height / 2 - min(finger_depth_m, height / 2))
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([closing, np.cross(-up, closing), -up], axis=1)
-    pose[:3, 3] = tip
-    return Grasp(pose, float(min(width, length)) + 2 * clearance_m, hit.score)
+    return grasp_box(hit.T_world_object, hit.extent_m, hit.score, finger_depth_m, clearance_m)
 
 
 def main() -> int:

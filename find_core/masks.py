@@ -9,7 +9,7 @@ Letters: H rows, W columns of an image, Q object proposals.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import cv2
@@ -24,8 +24,15 @@ MIN_GAP = 0.35  # of the larger part: nearer ones may be one object behind a pol
 OWN_SHARE, OTHER_SHARE = 0.6, 0.2  # of two parts: what a proposal of the one covers of each
 DUPLICATE_SHARE = 0.6  # of the smaller of two masks: covered so far, both are the same object
 
-Objects = Callable[[], np.ndarray]
-"""Gives (Q, H, W) bool masks of an image's object proposals; only asked where parts lie near."""
+
+class Objects(Protocol):
+    """The masks of an image's Q object proposals; only asked where parts lie near."""
+
+    def covered(self, top: int, left: int, part: np.ndarray) -> np.ndarray:
+        """(Q,) how many pixels each has of `part`, a bool array whose first pixel is (top, left)."""
+
+    def area(self, number: int) -> int:
+        """Pixels of one of them."""
 
 
 class MaskedInstance(Protocol):
@@ -46,10 +53,12 @@ AnyInstance = TypeVar("AnyInstance", bound=MaskedInstance)
 
 def box_of_mask(mask: np.ndarray) -> np.ndarray:
     """Tight box (x1, y1, x2, y2) of a (H, W) bool mask, pixel edges, float64; zeros when empty."""
-    cols, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(cols):
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
         return np.zeros(4)
-    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float64)
+    top, bottom = rows[0], rows[-1] + 1
+    cols = np.flatnonzero(mask[top:bottom].any(axis=0))
+    return np.array([cols[0], top, cols[-1] + 1, bottom], np.float64)
 
 
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -184,9 +193,12 @@ def connected_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np
         objects: tells near parts apart: where each has an object proposal of its own, they are two
             look-alikes side by side rather than one object behind a pole.
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=8
-    )
+    left, top, right, bottom = box_of_mask(mask).astype(int)
+    window = np.s_[top:bottom, left:right]
+    inside = np.ascontiguousarray(mask[window]).view(np.uint8)
+    if not inside.size:
+        return [mask]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     if count <= 2:
         return [mask]
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -198,7 +210,7 @@ def connected_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np
             for g in groups
             if any(
                 not _apart(stats[label], stats[k])
-                and not (objects and _two_objects(labels, stats, label, k, objects()))
+                and not (objects and _two_objects(labels, stats, label, k, (top, left), objects))
                 for k in g
             )
         ]
@@ -206,17 +218,13 @@ def connected_parts(mask: np.ndarray, objects: Objects | None = None) -> list[np
         groups = [g for g in groups if g not in near] + [joined]
     if len(groups) == 1 and len(groups[0]) == count - 1:  # whole, and no fragments to drop
         return [mask]
-    parts = sorted((np.isin(labels, group) for group in groups), key=np.count_nonzero)
-    return parts[::-1]
-
-
-def part_at(mask: np.ndarray, marked: np.ndarray, objects: Objects | None = None) -> np.ndarray:
-    """(H, W) bool: the parts of a (H, W) bool mask that a (H, W) bool mark touches.
-
-    The whole mask where it has one part, or where the mark lies beside it.
-    """
-    touched = [part for part in connected_parts(mask, objects) if (part & marked).any()]
-    return np.logical_or.reduce(touched) if touched else mask
+    groups.sort(key=lambda group: stats[group, cv2.CC_STAT_AREA].sum())
+    parts = np.zeros((len(groups), *mask.shape), bool)
+    for part, group in zip(parts, groups, strict=True):
+        belongs = np.zeros(count, bool)
+        belongs[group] = True
+        part[window] = belongs[labels]
+    return list(parts[::-1])
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> bool:
@@ -229,27 +237,27 @@ def _apart(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _two_objects(
-    labels: np.ndarray, stats: np.ndarray, a: int, b: int, objects_QHW: np.ndarray
+    labels: np.ndarray, stats: np.ndarray, a: int, b: int, origin: tuple[int, int], objects: Objects
 ) -> bool:
-    """Has each of two parts an object proposal that is mostly it, and hardly the other?"""
-    on_a_Q = _covered(labels, stats, a, objects_QHW)
-    on_b_Q = _covered(labels, stats, b, objects_QHW)
+    """Has each of two parts an object proposal that is mostly it, and hardly the other?
+
+    Args:
+        origin: (y, x) of the first label.
+    """
+    on_a_Q, on_b_Q = (_covered(labels, stats, part, origin, objects) for part in (a, b))
     area_a, area_b = stats[a, cv2.CC_STAT_AREA], stats[b, cv2.CC_STAT_AREA]
 
     def owned(own_Q: np.ndarray, own: int, other_Q: np.ndarray, other: int) -> bool:
         fitting = (own_Q >= OWN_SHARE * own) & (other_Q <= OTHER_SHARE * other)
-        return any(
-            own_Q[q] >= 0.5 * np.count_nonzero(objects_QHW[q]) for q in np.flatnonzero(fitting)
-        )
+        return any(own_Q[q] >= 0.5 * objects.area(int(q)) for q in np.flatnonzero(fitting))
 
     return owned(on_a_Q, area_a, on_b_Q, area_b) and owned(on_b_Q, area_b, on_a_Q, area_a)
 
 
 def _covered(
-    labels: np.ndarray, stats: np.ndarray, part: int, objects_QHW: np.ndarray
+    labels: np.ndarray, stats: np.ndarray, part: int, origin: tuple[int, int], objects: Objects
 ) -> np.ndarray:
-    """(Q,) how many pixels of a part each object proposal covers; reads the part's box alone."""
-    x, y, width, height = stats[part, : cv2.CC_STAT_AREA]
-    rows, cols = slice(y, y + height), slice(x, x + width)
-    inside = labels[rows, cols] == part
-    return np.count_nonzero(objects_QHW[:, rows, cols][:, inside], axis=1)
+    """(Q,) how many pixels of a part each object proposal covers."""
+    x, y, width, height = (int(v) for v in stats[part, : cv2.CC_STAT_AREA])
+    inside = labels[y : y + height, x : x + width] == part
+    return objects.covered(origin[0] + y, origin[1] + x, inside)

@@ -19,6 +19,7 @@ from find_core.images import check_image
 from find_core.model.attention_table import TokenGroup
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
 from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
@@ -26,7 +27,9 @@ from find_core.prompts.framing import framed
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_prompt
 from find_core.runtime.protocol import ImageRuntime
 from find_core.runtime.select import open_runtime
+from find_core.runtime.uploads import PinnedUploads
 from find_core.scene import Scene
+from find_core.support.gpu_memory import Batcher
 from find_core.support.lazy import lazy_names
 from find_core.support.lru import Lru
 
@@ -47,7 +50,8 @@ class Find:
         dtype: autocast type; "auto" is bfloat16 on CUDA and full precision on CPUs. Given explicitly
             on a CPU it serves the image encoder and pixel decoder only, where CPUs with bf16 units
             gain; the interface's small products would lose.
-        compile: `torch.compile` the vision encoder and the pixel decoder.
+        compile: `torch.compile` the vision encoder and the pixel decoder, on GPUs as a CUDA graph;
+            made in the background for each input size, while the plain modules answer.
         input_px: shorter side that images are scaled to, instead of the model's own: smaller is
             faster, larger finds smaller things. Time grows with its square.
         runtime: what computes the image path, one of `find_core.runtime.protocol.RUNTIMES`
@@ -81,6 +85,11 @@ class Find:
         self._compiled: Lru[str, CompiledPrompt] = Lru(CACHED_PROMPTS)
         self._class_rows: Lru[str, Tensor] = Lru(16 * CACHED_PROMPTS)
         self._fingerprint: str | None = None
+        self.upload: Callable[[list[Tensor]], Tensor] = (
+            PinnedUploads(self.device) if on_cuda else torch.stack
+        )
+        self.in_batches = Batcher("prompts")
+        self._images_in_batches = Batcher("images")
         self.runtime: ImageRuntime = open_runtime(
             runtime, vision, self.model, plain=self._dtype is None, compile=compile
         )
@@ -180,11 +189,10 @@ class Find:
         plans = [plan(i.shape[0], i.shape[1], self.config.vision) for i in images]
         scenes: list[Scene | None] = [None] * len(images)
         for members in self._batches([p.padded for p in plans]):
-            batch = torch.stack([prepare(images[i], plans[i], self.config.vision) for i in members])
-            with self.autocast(encoding=True):
-                state = self.runtime(self._upload(batch))
-            for row, i in enumerate(members):
-                scenes[i] = Scene(self, state[row] if len(members) > 1 else state, plans[i])
+            inputs = [prepare(images[i], plans[i], self.config.vision) for i in members]
+            states = self._images_in_batches(inputs, self._states)
+            for i, state in zip(members, states, strict=True):
+                scenes[i] = Scene(self, state, plans[i])
         return [scene for scene in scenes if scene is not None]
 
     def _batches(self, sizes: list[tuple[int, int]]) -> list[list[int]]:
@@ -193,11 +201,14 @@ class Find:
             return [[i] for i in range(len(sizes))]
         return [[i for i, s in enumerate(sizes) if s == size] for size in dict.fromkeys(sizes)]
 
-    def _upload(self, batch: Tensor) -> Tensor:
-        if self.device.type != "cuda":
-            return batch
-        batch = batch.pin_memory().to(self.device, non_blocking=True)
-        return batch.to(memory_format=torch.channels_last)
+    def _states(self, inputs: Sequence[Tensor]) -> list[ImageState]:
+        """Of images of one input size, (3, H, W) each."""
+        batch = self.upload(list(inputs))
+        if self.device.type == "cuda":
+            batch = batch.to(memory_format=torch.channels_last)
+        with self.autocast(encoding=True):
+            state = self.runtime(batch)
+        return [state] if len(inputs) == 1 else [state[row] for row in range(len(inputs))]
 
     @torch.inference_mode()
     def legend(self, prompt: Prompt) -> Legend:
@@ -222,10 +233,10 @@ class Find:
             legend = self.legend(prompt)
             groups = self.model.sampler.interleave([legend], self.generator())
             outputs, states = self.model.record(groups, [TokenGroup.LEGEND_TOKENS])
-            rows = outputs.embeddings
-            semantic = self.model.heads.semantic(rows[TokenGroup.INTERLEAVE])[0]
-            pixel = self.model.heads.pixel(rows[TokenGroup.INTERLEAVE])[0]
-            whole = self.model.heads.semantic(rows[TokenGroup.LEGEND])[0, 0]
+        rows = outputs.float().embeddings
+        semantic = self.model.heads.semantic(rows[TokenGroup.INTERLEAVE])[0]
+        pixel = self.model.heads.pixel(rows[TokenGroup.INTERLEAVE])[0]
+        whole = self.model.heads.semantic(rows[TokenGroup.LEGEND])[0, 0]
         return CompiledPrompt(
             prompt=prompt,
             entity_is_visual=legend.is_visual.numpy(),
@@ -258,8 +269,8 @@ class Find:
     def _sentence_row(self, text: str, query: TokenGroup) -> Tensor:
         with self.autocast():
             groups = self.model.sampler.sentence(self.project([text]), query)
-            outputs = self.model(None, groups)[-1]
-            return self.model.heads.semantic(outputs.embeddings[query])[0, 0]
+            outputs = self.model(None, groups)[-1].float()
+        return self.model.heads.semantic(outputs.embeddings[query])[0, 0]
 
     def _class_row(self, item: str | Prompt) -> Tensor:
         key = f"name:{item}" if isinstance(item, str) else prompt_key(item)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from find_core.crops import ObjectCrops
     from find_core.model.config import FindConfig
     from find_core.model.find import FindModel
     from find_core.model.heads import Outputs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from find_core.prompts.compiled import CompiledPrompt
     from find_core.prompts.prompt import Prompt
     from find_core.results import Localization
+    from find_core.runtime.protocol import ImageRuntime
+    from find_core.support.gpu_memory import Batcher
 
 ImageT_co = TypeVar("ImageT_co", covariant=True)
 
@@ -95,14 +98,17 @@ class Engine(Protocol):
     def config(self) -> FindConfig: ...
     @property
     def model(self) -> FindModel: ...
-    @property
-    def vision(self) -> Any:
-        """Maps (B, 3, H, W) float32 to four feature maps of strides 4 to 32."""
+
+    runtime: ImageRuntime
 
     @property
     def device(self) -> torch.device: ...
     @property
     def embedding_dim(self) -> int: ...
+    @property
+    def in_batches(self) -> Batcher:
+        """Runs prompts together as far as memory goes."""
+
     def autocast(self, encoding: bool = False) -> AbstractContextManager: ...
     def generator(self) -> torch.Generator: ...
     def compile(self, prompt: Prompt | str) -> CompiledPrompt: ...
@@ -147,5 +153,9 @@ class EncodedImage(Protocol):
         """(Q, h, w) of the padded input, on the model's device."""
 
     @property
-    def object_masks(self) -> np.ndarray:
-        """(Q, H, W) bool."""
+    def object_units(self) -> Tensor:
+        """(Q, D) unit vectors, on the model's device."""
+
+    @property
+    def object_crops(self) -> ObjectCrops:
+        """Their masks at the resized size."""

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.crops import ObjectCrops
 from find_core.model.attention_table import TokenGroup
-from find_core.model.heads import Outputs
+from find_core.model.heads import Outputs, unit
 from find_core.model.image_state import ImageState, resize
 from find_core.preprocess import Geometry, mask_to_input, masks_at_original
 from find_core.prompts.compiled import to_unit
@@ -63,7 +64,7 @@ class Scene:
         """Object proposals and image query: the same for every prompt."""
         model = self.find.model
         with torch.inference_mode(), self.find.autocast():
-            return model(self.state, model.sampler.segmentation(1))[-1]
+            return model(self.state, model.sampler.segmentation(1))[-1].float()
 
     @cached_property
     def embedding(self) -> np.ndarray:
@@ -77,6 +78,12 @@ class Scene:
         """(Q, D) raw semantic rows of the object proposals, on the model's device."""
         with torch.inference_mode():
             return self.find.model.heads.semantic(self.objects.embeddings[TokenGroup.OBJECT])[0]
+
+    @cached_property
+    def object_units(self) -> Tensor:
+        """(Q, D) `object_rows` as unit vectors, on the model's device."""
+        with torch.inference_mode():
+            return unit(self.object_rows)
 
     @cached_property
     def object_embeddings(self) -> np.ndarray:
@@ -93,6 +100,11 @@ class Scene:
     def object_mask_logits(self) -> np.ndarray:
         """(Q, h, w) float32 mask logits at 1/4 of the resized image, padding cropped."""
         return self._cropped(self.object_logits)
+
+    @cached_property
+    def object_crops(self) -> ObjectCrops:
+        """The object proposals' masks at the resized size, each made when it is first asked for."""
+        return ObjectCrops(lambda: self.object_logits.float().cpu().numpy(), self.geometry)
 
     @cached_property
     def object_masks(self) -> np.ndarray:

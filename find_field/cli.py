@@ -15,6 +15,7 @@ from find_core.cli.common import load_model
 from find_core.errors import FieldError, FindError, PromptError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
+from find_core.runtime import process
 from find_core.support.command_line import Parser, run_command
 from find_core.support.files import replace_file
 from find_core.support.printable import shown
@@ -45,6 +46,7 @@ _EXAMPLES = """examples:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `find-field`; returns the exit status (2: the sentence on stderr says why)."""
+    process.prepare()
     return run_command("find-field", _parser(), args, lambda options: options.run(options))
 
 
@@ -84,7 +86,7 @@ def run_lift(options: argparse.Namespace) -> int:
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
         max_depth_m=options.max_depth, frame=options.frame or folder.frame,
-        up_world=options.up or folder.up,
+        up_world=options.up or folder.up, forget=not options.no_forget,
     )  # fmt: skip
     lifter = Lifter(find, config)
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}

@@ -44,6 +44,7 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-depth", type=number(above=0), default=6.0, metavar="M", help="leave out surface beyond so many metres (default: %(default)s)")  # fmt: skip
     add("--frame", help="name of the world frame (default: what the folder says)")
     _add_up(parser, "auto for 7-Scenes, check for transforms.json, else z")
+    add("--no-forget", action="store_true", help="keep what later frames see through (usually that is gone or moved)")  # fmt: skip
     add("--pixel", action="store_true", help="also keep pixel features (embeddings_at(kind='pixel'))")  # fmt: skip
     add("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")
     add("--json", action="store_true", help="print a JSON summary")

@@ -41,6 +41,7 @@ class PosedFrame:
         K: (3, 3) float64 pinhole intrinsics of `rgb`, pixels, no distortion.
         T_world_camera: (4, 4) float64, p_world = T_world_camera @ p_camera, metres.
         name: shown in messages.
+        stamp_ns: when it was taken, nanoseconds of the recording's clock or ROS's; None when unknown.
 
     Raises:
         ImageError: the image or the depth has the wrong dtype, shape or unit.
@@ -52,6 +53,7 @@ class PosedFrame:
     K: np.ndarray
     T_world_camera: np.ndarray
     name: str = "frame"
+    stamp_ns: int | None = None
 
     def __post_init__(self) -> None:
         rgb = check_image(self.rgb, f"Image of {self.name}")

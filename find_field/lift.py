@@ -6,7 +6,6 @@ h/w the scene's maps, Hs/Ws the sampled grid of an image.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -18,7 +17,6 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, EmbeddedImage, FindLike
 from find_core.support.numbers import check_number
-from find_core.support.printable import quoted
 from find_field.field import query
 from find_field.field.basis import DEFAULT_RANK, check_basis, fit_basis, kept_energy
 from find_field.field.data import PIXEL, SEMANTIC, FieldData
@@ -26,8 +24,9 @@ from find_field.field.feature_field import FeatureField
 from find_field.field.fusion import Fusion, SurfaceSample
 from find_field.field.hits import FieldHits
 from find_field.frames import PosedFrame
+from find_field.geometry.free_space import FreeSpace
 from find_field.geometry.pinhole import backproject, pixel_grid, transform, viewing_cosine
-from find_field.geometry.up import Up, UpEvidence, choose_up
+from find_field.geometry.up import Up, UpEvidence, choose_up, direction_of, read_up
 
 # By channel: probabilities (Q, h, w) of each pixel, and what each of the Q stands for, (Q, D) or
 # (Q, k). A pixel's embedding is the mean of the rows by its probabilities.
@@ -54,6 +53,16 @@ class LiftConfig:
     """Views from nearer than this weigh 1, farther ones fall off with the squared distance."""
     max_points_per_frame: int = 80_000
     """Images are sampled sparsely enough to stay below this."""
+    forget: bool = True
+    """Voxels that later frames see through disappear: objects are taken and moved, people pass."""
+    forget_views: int = 4
+    """...after so many clear views in a row."""
+    forget_noise: float = 0.012
+    """...whose surface lies behind by half a voxel and this times its squared depth, metres: what a
+    Kinect's depth and the poses of a tracked camera are off by."""
+    forget_edge: float = 0.02
+    """...in all pixels around, up to this share of the image's width: edges are not where poses say
+    they are."""
     frame: str = "world"
     """Name of the world frame that the poses are in."""
     source: str = "lift"
@@ -71,18 +80,14 @@ class LiftConfig:
         for name, low, high in (
             ("voxel_size_m", 1e-6, 1e4), ("rank", 1, 1e6), ("basis_frames", 1, 1e6),
             ("max_depth_m", 1e-3, 1e6), ("min_cosine", 0, 1), ("reference_depth_m", 1e-3, 1e6),
-            ("max_points_per_frame", 1, 1e9),
+            ("max_points_per_frame", 1, 1e9), ("forget_views", 1, 255), ("forget_noise", 0, 1),
+            ("forget_edge", 0, 1),
         ):  # fmt: skip
             check_number(getattr(self, name), name, FieldError, low, high)
         if isinstance(self.up_world, str):
-            known = self.up_world in ("auto", "check")
-        else:
-            known = self.up_world is None or 1e-6 < math.hypot(*self.up_world) < 1e6
-        if not known:
-            raise FieldError(
-                f"up_world is {quoted(self.up_world)}: give a direction of three numbers, "
-                '"auto" or "check".'
-            )
+            read_up(self.up_world)
+        elif self.up_world is not None:
+            direction_of(self.up_world)
 
 
 class Lifter:
@@ -98,7 +103,8 @@ class Lifter:
         find: the model (anything with encode, compile, fingerprint and name).
         config: `LiftConfig`; or its fields as keyword arguments.
         basis: (D, k) to use instead of fitting one to the first frames. Lifters with the same basis
-            agree to rounding, however the frames are grouped.
+            agree to rounding, however the frames are grouped. Where things move, the order of
+            frames is that of time (`LiftConfig.forget`).
         start: a field to go on from: its voxels, their size, world frame, channels and bases.
 
     Raises:
@@ -150,10 +156,14 @@ class Lifter:
         if self._ready() or len(self._waiting) >= self.config.basis_frames:
             self._flush()
 
-    def add_sample(self, sample: SurfaceSample) -> None:
-        """Fuse surface points whose coefficients are already in this lifter's basis."""
+    def add_sample(self, sample: SurfaceSample, free: FreeSpace | None = None) -> None:
+        """Fuse surface points whose coefficients are already in this lifter's basis.
+
+        Args:
+            free: what the same frame saw through.
+        """
         self.frames_fused += 1
-        self._fusion.add(sample)
+        self._fusion.add(sample, free, self.config.forget_views)
 
     def query(self, prompt: Prompt | str | CompiledLike, config: query.QueryConfig | None = None,
               **overrides: Any) -> FieldHits:  # fmt: skip
@@ -217,7 +227,8 @@ class Lifter:
         self.lowest_kept_energy = min(self.lowest_kept_energy, kept)
         if self.config.up_world in ("auto", "check") and frame.depth_m is not None:
             self.up_evidence.add_depth(frame.depth_m, frame.K, frame.T_world_camera)
-        self.add_sample(sample_frame(frame, projected, self.config))
+        free = free_space(frame, self.config) if self.config.forget else None
+        self.add_sample(sample_frame(frame, projected, self.config), free)
 
     @property
     def up(self) -> Up:
@@ -284,6 +295,16 @@ def sample_frame(frame: PosedFrame, maps: Maps, config: LiftConfig) -> SurfaceSa
         colors=frame.rgb[stride // 2 :: stride, stride // 2 :: stride][valid],
         values={kind: _resized(_mixed(*maps[kind]), depth_m.shape)[valid]
                 for kind in maps},
+        stamp_ns=frame.stamp_ns,
+    )  # fmt: skip
+
+
+def free_space(frame: PosedFrame, config: LiftConfig) -> FreeSpace:
+    """What a frame with depth sees through."""
+    assert frame.depth_m is not None
+    return FreeSpace(
+        frame.depth_m, frame.K, frame.T_world_camera, slack_m=config.voxel_size_m / 2,
+        noise_per_m=config.forget_noise, edge_px=int(np.ceil(config.forget_edge * frame.width)),
     )  # fmt: skip
 
 

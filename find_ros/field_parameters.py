@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from find_core.errors import FieldError
+from find_core.runtime.protocol import RUNTIMES
 from find_field.geometry.up import read_up
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.pipeline.prompt_text import PromptLimits
@@ -33,6 +34,11 @@ class FieldParameters:
     field: str = param("", "A .field file to begin with (find-field lift, ns-train find-field).")
     model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
     device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
+    runtime: str = param(
+        "auto",
+        "What computes the image path (docs/speed.md); auto: the fastest exact one here.",
+        choices=RUNTIMES,
+    )
     threshold: float = param(
         0.0,
         "Relevancy from which a voxel belongs to a hit; 0: the model's own.",

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
-from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
@@ -45,12 +44,13 @@ from find_ros.pipeline.camera_poses import (
 )
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
 from find_ros.pipeline.live_field import LiveField
-from find_ros.pipeline.model_loader import import_torch, load_aside
+from find_ros.pipeline.model_loader import import_torch, load_aside, runtime_of
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
 from find_ros.pipeline.saving import check_replaceable
 from find_ros.support import qos
+from find_ros.support.command_input import CommandInput
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
@@ -74,7 +74,7 @@ class FieldServer(GuardedNode):
             )
         import_torch()  # before poses come in
         self.live: LiveField | None = None
-        self._trouble = ""
+        self._trouble, self._runtime = "", "none"
         self._answered = 0
         self._times_s: deque[float] = deque(maxlen=200)
         self._limits = PromptLimits(p.max_prompt_bytes, p.max_references)
@@ -96,7 +96,7 @@ class FieldServer(GuardedNode):
         return not self._thread.is_alive()
 
     def _open_topics(self) -> None:
-        p, quiet = self.parameters, SubscriptionEventCallbacks(use_default_callbacks=False)
+        p = self.parameters
         self._answer = self.create_publisher(String, "~/answer", qos.COMMAND)
         self._views = {
             "~/hits": (self.create_publisher(PoseArray, "~/hits", qos.LATCHED), hits_to_poses),
@@ -106,10 +106,7 @@ class FieldServer(GuardedNode):
             "~/markers": (self.create_publisher(MarkerArray, "~/markers", qos.LATCHED), hits_to_markers),
         }  # fmt: skip
         self.create_subscription(String, "~/query", self._on_query, qos.COMMAND)
-        for profile in (qos.COMMAND, qos.LATCHED_COMMAND):
-            self.create_subscription(
-                Image, "~/reference", self._on_reference, profile, event_callbacks=quiet
-            )
+        self._reference_input = CommandInput(self, Image, "~/reference", self._on_reference)
         self.create_service(Trigger, "~/save", self._on_save)
         self.create_service(Trigger, "~/reset", self._on_reset)
         if not p.lift_live:
@@ -169,7 +166,10 @@ class FieldServer(GuardedNode):
     def _run(self) -> None:
         p = self.parameters
         try:
-            find = load_aside(p.model, p.device, lambda: not self._stopping.is_set())
+            find = load_aside(
+                p.model, p.device, lambda: not self._stopping.is_set(), runtime=p.runtime
+            )
+            self._runtime = runtime_of(find)
             options = {"voxel_size_m": p.voxel_size_m, "max_depth_m": p.max_depth_m}
             self.live = LiveField(find, p.field, p.up, **options, frame=p.world_frame)
             self.get_logger().info(f"Ready: {self.live.voxels} voxels, model {p.model!r}.")
@@ -258,6 +258,7 @@ class FieldServer(GuardedNode):
         values = {
             "field": self.parameters.field,
             "model": self.parameters.model,
+            "runtime": self._runtime,
             "voxels": live.voxels if live else 0,
             "frames_lifted": live.frames_lifted if live else 0,
             "queries_answered": self._answered,

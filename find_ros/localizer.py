@@ -17,7 +17,6 @@ import sys
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -32,12 +31,14 @@ from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
 from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.pipeline.inference import Worker
-from find_ros.pipeline.model_loader import load_aside
-from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.model_loader import load_aside, runtime_of
+from find_ros.pipeline.prompt_compiler import PromptCompiler, PromptStatus
+from find_ros.pipeline.prompt_request import OWN
 from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.pipeline.publishers import CameraPublishers
 from find_ros.pipeline.reference_store import reference_of
 from find_ros.support import qos
+from find_ros.support.command_input import CommandInput
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
@@ -67,8 +68,8 @@ class Localizer(GuardedNode, LifecycleNode):
             is_configured=lambda: self._state != "unconfigured",
             on_change=self._on_live_change,
         )
-        self._inputs: list[Any] = []
-        self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.LATCHED)
+        self._inputs: list[CommandInput] = []
+        self._prompt_status = self.create_publisher(String, "~/prompt_status", qos.STATUS)
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         if self.parameters.autostart:
             self._autostart = self.create_timer(0.0, self._start_itself)
@@ -77,9 +78,15 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         p = self.parameters
+        try:
+            p.with_depth()
+        except ValueError as error:
+            self._trouble = sentence_of(error)
+            self.get_logger().error(f"Not configured: {self._trouble}")
+            return FAILURE
         self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
         try:
-            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px)
+            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px, p.runtime)
         except FindError as error:
             self._trouble = f"the model: {sentence_of(error)}"
             if self.context.ok():
@@ -91,13 +98,16 @@ class Localizer(GuardedNode, LifecycleNode):
             self.net.wrapped("prompt status", self._on_prompt_tried),
             PromptLimits(p.max_prompt_bytes, p.max_references),
             self.net.start_thread,
+            max_prompts=p.max_prompts,
+            reference_wait_s=p.reference_wait_s,
         )
         self._subscribe_commands()
         if p.prompt:
             self.prompts.submit(p.prompt)
         self._state = "inactive"
         self.get_logger().info(
-            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')}."
+            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')} "
+            f"by {runtime_of(self.find)}."
         )
         if not detections.AVAILABLE:
             self.get_logger().info(detections.MISSING)
@@ -144,21 +154,21 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def _start_working(self) -> None:
         p, names = self.parameters, list(self.parameters.cameras) or [""]
+        with_depth = p.with_depth()
         if p.target_frame and p.use_depth and p.pose_source == "tf" and not TF_AVAILABLE:
             self.get_logger().warning(TF_MISSING)
         self.store = FrameStore(
             names,
-            pair_depth=p.use_depth,
+            pair_depth=with_depth,
             tolerance_s=p.depth_tolerance_s,
             wait_s=p.depth_wait_s,
             rate_hz=p.max_rate_hz,
         )
-        config = CameraConfig(p.compressed, p.use_depth, p.image_reliability)
         self.pipelines = {
             name: CameraPipeline(
-                CameraInput(self, name, config, self.store),
-                CameraPublishers(self, name, with_3d=p.use_depth),
-                self._pose_source(name),
+                CameraInput(self, name, self._camera_config(name in with_depth), self.store),
+                CameraPublishers(self, name, with_3d=name in with_depth),
+                self._pose_source(name) if name in with_depth else None,
             )
             for name in names
         }
@@ -189,8 +199,8 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def _release(self) -> None:
         """Give back the model and everything that came with it."""
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
+        for command in self._inputs:
+            command.destroy()
         self._inputs = []
         if self.prompts is not None:
             self.prompts.close()
@@ -200,21 +210,17 @@ class Localizer(GuardedNode, LifecycleNode):
             sys.modules["torch"].cuda.empty_cache()
 
     def _subscribe_commands(self) -> None:
-        """Latched publishers reach late nodes; a volatile one cannot match a latched subscription.
-        Two subscriptions serve both; what comes twice is recognised."""
-        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
-        for kind, topic, callback in (
-            (String, "~/prompt", self._on_prompt),
-            (Image, "~/reference", self._on_reference),
-        ):
-            for profile in (qos.COMMAND, qos.LATCHED_COMMAND):
-                self._inputs.append(
-                    self.create_subscription(kind, topic, callback, profile, event_callbacks=quiet)
-                )
+        self._inputs = [
+            CommandInput(self, String, "~/prompt", self._on_prompt),
+            CommandInput(self, Image, "~/reference", self._on_reference),
+        ]
+
+    def _camera_config(self, depth: bool) -> CameraConfig:
+        return CameraConfig(self.parameters.compressed, depth, self.parameters.image_reliability)
 
     def _pose_source(self, camera: str) -> PoseSource | None:
         p = self.parameters
-        if not (p.use_depth and p.target_frame):
+        if not p.target_frame:
             return None
         if p.pose_source == "tf" and TF_AVAILABLE:
             return TfPoses(self, p.tf_wait_s)
@@ -233,18 +239,31 @@ class Localizer(GuardedNode, LifecycleNode):
         if self.prompts is not None:
             self.prompts.add_reference(name, image_rgb)
 
-    def _on_prompt_tried(self, text: str, error: str) -> None:
-        shown = printable(text)
-        active = self.prompts.active if self.prompts is not None else None
-        markup = printable(active.markup) if active else ""
-        status = {"prompt": shown, "error": error, "active": markup}
-        if not self._publish_status(json_text(status)):
+    def _on_prompt_tried(self, status: PromptStatus) -> None:
+        prompts = self.prompts.in_use if self.prompts is not None else ()
+        active = next((printable(p.markup) for p in prompts if p.id == OWN), "")
+        data = {
+            "version": 1,
+            "id": status.id,
+            "state": status.state,
+            "prompt": printable(status.text),
+            "sentence": printable(status.sentence),
+            "error": status.error,
+            "active": active,
+            "ids": [p.id for p in prompts if p.id != OWN],
+        }
+        if not self._publish_status(json_text(data)) or status.repeated:
             return
-        if error:
-            kept = f"still looking for {markup!r}" if active else "no prompt is active"
-            self.get_logger().error(f"Prompt {shown!r} refused ({kept}): {error}")
+        name = (
+            f"Prompt {status.id!r} ({data['prompt']!r})"
+            if status.id
+            else f"Prompt {data['prompt']!r}"
+        )
+        if status.error:
+            kept = f"still looking for {active!r}" if active else "no prompt is active"
+            self.get_logger().error(f"{name} refused ({kept}): {status.error}")
         else:
-            self.get_logger().info(f"Looking for {shown!r}.")
+            self.get_logger().info(f"{name}: {status.state}.")
 
     def _publish_status(self, text: str) -> bool:
         """False when the node is going down under the prompt compiler's thread."""
@@ -271,8 +290,10 @@ class Localizer(GuardedNode, LifecycleNode):
             "state": self._state,
             "model": self.parameters.model,
             "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
+            "runtime": runtime_of(self.find),
             "active_prompt": active.markup if active else "",
             "prompt_error": prompts.error if prompts is not None else "",
+            "prompts": len(prompts.in_use) if prompts is not None else 0,
             "memory_mb": f"{memory_mb():.1f}",
         }
         if store is not None:
@@ -291,7 +312,9 @@ class Localizer(GuardedNode, LifecycleNode):
         out = []
         if self.get_parameter("use_sim_time").value and self._now_ns() == 0:
             out.append("use_sim_time is set but no time has come on /clock")
-        if self.prompts is not None and self.prompts.active is None:
+        if self.prompts is not None and not self.prompts.in_use and self.prompts.is_busy:
+            out.append("the prompt is being compiled")
+        elif self.prompts is not None and not self.prompts.in_use:
             out.append(f"no prompt yet (parameter prompt or topic {self.get_name()}/prompt)")
         for pipeline in self.pipelines.values():
             out += pipeline.camera.waits_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from find_core.runtime.protocol import RUNTIMES
 from find_ros.pipeline.model_loader import MODEL_MEANING, check_device, check_model_change
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.support.parameters import param, table_of
@@ -31,6 +32,11 @@ class LocalizerParameters:
     autostart: bool = param(True, "Configure and activate at start, without a lifecycle manager.")
     model: str = param("find-tabletop", MODEL_MEANING, check_change=check_model_change)
     device: str = param("auto", "auto, cpu, cuda or cuda:N.", check=check_device)
+    runtime: str = param(
+        "auto",
+        "What computes the image path (docs/speed.md); auto: the fastest exact one here.",
+        choices=RUNTIMES,
+    )
     input_px: int = param(
         0, "Shorter side that images are scaled to; smaller is faster. 0: the model's own.", 0, 4096
     )
@@ -52,6 +58,9 @@ class LocalizerParameters:
         choices=("best_effort", "reliable"),
     )
     use_depth: bool = param(False, "Subscribe to depth and camera_info, and give 3D outputs.")
+    depth_cameras: list[str] = param(  # noqa: RUF009 (as cameras)
+        [], "Those of `cameras` that have depth, with use_depth; empty: all.", check=check_cameras
+    )
     depth_tolerance_s: float = param(
         0.005,
         "How far apart the stamps of image and depth may lie; less than half the camera's period.",
@@ -98,10 +107,29 @@ class LocalizerParameters:
     max_references: int = param(
         PromptLimits.max_references, "Most reference images kept, and in one prompt.", 1, 1000
     )
+    max_prompts: int = param(
+        8, "Most prompts with an id beside the node's own; each costs time in every frame.", 0, 64
+    )
+    reference_wait_s: float = param(
+        5.0, "How long a prompt waits for a reference image that it names.", 0.0, 60.0
+    )
     max_megapixels: float = param(
         64.0, "Larger images, depth images and references are refused.", 0.01, 100.0, live=True
     )
     jpeg_quality: int = param(80, "Of ~/overlay/compressed.", 1, 100, live=True)
+
+    def with_depth(self) -> list[str]:
+        """The cameras with depth, by name; "" is the one camera that has no name.
+
+        Raises:
+            ValueError: depth_cameras names one that is not in cameras.
+        """
+        names = list(self.cameras) or [""]
+        if strangers := sorted(set(self.depth_cameras) - set(names)):
+            raise ValueError(
+                f"depth_cameras names {strangers[0]!r}, which is not in cameras ({', '.join(names)})."
+            )
+        return [n for n in names if self.use_depth and n in (self.depth_cameras or names)]
 
 
 TABLE = table_of(LocalizerParameters)

@@ -67,10 +67,10 @@ def find_base() -> Recipe:
         frozen=(), logit_scale=3.0, precision="bf16",
     )  # fmt: skip
     parts = (
-        DataPart("rendered", (0, SCENES), variants=2, min_crop=0.75),
-        DataPart("photographs", variants=4, min_crop=0.45),
-        DataPart("composites", variants=1, min_crop=0.7, count=COMPOSITES),
-        DataPart("references", variants=2, min_crop=0.8, count=REFERENCES),
+        DataPart("rendered", (0, SCENES), variants=1, first_variant=1, min_crop=0.75),
+        DataPart("photographs", variants=3, min_crop=0.45),
+        DataPart("composites", variants=1, first_variant=1, min_crop=0.7, count=COMPOSITES),
+        DataPart("references", variants=1, first_variant=1, min_crop=0.8, count=REFERENCES),
     )
     stages = (
         Stage("Objects alone for the first steps, then every task.", {}, parts, processes=2),

@@ -15,6 +15,7 @@ recipe's steps are scaled to fit. `--dry-run` does all of it with a tiny model.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shlex
 import subprocess
@@ -103,7 +104,7 @@ class Plan:
             Part("cache", f"{name} {self.recipe.stages[-1].data}", self.store, self.cache),
             *(
                 Part(f"train stage {n}", f"{name} {self.minutes} {self.steps}",
-                     self.stage(n) / "last.safetensors", lambda n=n: self.train(n))
+                     self.stage(n) / "last.safetensors", functools.partial(self.train, n))
                 for n in stages
             ),
             Part("export", f"after {name} {self.minutes} {self.steps}", self.model, self.export),

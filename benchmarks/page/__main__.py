@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from benchmarks.page import model, places, trust
+from benchmarks.page import bench, model, places, trust
 from benchmarks.page.format import ROOT, shipped
 
 PAGE = "docs/benchmarks.md"
@@ -41,6 +41,7 @@ differ; where it is not recorded, the same holds. Times are of two cores without
                 model.rendered(),
                 model.real(),
                 model.photos(),
+                bench.bench(),
                 model.video(),
                 places.field(),
                 places.node(),

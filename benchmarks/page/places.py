@@ -25,7 +25,7 @@ def field() -> str:
         "Perfect embeddings are ground-truth masks and names: they show what the field itself loses.",
         table("what | right object first | centroid when right, median | IoU of its box, median", rows),
         note(path, accuracy["lift_find_tabletop_1cm"]["fingerprint"], "python -m find_field.evaluate SCENES"),
-        field_costs(), field_training(), field_room(),
+        field_costs(), field_moves(), field_training(), field_room(),
     ])  # fmt: skip
 
 
@@ -47,6 +47,30 @@ def field_costs() -> str:
     return "### Cost\n\n" + "\n\n".join([
         table("what | measured, one thread | aim", rows),
         f"`python benchmarks/field.py --json OUT` → [`{path}`](../{path}). No model takes part: embeddings are an oracle's.",
+    ])  # fmt: skip
+
+
+def field_moves() -> str:
+    path = f"{BENCHMARKS}/field_moves.json"
+    figures = result(path)
+    toy, room = figures["toy"], figures["room"]
+
+    def views(key: str) -> str:
+        return ", ".join("never" if n is None else str(n) for n in toy[key])
+
+    rows = [
+        [f"an object is taken: no hit after so many of {toy['views_after']} views, {toy['worlds']} worlds", views("taken_gone_after"), ""],
+        ["it is moved: found at its new place after", views("moved_found_after"), ""],
+        ["… no longer found at the old one after", views("moved_gone_after"), ""],
+        [f"of {toy['static_voxels']:,} voxels that stand still, lost", aimed(toy["static_voxels_lost"], 0, str(toy["static_voxels_lost"]), less=True), "0"],
+        [f"real room in which nothing moves, {room['frames']} frames, {room['voxel_size_m'] * 100:.0f} cm: kept of the {room['surface_voxels']:,} voxels that {room['surface_views']} frames saw or more", aimed(room["surface_kept"], 0.99, f"{100 * room['surface_kept']:.1f} %"), "99 %"],
+        ["… of all, strays included", f"{100 * room['all_kept']:.1f} %", ""],
+        [f"… what it costs a frame, up to {room['voxels']:,} voxels, one thread", aimed(room["forget_ms_per_frame"], 50, f"{room['forget_ms_per_frame']:.0f} ms", less=True), "50 ms"],
+    ]  # fmt: skip
+    return "### Things move\n\n" + "\n\n".join([
+        "Exact worlds with perfect embeddings. What is left of an object where it stood, low over the table, takes the most views.",
+        table("what | measured | aim", rows),
+        f"`python -m find_field.evaluation.moves --json OUT --room ROOM` → [`{path}`](../{path}).",
     ])  # fmt: skip
 
 

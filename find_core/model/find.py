@@ -63,6 +63,12 @@ class FindModel(nn.Module):
             places: the pixel decoder's for these sizes, where they were made before.
         """
         mask_features, levels = self.pixel_decoder(features, places)
+        return self.state_of_maps(mask_features, levels, places)
+
+    def state_of_maps(
+        self, mask_features: Tensor, levels: list[Tensor], places: Places | None = None
+    ) -> ImageState:
+        """What `image_state` makes of the pixel decoder's maps."""
         if mask_features.device.type == "cpu":  # autocast helps the convolutions only
             mask_features, levels = mask_features.float(), [level.float() for level in levels]
         positions = None if places is None else places.positions

@@ -26,6 +26,13 @@ class Outputs:
     embeddings: dict[TokenGroup, Tensor]
     pixel: dict[TokenGroup, Tensor] = field(default_factory=dict)
 
+    def float(self) -> Outputs:
+        """In float32: what leaves mixed precision is compared with what never was in it."""
+        return Outputs(
+            {g: x.float() for g, x in self.embeddings.items()},
+            {g: x.float() for g, x in self.pixel.items()},
+        )
+
 
 class Heads(nn.Module):
     """Semantic projection, pixel projection, temperature."""

@@ -128,4 +128,5 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 def mask_logits(pixel_BNP: Tensor, mask_features: Tensor) -> Tensor:
     """(B, N, P) x (B or 1, P, h, w) -> (B, N, h, w), unscaled (docs/spec.md 2.8)."""
     size = mask_features.shape[-2:]
+    pixel_BNP = pixel_BNP.to(mask_features.dtype)  # half, where the image path was
     return torch.matmul(pixel_BNP, mask_features.flatten(2)).unflatten(2, size)

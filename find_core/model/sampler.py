@@ -74,7 +74,7 @@ class Sampler(nn.Module):
         """Generic segmentation and the image embedding: object proposals and the image query."""
         return {
             TokenGroup.OBJECT: self._proposals(batch),
-            TokenGroup.IMAGE: self._queries(_ones(batch, 1, self._device)),
+            TokenGroup.IMAGE: self._queries([1] * batch),
         }
 
     def grounding(
@@ -89,13 +89,9 @@ class Sampler(nn.Module):
         """
         tokens = [torch.cat(list(p)) for p in phrases]
         index = [_repeat_index([len(t) for t in p], self._device) for p in phrases]
-        count = max(len(p) for p in phrases)
-        valid = torch.tensor(
-            [[i < len(p) for i in range(count)] for p in phrases], device=self._device
-        )
         return {
             TokenGroup.GROUNDING: self._proposals(len(phrases)),
-            TokenGroup.DESCRIPTION: self._queries(valid, hide_padding=not official_padding),
+            TokenGroup.DESCRIPTION: self._queries([len(p) for p in phrases], not official_padding),
             TokenGroup.DESCRIPTION_TOKENS: _padded(tokens, index),
         }
 
@@ -107,22 +103,20 @@ class Sampler(nn.Module):
         generator: torch.Generator | None = None,
     ) -> TokensByGroup:
         """Interactive segmentation: per image the strokes of `counts[b]` prompts."""
-        count = max(counts)
-        valid = torch.tensor([[i < n for i in range(count)] for n in counts], device=self._device)
         groups: TokensByGroup = {
             TokenGroup.SEGMENT: self._proposals(len(prompts)),
-            TokenGroup.SPATIAL: self._queries(valid),
+            TokenGroup.SPATIAL: self._queries(counts),
             TokenGroup.SPATIAL_TOKENS: self.visual_tokens(prompts, generator),
         }
         if with_memory:
-            groups[TokenGroup.MEMORY] = self._memories(valid)
+            groups[TokenGroup.MEMORY] = self._memories(counts)
         return groups
 
     def interleave(
         self, legends: Sequence[Legend], generator: torch.Generator | None = None
     ) -> TokensByGroup:
         """Everything of interleaved entries that does not depend on the target image."""
-        batch, device = len(legends), self._device
+        batch = len(legends)
         visual = [_token_is_visual(entry) for entry in legends]
         row = self.num_queries
         content = [e.tokens + v * self.query_feat.weight[row] for e, v in zip(legends, visual)]
@@ -130,13 +124,9 @@ class Sampler(nn.Module):
             e.tokens.detach() + v * self.query_embed.weight[row] for e, v in zip(legends, visual)
         ]
         tokens = _padded(content, [e.entity_index for e in legends], position)
-        count = max(len(e.is_visual) for e in legends)
-        valid = torch.tensor(
-            [[i < len(e.is_visual) for i in range(count)] for e in legends], device=device
-        )
         groups: TokensByGroup = {
-            TokenGroup.LEGEND: self._queries(_ones(batch, 1, device)),
-            TokenGroup.INTERLEAVE: self._queries(valid),
+            TokenGroup.LEGEND: self._queries([1] * batch),
+            TokenGroup.INTERLEAVE: self._queries([len(e.is_visual) for e in legends]),
             TokenGroup.LEGEND_TOKENS: tokens,
         }
         if any(e.prompts for e in legends):
@@ -158,7 +148,7 @@ class Sampler(nn.Module):
         )
         index = [torch.zeros(len(t), dtype=torch.long, device=self._device) for t in tokens]
         return {
-            query: self._queries(_ones(len(tokens), 1, self._device)),
+            query: self._queries([1] * len(tokens)),
             source: _padded(list(tokens), index),
         }
 
@@ -219,26 +209,36 @@ class Sampler(nn.Module):
             _expand(self.query_embed.weight[rows], batch),
         )
 
-    def _queries(self, valid_BN: Tensor, hide_padding: bool = True) -> Tokens:
-        batch, count = valid_BN.shape
+    def _queries(self, counts: Sequence[int], hide_padding: bool = True) -> Tokens:
+        """`counts[b]` copies of the image row for each entry."""
+        batch, count = len(counts), max(counts)
         rows = slice(self.num_queries, self.num_queries + 1)
-        index = torch.arange(count, device=valid_BN.device).expand(batch, count)
+        index = torch.arange(count, device=self._device).expand(batch, count)
+        valid = None
+        if min(counts) < count:  # known here: to ask the tensor would wait for the device
+            valid = self._first(counts)
+            index = torch.where(valid, index, PAD_QUERY)
         return Tokens(
             _expand(self.query_feat.weight[rows], batch).expand(batch, count, -1),
             _expand(self.query_embed.weight[rows], batch).expand(batch, count, -1),
-            valid_BN if hide_padding and not bool(valid_BN.all()) else None,
-            torch.where(valid_BN, index, PAD_QUERY),
+            valid if hide_padding else None,
+            index,
         )
 
-    def _memories(self, valid_BN: Tensor) -> Tokens:
+    def _memories(self, counts: Sequence[int]) -> Tokens:
         # The reference has one memory and crashes on two prompts (docs/spec.md 3.6-2); here every
         # prompt has its own copy of the memory rows, which is the same thing for one prompt.
-        batch, count = valid_BN.shape
+        batch, count = len(counts), max(counts)
         return Tokens(
             _expand(self.spatial_featured.weight.repeat(count, 1), batch),
             _expand(self.spatial_embed.weight.repeat(count, 1), batch),
-            valid_BN.repeat_interleave(self.num_memories, 1),
+            self._first(counts).repeat_interleave(self.num_memories, 1),
         )
+
+    def _first(self, counts: Sequence[int]) -> Tensor:
+        """(B, N) bool: the first `counts[b]` of each row."""
+        rows = [[i < n for i in range(max(counts))] for n in counts]
+        return torch.tensor(rows, device=self._device)
 
     @property
     def _device(self) -> torch.device:
@@ -281,21 +281,19 @@ def _padded(
 ) -> Tokens:
     """Pad the entries' tokens into one batch; the position term defaults to the detached token itself."""
     content = nn.utils.rnn.pad_sequence(list(tokens), batch_first=True)
-    lengths = torch.tensor([len(r) for r in tokens], device=content.device)
-    valid = torch.arange(content.shape[1], device=content.device) < lengths[:, None]
+    valid = None
+    if any(len(r) < content.shape[1] for r in tokens):
+        lengths = torch.tensor([len(r) for r in tokens], device=content.device)
+        valid = torch.arange(content.shape[1], device=content.device) < lengths[:, None]
     padded_index = nn.utils.rnn.pad_sequence(list(index), batch_first=True, padding_value=PAD_TOKEN)
     terms = content.detach() if position is None else nn.utils.rnn.pad_sequence(
         list(position), batch_first=True
     )  # fmt: skip
-    return Tokens(content, terms, None if bool(valid.all()) else valid, padded_index)
+    return Tokens(content, terms, valid, padded_index)
 
 
 def _expand(rows_NH: Tensor, batch: int) -> Tensor:
     return rows_NH.unsqueeze(0).expand(batch, -1, -1)
-
-
-def _ones(batch: int, count: int, device: torch.device) -> Tensor:
-    return torch.ones(batch, count, dtype=torch.bool, device=device)
 
 
 def _full_index(count: int, value: int, device: torch.device) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # ROS nodes name runtimes in their parameters before they load torch
+    from torch import Tensor
 
-from find_core.model.image_state import ImageState
+    from find_core.model.image_state import ImageState
 
 RUNTIMES = ("auto", "torch", "onnxruntime", "openvino", "openvino-bf16")
 

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
+from find_core.runtime.cuda_graph import CudaGraph
 from find_core.runtime.folding import channels_last, folded, twin
 from find_core.runtime.places import PlacesCache
+from find_core.runtime.warm_up import Path, WarmUp
 
 
 class TorchRuntime:
     """Calls the modules; on CPUs copies of them that take fewer passes over memory (`folding`).
 
     Args:
-        compile: have `torch.compile` make both; a minute for each new input size.
+        compile: have `torch.compile` make both for each of the first input shapes, on GPUs replayed
+            as a CUDA graph. That takes up to a minute a shape, in the background (`WarmUp`).
     """
 
     name = "torch"
@@ -27,11 +30,36 @@ class TorchRuntime:
         if model.device.type == "cpu":
             vision, model = folded(vision), twin(model)
             channels_last(model.pixel_decoder)
-        if compile:
-            vision, model = torch.compile(vision), twin(model)
-            model.pixel_decoder = torch.compile(model.pixel_decoder)  # type: ignore[assignment]
         self._vision, self._model = vision, model
+        self._maps: Path = WarmUp(self._plain, self._fast) if compile else self._plain
 
     def __call__(self, images_BCHW: Tensor) -> ImageState:
         """See `ImageRuntime`."""
-        return self._model.image_state(self._vision(images_BCHW), self._places(images_BCHW))
+        mask_features, *levels = self._maps(images_BCHW)
+        return self._model.state_of_maps(mask_features, levels, self._places(images_BCHW))
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for what is being compiled in the background; whether all of it is ready."""
+        return self._maps.wait(timeout_s) if isinstance(self._maps, WarmUp) else True
+
+    def _plain(self, images_BCHW: Tensor) -> list[Tensor]:
+        """Mask features, then the three levels."""
+        mask_features, levels = self._model.pixel_decoder(
+            self._vision(images_BCHW), self._places(images_BCHW)
+        )
+        return [mask_features, *levels]
+
+    def _fast(self, example_BCHW: Tensor) -> Path:
+        """`_plain` for images of the example's shape."""
+        vision = torch.compile(self._vision, dynamic=False)
+        decoder = torch.compile(self._model.pixel_decoder, dynamic=False)
+        places = self._places(example_BCHW)  # held here: a graph reads them where they are now
+
+        def fast(images_BCHW: Tensor) -> list[Tensor]:
+            mask_features, levels = decoder(vision(images_BCHW), places)
+            return [mask_features, *levels]
+
+        if example_BCHW.device.type == "cuda":
+            return CudaGraph(fast, example_BCHW)
+        fast(example_BCHW)
+        return fast

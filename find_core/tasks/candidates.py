@@ -1,7 +1,8 @@
 """From scored proposals to entities: the best candidate of each, and every further one.
 
-Letters: N proposals, E entities, D semantic width, K proposals that come into question, h/w quarter
-resolution, H/W pixels of the original image.
+Chosen at 1/4, taken apart at the resized size; only what is returned is made at the original size.
+
+Letters: N proposals, E entities.
 """
 
 from __future__ import annotations
@@ -14,26 +15,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.crops import Crop
 from find_core.masks import box_of_mask, is_duplicate, split_instance, without_duplicates
-from find_core.preprocess import masks_at_original
 from find_core.protocols import EncodedImage
 from find_core.results import Entity, Instance, Localization
 from find_core.tasks import postprocess
+from find_core.tasks.proposals import Proposals
 
 MAX_INSTANCES = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Proposals:
-    """What one pass proposes for one prompt.
+class _Candidate:
+    """A mask at the resized size, where it is decided what is returned.
 
     Attributes:
-        logits_Nhw: mask logits at 1/4 of the padded input, on the model's device.
-        embeddings_ND: float32 unit vectors, semantic space.
+        crop: of the whole mask that this one is, or is a part of.
     """
 
-    logits_Nhw: Tensor
-    embeddings_ND: np.ndarray
+    score: float
+    mask: np.ndarray
+    box_xyxy: np.ndarray
+    embedding: np.ndarray
+    crop: Crop
+
+    @staticmethod
+    def of(score: float, embedding: np.ndarray, crop: Crop) -> _Candidate:
+        mask = crop.resized_mask()
+        return _Candidate(score, mask, box_of_mask(mask), embedding, crop)
+
+    def instance(self) -> Instance:
+        """At the original size."""
+        mask, box_xyxy = self.crop.only(self.mask).original()
+        return Instance(self.score, mask, box_xyxy, self.embedding)
 
 
 def localization(
@@ -55,20 +69,15 @@ def localization(
     # One transfer for all scores: each comparison on the device would wait for it.
     both = torch.stack([config.relevance(cosines_EN), choice_EN.float()])
     scores_EN, choice = both.cpu().numpy()
-    chosen = _choose(proposals.logits_Nhw, scores_EN, choice, least)
+    chosen = _choose(proposals, scores_EN, choice, least)
     wanted = sorted(set(chain.from_iterable(chosen)))
-    masks = masks_at_original(proposals.logits_Nhw[wanted], scene.geometry)
-    mask_of = dict(zip(wanted, masks, strict=True))
+    crop_of = dict(zip(wanted, proposals.crops(wanted), strict=True))
     entities = []
     for label, scores_N, numbers in zip(labels, scores_EN, chosen, strict=True):
-        whole = [
-            Instance(
-                float(scores_N[n]), mask_of[n], box_of_mask(mask_of[n]), proposals.embeddings_ND[n]
-            )
-            for n in numbers
-        ]
+        rows = [(float(scores_N[n]), proposals.embeddings_ND[n], crop_of[n]) for n in numbers]
+        whole = [_Candidate.of(*row) for row in rows]
         separated = _separated(scene, whole) if config.single_things else whole
-        entities.append(_entity(label, separated, least))
+        entities.append(_entity(label, [c.instance() for c in separated], least))
     relevance = min(entity.score for entity in entities)
     return Localization(
         relevance, tuple(entities), scene.height, scene.width, separated=config.single_things
@@ -76,7 +85,7 @@ def localization(
 
 
 def _choose(
-    logits_Nhw: Tensor, scores_EN: np.ndarray, choice_EN: np.ndarray, least: float
+    proposals: Proposals, scores_EN: np.ndarray, choice_EN: np.ndarray, least: float
 ) -> list[list[int]]:
     """Of each entity its best proposal, then those that pass and show something else."""
     orders = []
@@ -85,19 +94,22 @@ def _choose(
         passing = scores_N[order] >= least
         passing[0] = True
         orders.append(order[passing].tolist())
-    asked = sorted(set(chain.from_iterable(orders)))
-    shared = postprocess.shared_areas(logits_Nhw[asked] > 0).cpu().numpy()
-    row_of = {n: row for row, n in enumerate(asked)}
+    rivals = sorted(set(chain.from_iterable(order for order in orders if len(order) > 1)))
+    if not rivals:
+        return orders
+    shared = postprocess.shared_areas(proposals.logits(rivals) > 0).cpu().numpy()
+    row_of = {n: row for row, n in enumerate(rivals)}
     chosen = []
     for order in orders:
-        rows = postprocess.distinct(shared, [row_of[n] for n in order])[:MAX_INSTANCES]
-        chosen.append([order[0], *(asked[r] for r in rows if asked[r] != order[0])])
+        rows = [row_of[n] for n in order] if len(order) > 1 else []
+        others = [rivals[r] for r in postprocess.distinct(shared, rows)[:MAX_INSTANCES]]
+        chosen.append([order[0], *(n for n in others if n != order[0])])
     return chosen
 
 
-def _separated(scene: EncodedImage, whole: Sequence[Instance]) -> list[Instance]:
+def _separated(scene: EncodedImage, whole: Sequence[_Candidate]) -> list[_Candidate]:
     """Masks taken apart where they cover objects that stand apart; the best one's best part first."""
-    parts = [split_instance(instance, lambda: scene.object_masks) for instance in whole]
+    parts = [split_instance(instance, scene.object_crops) for instance in whole]
     first = parts[0][0]
     others = without_duplicates(chain.from_iterable(parts))
     return [first, *(p for p in others if p is not first and not is_duplicate(p, first))]
@@ -106,7 +118,7 @@ def _separated(scene: EncodedImage, whole: Sequence[Instance]) -> list[Instance]
 def _entity(label: str, candidates: Sequence[Instance], least: float) -> Entity:
     """The first candidate, and all of them by score where it is found."""
     first = candidates[0]
-    found = bool(first.score >= least and first.mask.any())
+    found = bool(first.score >= least and first.box_xyxy.any())
     passed = sorted(candidates, key=lambda i: -i.score) if found else []
     return Entity(
         first.score,

@@ -14,6 +14,7 @@ from find_core.protocols import EncodedImage
 from find_core.results import Localization
 from find_core.support.numbers import check_texts, check_threshold
 from find_core.tasks import candidates
+from find_core.tasks.proposals import PromptProposals
 
 
 @torch.inference_mode()
@@ -23,10 +24,10 @@ def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None)
     find, model = scene.find, scene.find.model
     with find.autocast():
         groups = model.sampler.grounding([find.project(list(phrases))])
-        outputs = model(scene.state, groups)[-1]
-        rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
-        queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
+        outputs = model(scene.state, groups)[-1].float()
+    rows = model.heads.semantic(outputs.embeddings[TokenGroup.GROUNDING])[0]
+    queries = model.heads.semantic(outputs.embeddings[TokenGroup.DESCRIPTION])[0]
     cosines = unit(queries) @ unit(rows).T
-    logits = model.masks(outputs.pixel[TokenGroup.GROUNDING], scene.state)[0]
-    proposals = candidates.Proposals(logits, to_unit(rows))
+    pixel_NP = outputs.pixel[TokenGroup.GROUNDING][0]
+    proposals = PromptProposals(scene, pixel_NP, to_unit(rows))
     return candidates.localization(scene, phrases, cosines, cosines, proposals, threshold)

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.crops import Crop, crops_of
 from find_core.errors import PromptError
-from find_core.masks import part_at
+from find_core.masks import Objects, connected_parts
 from find_core.model.attention_table import TokenGroup
 from find_core.model.sampler import VisualPrompt
-from find_core.preprocess import logits_to_original, mask_to_input
+from find_core.preprocess import mask_to_input
 from find_core.prompts.region import Region
 from find_core.protocols import EncodedImage
 from find_core.results import InteractiveSegmentation
@@ -53,29 +54,37 @@ def interact(
         queries = find.model.heads.pixel(outputs.embeddings[TokenGroup.SPATIAL])
         chosen = postprocess.stroke_choice(queries, pixel)[0]
         logits = find.model.masks(pixel[:, chosen], scene.state).float()
-    full = logits_to_original(logits[0], scene.geometry)
-    masks = (full > 0).cpu().numpy()
+    crops = crops_of(logits[0].cpu().numpy(), scene.geometry)
+    scores = [crop.score() for crop in crops]
     if find.config.single_things:
-        masks = _pointed_at(scene, strokes, drawn, masks)
+        crops = [
+            part_at(crop, _positive(regions, marks), scene.object_crops)
+            for regions, marks, crop in zip(strokes, drawn, crops, strict=True)
+        ]
     return InteractiveSegmentation(
-        masks=masks,
-        scores=postprocess.mask_scores(full).cpu().numpy(),
+        masks=np.stack([crop.original()[0] for crop in crops]),
+        scores=np.array(scores, np.float32),
         memory=Memory(scene, logits),
     )
 
 
-def _pointed_at(
-    scene: EncodedImage,
-    strokes: Sequence[Sequence[Region]],
-    drawn: Sequence[Sequence[np.ndarray]],
-    masks_NHW: np.ndarray,
-) -> np.ndarray:
-    """(N, H, W) bool masks without look-alikes that stand apart from what was pointed at."""
-    chosen = []
-    for regions, marks, mask in zip(strokes, drawn, masks_NHW, strict=True):
-        positive = [m for r, m in zip(regions, marks, strict=True) if r.positive]
-        chosen.append(part_at(mask, np.logical_or.reduce(positive), lambda: scene.object_masks))
-    return np.stack(chosen)
+def part_at(crop: Crop, marked: np.ndarray, objects: Objects | None = None) -> Crop:
+    """The mask without look-alikes that stand apart from what was pointed at.
+
+    All of it where it has one part, or where the mark, (H, W) bool of the original image, lies beside
+    it.
+    """
+    mask = crop.resized_mask()
+    parts = connected_parts(mask, objects)
+    if parts[0] is mask:
+        return crop
+    touched = [part for part in parts if (crop.only(part).original()[0] & marked).any()]
+    return crop.only(np.logical_or.reduce(touched)) if touched else crop
+
+
+def _positive(regions: Sequence[Region], marks: Sequence[np.ndarray]) -> np.ndarray:
+    """(H, W) bool, all positive strokes of an object."""
+    return np.logical_or.reduce([m for r, m in zip(regions, marks, strict=True) if r.positive])
 
 
 def _prompts(prompts: Sequence[Region | Sequence[Region]]) -> list[list[Region]]:

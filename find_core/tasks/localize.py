@@ -6,6 +6,7 @@ Letters: N proposals (Q object queries), E entities, D semantic width, P pixel w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,8 +21,18 @@ from find_core.protocols import EncodedImage, Engine
 from find_core.results import Localization
 from find_core.support.numbers import check_threshold
 from find_core.tasks import candidates, postprocess
+from find_core.tasks.proposals import ObjectProposals, PromptProposals, Proposals
 
 AnyPrompt = Prompt | str | CompiledPrompt
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Proposals as prompts are matched with them, on the model's device; `units_ND` of length 1."""
+
+    semantic_ND: Tensor
+    units_ND: Tensor
+    pixel_NP: Tensor
 
 
 @torch.inference_mode()
@@ -34,24 +45,28 @@ def localize(
     if not compiled:
         return []
     if fast:
-        return [_by_objects(scene, prompt, threshold) for prompt in compiled]
+        return _by_objects(scene, compiled, threshold)
+    return scene.find.in_batches(compiled, lambda part: _by_entities(scene, part, threshold))
+
+
+def _by_entities(
+    scene: EncodedImage, compiled: Sequence[CompiledPrompt], threshold: float | None
+) -> list[Localization]:
+    """Proposals of the prompts' own, in one pass of the interface."""
     model = scene.find.model
     with scene.find.autocast():
         cached = {TokenGroup.LEGEND_TOKENS: stack_states([c.legend for c in compiled])}
         groups = model.sampler.entity_proposals(len(compiled))
-        outputs = model.resume(scene.state, groups, cached)
+        outputs = model.resume(scene.state, groups, cached).float()
     rows = outputs.embeddings[TokenGroup.ENTITY], outputs.pixel[TokenGroup.ENTITY]
-    return [
-        answer(scene, prompt, embeddings, pixel, threshold)
-        for prompt, embeddings, pixel in zip(compiled, *rows, strict=True)
-    ]
+    return answers(scene, compiled, *rows, threshold)
 
 
 @torch.inference_mode()
 def relevance(scene: EncodedImage, prompt: AnyPrompt) -> float:
     """See `Scene.relevance`."""
     compiled = compiled_for(scene.find, prompt)
-    best = (unit(compiled.semantic) @ unit(scene.object_rows).T).max(-1).values
+    best = (unit(compiled.semantic) @ scene.object_units.T).max(-1).values
     return float(scene.find.config.relevance(best).min())
 
 
@@ -70,48 +85,54 @@ def compiled_for(find: Engine, prompt: AnyPrompt) -> CompiledPrompt:
     return compiled
 
 
-def answer(
+def answers(
     scene: EncodedImage,
-    compiled: CompiledPrompt,
-    embeddings_NH: Tensor,
-    pixel_NP: Tensor,
+    compiled: Sequence[CompiledPrompt],
+    embeddings_BNH: Tensor,
+    pixel_BNP: Tensor,
     threshold: float | None,
-) -> Localization:
-    """The prompt's own proposals, matched with its entities.
+) -> list[Localization]:
+    """Each prompt's own proposals, matched with its entities.
 
     Args:
-        embeddings_NH: normed rows of the proposals. pixel_NP: their pixel embeddings.
+        embeddings_BNH: normed rows of the proposals. pixel_BNP: their pixel embeddings.
     """
-    model = scene.find.model
-    semantic_ND = model.heads.semantic(embeddings_NH)
-    logits_Nhw = model.masks(pixel_NP.unsqueeze(0), scene.state)[0]
-    proposals = candidates.Proposals(logits_Nhw, to_unit(semantic_ND))
-    return _matched(scene, compiled, semantic_ND, pixel_NP, proposals, threshold)
+    semantic_BND = scene.find.model.heads.semantic(embeddings_BNH)
+    units_BND, vectors_BND = unit(semantic_BND), to_unit(semantic_BND)
+    return [
+        _matched(
+            scene,
+            prompt,
+            Rows(semantic_BND[b], units_BND[b], pixel_BNP[b]),
+            PromptProposals(scene, pixel_BNP[b], vectors_BND[b]),
+            threshold,
+        )
+        for b, prompt in enumerate(compiled)
+    ]
 
 
 def _by_objects(
-    scene: EncodedImage, compiled: CompiledPrompt, threshold: float | None
-) -> Localization:
+    scene: EncodedImage, compiled: Sequence[CompiledPrompt], threshold: float | None
+) -> list[Localization]:
     """The scene's object proposals instead: computed once for all prompts."""
-    proposals = candidates.Proposals(scene.object_logits, scene.object_embeddings)
     pixel_QP = scene.objects.pixel[TokenGroup.OBJECT][0]
-    return _matched(scene, compiled, scene.object_rows, pixel_QP, proposals, threshold)
+    rows = Rows(scene.object_rows, scene.object_units, pixel_QP)
+    return [_matched(scene, c, rows, ObjectProposals(scene), threshold) for c in compiled]
 
 
 def _matched(
     scene: EncodedImage,
     compiled: CompiledPrompt,
-    semantic_ND: Tensor,
-    pixel_NP: Tensor,
-    proposals: candidates.Proposals,
+    rows: Rows,
+    proposals: Proposals,
     threshold: float | None,
 ) -> Localization:
-    cosines = unit(compiled.semantic) @ unit(semantic_ND).T
+    cosines = unit(compiled.semantic) @ rows.units_ND.T
     choice = cosines
     if scene.find.config.selection == "paper":
         choice = postprocess.interleave_similarity(
-            semantic_ND,
-            pixel_NP,
+            rows.semantic_ND,
+            rows.pixel_NP,
             compiled.semantic,
             compiled.pixel,
             torch.from_numpy(compiled.entity_is_visual),

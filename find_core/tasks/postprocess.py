@@ -33,6 +33,13 @@ def semantic_scores(class_logits_NC: Tensor, mask_logits_NHW: Tensor) -> Tensor:
     return torch.einsum("nc,nhw->chw", classes, mask_logits_NHW.sigmoid())
 
 
+def confident(class_logits_NC: Tensor, score_threshold: float) -> list[int]:
+    """Proposals whose best class is none of background, and more likely than the threshold."""
+    scores, labels = class_logits_NC.softmax(-1).max(-1)
+    background = class_logits_NC.shape[1] - 1
+    return torch.nonzero((labels != background) & (scores > score_threshold))[:, 0].tolist()
+
+
 def panoptic(
     class_logits_NC: Tensor,
     mask_logits_NHW: Tensor,
@@ -52,9 +59,8 @@ def panoptic(
         (H, W) int32 id map (0 = void, ids from 1 in proposal order) and its segments.
     """
     scores, labels = class_logits_NC.softmax(-1).max(-1)
-    background = class_logits_NC.shape[1] - 1
-    kept = torch.nonzero((labels != background) & (scores > score_threshold))[:, 0].tolist()
-    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32)
+    kept = confident(class_logits_NC, score_threshold)
+    ids = torch.zeros(mask_logits_NHW.shape[1:], dtype=torch.int32, device=mask_logits_NHW.device)
     segments: list[RawSegment] = []
     if not kept:
         return ids, segments
@@ -89,14 +95,21 @@ def instances(
     Top-k of the flattened class probabilities; a score is class probability times the mean mask
     probability inside the mask (divisor area + 1e-6).
     """
+    scores, classes, proposals = class_candidates(class_logits_NC, is_thing, top_k)
+    quality = mask_scores(mask_logits_NHW)[proposals]
+    return scores * quality, classes, proposals
+
+
+def class_candidates(
+    class_logits_NC: Tensor, is_thing: Sequence[bool], top_k: int = 100
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Class probabilities of things, the top k: (probabilities (K,), classes (K,), proposals (K,))."""
     probabilities = class_logits_NC.softmax(-1)[:, :-1]
     count = probabilities.shape[1]
     scores, flat = probabilities.flatten().topk(min(top_k, probabilities.numel()), sorted=False)
     classes, proposals = flat % count, flat // count
     keep = torch.tensor(list(is_thing), device=classes.device)[classes]
-    scores, classes, proposals = scores[keep], classes[keep], proposals[keep]
-    quality = mask_scores(mask_logits_NHW)[proposals]
-    return scores * quality, classes, proposals
+    return scores[keep], classes[keep], proposals[keep]
 
 
 def mask_scores(mask_logits_NHW: Tensor) -> Tensor:

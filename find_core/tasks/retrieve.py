@@ -74,8 +74,9 @@ def paper_query(find: Engine, prompt: Prompt | str) -> RetrievalQuery:
     compiled = find.compile(prompt)
     legend = find.legend(compiled.prompt)
     blank = torch.zeros(1, 3, BLANK_SIDE_PX, BLANK_SIDE_PX, device=find.device)
+    with find.autocast(encoding=True):
+        state = find.runtime(blank)
     with find.autocast():
-        state = find.model.image_state(find.vision(blank))
         rows = entity_vectors(find.model, legend, state)
     return RetrievalQuery(compiled.embedding, to_unit(rows))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from find_core.errors import FindError, PromptError
 from find_core.model.attention_table import TokenGroup
-from find_core.preprocess import logits_to_original
+from find_core.preprocess import UPSAMPLED_PX, logits_to_original
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import EncodedImage
 from find_core.results import (
@@ -47,15 +47,13 @@ def segment(
     names = tuple(c if isinstance(c, str) else c.text for c in classes)
     things = [name not in stuff for name in names]
     logits = _class_logits(scene, classes)
-    masks = logits_to_original(scene.object_logits, scene.geometry)
     if mode == "semantic":
-        best = postprocess.semantic_scores(logits, masks).argmax(0)
-        return SemanticSegmentation(best.int().cpu().numpy(), names)
+        return SemanticSegmentation(_class_map(scene, logits), names)
     if mode == "panoptic":
         least = PANOPTIC_SCORE if score_threshold is None else score_threshold
-        return _panoptic(logits, masks, names, things, least, overlap_threshold)
+        return _panoptic(scene, logits, names, things, least, overlap_threshold)
     least = INSTANCE_SCORE if score_threshold is None else score_threshold
-    return _instances(logits, masks, names, things, least)
+    return _instances(scene, logits, names, things, least)
 
 
 def _class_logits(scene: EncodedImage, classes: Sequence[str | Prompt]) -> Tensor:
@@ -66,26 +64,53 @@ def _class_logits(scene: EncodedImage, classes: Sequence[str | Prompt]) -> Tenso
         return scene.find.model.heads.class_logits(d, bank)[0].float()
 
 
+def _class_map(scene: EncodedImage, logits_QC: Tensor) -> np.ndarray:
+    """(H, W) int32, the most likely class; some masks at a time, as all are gigabytes at 4K."""
+    height, width = scene.geometry.original
+    together = max(1, UPSAMPLED_PX // (height * width))
+    scores: Tensor | None = None
+    for rows in torch.arange(len(logits_QC)).split(together):
+        masks = logits_to_original(scene.object_logits[rows], scene.geometry)
+        part = postprocess.semantic_scores(logits_QC[rows], masks)
+        scores = part if scores is None else scores.add_(part)
+    assert scores is not None
+    return scores.argmax(0).int().cpu().numpy()
+
+
 def _panoptic(
-    logits: Tensor, masks: Tensor, names: Sequence[str], things: Sequence[bool], least: float,
-    overlap: float,
+    scene: EncodedImage, logits_QC: Tensor, names: Sequence[str], things: Sequence[bool],
+    least: float, overlap: float,
 ) -> PanopticSegmentation:  # fmt: skip
-    ids, raw = postprocess.panoptic(logits, masks, things, least, overlap)
+    kept = postprocess.confident(logits_QC, least)  # no other mask takes part
+    masks = logits_to_original(scene.object_logits[kept], scene.geometry)
+    ids, raw = postprocess.panoptic(logits_QC[kept], masks, things, least, overlap)
     id_map = ids.cpu().numpy()
     found = [_segment(r.id, r.class_index, names, r.is_thing, r.score, id_map == r.id) for r in raw]
     return PanopticSegmentation(id_map, tuple(found))
 
 
 def _instances(
-    logits: Tensor, masks: Tensor, names: Sequence[str], things: Sequence[bool], least: float
-) -> InstanceSegmentation:
-    scores, classes, proposals = postprocess.instances(logits, masks, things)
+    scene: EncodedImage, logits_QC: Tensor, names: Sequence[str], things: Sequence[bool],
+    least: float,
+) -> InstanceSegmentation:  # fmt: skip
+    scores, classes, numbers = (
+        x.cpu().numpy() for x in postprocess.class_candidates(logits_QC, things)
+    )
+    passing = scores >= least  # a score is at most its class probability
+    asked = sorted(set(numbers[passing].tolist()))
+    crops = dict(zip(asked, scene.object_crops.crops(asked), strict=True))
+    quality = {n: crop.score() for n, crop in crops.items()}
+    scored = [
+        (float(score * np.float32(quality[int(n)])), int(label), int(n))
+        for score, label, n in zip(scores[passing], classes[passing], numbers[passing], strict=True)
+    ]
     found: list[Segment] = []
-    for i in scores.argsort(descending=True).tolist():
-        mask = (masks[proposals[i]] > 0).cpu().numpy()
-        if scores[i] >= least and mask.any():
-            n = len(found) + 1
-            found.append(_segment(n, int(classes[i]), names, True, float(scores[i]), mask))
+    for score, label, n in sorted(scored, key=lambda row: -row[0]):
+        if score < least:
+            break
+        mask, box_xyxy = crops[n].original()
+        if mask.any():
+            found.append(Segment(len(found) + 1, label, names[label], True, score, mask, box_xyxy))
     return InstanceSegmentation(tuple(found))
 
 

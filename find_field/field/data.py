@@ -65,6 +65,8 @@ class FieldData:
         channels: by name; "semantic" always, "pixel" when asked for.
         provenance: JSON object: "model", "fingerprint" (of the embedding space), "frame" (name of
             the world frame), "up_world" (3 numbers or None), "frames" (views fused), "source".
+        times_seen: (N,) int32, views that saw the voxel. last_seen_ns: (N,) int64, stamp of the last
+            of them, -1 where views had none. Both None in fields of before there were any.
     """
 
     voxel_size_m: float
@@ -75,6 +77,8 @@ class FieldData:
     count: np.ndarray
     channels: Mapping[str, Channel]
     provenance: dict[str, Any] = field(default_factory=dict)
+    times_seen: np.ndarray | None = None
+    last_seen_ns: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ijk)

@@ -66,6 +66,7 @@ class FeatureField(FieldData):
     def crop(self, keep: np.ndarray) -> FeatureField:
         """The field of the voxels where `keep` (N,) bool (or row numbers) holds."""
         arrays = {name: getattr(self, name)[keep] for name in storage.ARRAYS}
+        arrays |= {n: a[keep] for n in storage.SEEN if (a := getattr(self, n)) is not None}
         channels = {name: channel.take(keep) for name, channel in self.channels.items()}
         return replace(self, channels=channels, **arrays)
 
@@ -99,6 +100,8 @@ class FeatureField(FieldData):
     def bytes_per_voxel(self) -> dict[str, float]:
         """Memory of one voxel by part, bytes; 'search index' appears after the first query."""
         out = {"geometry": 4 * 3 + 4 * 3 + 3.0}
+        if self.times_seen is not None:
+            out["times seen"] = 4 + 8.0
         for name, channel in self.channels.items():
             # The semantic channel carries the fusion state (weight, count) that the others share.
             state = 8 if name == SEMANTIC else 0

@@ -1,5 +1,7 @@
 """Running sums of surface samples in voxels, and the field that they mean, kept up to date.
 
+Voxels that later frames clearly see through are forgotten (`Fusion.add`).
+
 A frame touches few of a place's voxels: only their means are worked out again, and only their
 search vectors quantised anew. The result equals the field of all sums to the last bit.
 
@@ -20,10 +22,15 @@ from find_field.field.voxels import (
     VoxelIndex,
     group,
     group_sum,
+    neighbours,
     pack,
     unpack,
     voxel_coordinates,
 )
+from find_field.geometry.free_space import FreeSpace
+
+# What is left of the weight of a doubted voxel, and the weight below which it stays as it is.
+_DOUBTED, _LEAST_WEIGHT = np.float32(2.0**-5), 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +40,14 @@ class SurfaceSample:
     Attributes:
         points_world_m: (n, 3) float64. weights: (n,) float32. colors: (n, 3) uint8.
         values: by channel, (n, k) float32 coefficients.
+        stamp_ns: when the frame was taken, None when that is not known.
     """
 
     points_world_m: np.ndarray
     weights: np.ndarray
     colors: np.ndarray
     values: dict[str, np.ndarray]
+    stamp_ns: int | None = None
 
 
 @dataclass
@@ -67,7 +76,8 @@ class _ChannelSums:
 
 
 class Fusion:
-    """Voxels that surface samples are added to; weighted means, so that order does not matter.
+    """Voxels that surface samples are added to: weighted means, so that the order matters only where
+    a frame sees through what others saw.
 
     Args:
         voxel_size_m: side of a voxel.
@@ -80,6 +90,11 @@ class Fusion:
         self._count = GrowingArray((), np.int32)
         self._channels: dict[str, _ChannelSums] = {}
         self._touched: list[np.ndarray] = []
+        self._times_seen = GrowingArray((), np.int32)
+        self._last_seen_ns = GrowingArray((), np.int64)
+        # Clear views in a row that passed through; whether a neighbour went that way.
+        self._passed = GrowingArray((), np.uint8)
+        self._doubted = GrowingArray((), np.bool_)
         # What the sums mean, as of the last `live`.
         self._ijk = GrowingArray((3,), np.int32)
         self._points = GrowingArray((3,), np.float32)
@@ -120,9 +135,20 @@ class Fusion:
                  (self._colors, data.colors), (self._weight, data.weight))  # fmt: skip
         for ours, theirs in pairs:
             ours.resize(len(data))[rows] = theirs
+        times, last = data.times_seen, data.last_seen_ns
+        self._times_seen.resize(len(data))[:] = 0 if times is None else times
+        self._last_seen_ns.resize(len(data))[:] = -1 if last is None else last
+        self._passed.resize(len(data))
+        self._doubted.resize(len(data))
 
-    def add(self, sample: SurfaceSample) -> None:
-        """Fuse surface points whose coefficients are in this fusion's bases."""
+    def add(self, sample: SurfaceSample, free: FreeSpace | None = None, views: int = 3) -> None:
+        """Fuse surface points whose coefficients are in this fusion's bases.
+
+        Args:
+            free: what the same frame saw through: voxels that so many `views` in a row pass
+                through are forgotten.
+        """
+        before = len(self._index)
         ijk = voxel_coordinates(sample.points_world_m, self.voxel_size_m)
         keys, inverse = group(pack(ijk))
         rows = self._index.find_or_add(keys)
@@ -142,6 +168,79 @@ class Fusion:
             sums.squares.resize(total)[rows] += per_voxel @ np.einsum("nk,nk->n", values, values)
         self._ijk.resize(total)[rows] = unpack(keys)
         self._touched.append(rows)
+        self._seen(rows, sample.stamp_ns)
+        if free is not None and before:
+            self._forget(free, rows, before, sample.stamp_ns, views)
+
+    def _seen(self, rows: np.ndarray, stamp_ns: int | None) -> None:
+        total = len(self._index)
+        self._times_seen.resize(total)[rows] += 1
+        last = self._last_seen_ns.resize(total)
+        last[rows] = np.maximum(last[rows], -1 if stamp_ns is None else stamp_ns)
+        self._passed.resize(total)[rows] = 0
+        self._doubted.resize(total)[rows] = False
+
+    def _forget(self, free: FreeSpace, seen: np.ndarray, before: int, stamp_ns: int | None,
+                views: int) -> None:  # fmt: skip
+        """Count the voxels that a frame saw through, and take out those of enough clear views."""
+        rows = self._passed_through(free, before)
+        if stamp_ns is not None:  # what was confirmed later stays
+            rows = rows[self._last_seen_ns.view[rows] < stamp_ns]
+        rows = np.setdiff1d(rows, seen, assume_unique=True)
+        passed = self._passed.view
+        passed[rows] += 1
+        enough = np.where(self._doubted.view[rows], (views + 1) // 2, views)
+        gone = rows[passed[rows] >= enough]
+        if len(gone):
+            self._remove(gone)
+
+    def _passed_through(self, free: FreeSpace, before: int) -> np.ndarray:
+        """Of the first `before` voxels; judged by their centres, the close calls by their points."""
+        size = np.float32(self.voxel_size_m)
+        centres = (self._ijk.view[:before].astype(np.float32) + np.float32(0.5)) * size
+        reach = self.voxel_size_m * 3**0.5 / 2
+        rows = np.flatnonzero(free.through(centres, closer_m=reach))
+        doubted = np.flatnonzero(self._doubted.view[:before])
+        out = [rows[free.through(self._means(rows))]]
+        out.append(doubted[free.through(self._means(doubted), narrow=True)])
+        return np.unique(np.concatenate(out))
+
+    def _means(self, rows: np.ndarray) -> np.ndarray:
+        """(n, 3) float32 surface points of voxels."""
+        sums = self._geometry.view[rows]
+        centre = (self._ijk.view[rows] + 0.5) * self.voxel_size_m
+        return (centre + sums[:, 1:4] / np.maximum(sums[:, :1], 1e-12)).astype(np.float32)
+
+    def _remove(self, gone: np.ndarray) -> None:
+        self._refresh()
+        touching = neighbours(pack(self._ijk.view[gone]))
+        moved, holes = self._index.remove(gone)
+        for array in self._arrays():
+            array.move(moved, holes, len(self._index))
+        near = self._index.find(touching)
+        self._doubt(near[near >= 0])
+
+    def _doubt(self, rows: np.ndarray) -> None:
+        """What touched a thing that went may be its rest: less proof is needed, the next view wins."""
+        rows = rows[~self._doubted.view[rows]]
+        self._doubted.view[rows] = True
+        rows = rows[self._geometry.view[rows, 0] > _LEAST_WEIGHT]
+        # A power of two leaves every mean as it is, to the last bit.
+        self._geometry.view[rows] *= _DOUBTED
+        for channel in self._channels.values():
+            channel.values.view[rows] *= _DOUBTED
+            channel.squares.view[rows] *= _DOUBTED
+        self._touched.append(rows)
+
+    def _arrays(self) -> list[GrowingArray | QuantizedVectors]:
+        """Everything that has a row for each voxel."""
+        out: list[GrowingArray | QuantizedVectors] = [
+            self._geometry, self._count, self._times_seen, self._last_seen_ns, self._passed,
+            self._doubted, self._ijk, self._points, self._colors, self._weight,
+        ]  # fmt: skip
+        for c in self._channels.values():
+            out += [c.values, c.squares, c.coefficients, c.variance]
+        return out if self._search_index is None else [*out, self._search_index]
 
     def coefficients(self, kind: str = SEMANTIC) -> np.ndarray:
         """(N, k) float32 mean coefficients, before the field's rounding to float16."""
@@ -161,6 +260,7 @@ class Fusion:
         data = FieldData(
             self.voxel_size_m, self._ijk.view, self._points.view, self._colors.view,
             self._weight.view, self._count.view, channels, provenance,
+            self._times_seen.view, self._last_seen_ns.view,
         )  # fmt: skip
         if searchable and self._search_index is None:
             self._search_index = QuantizedVectors(channels[SEMANTIC].coefficients)

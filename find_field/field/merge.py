@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -54,7 +54,20 @@ def merge(a: FieldT, b: FieldData) -> FieldT:
         count=np.bincount(inverse, np.concatenate([a.count, b.count]), len(keys)).astype(np.int32),
         channels={name: _fuse_channel(*pair, fused) for name, pair in channels.items()},
         provenance=provenance,
+        **_seen(a, b, inverse, len(keys)),
     )
+
+
+def _seen(a: FieldData, b: FieldData, inverse: np.ndarray, voxels: int) -> dict[str, Any]:
+    """How often each voxel of both was seen, and when last; unknown when either says nothing."""
+    known = (a.times_seen, b.times_seen, a.last_seen_ns, b.last_seen_ns)
+    if any(array is None for array in known):
+        return {"times_seen": None, "last_seen_ns": None}
+    a_times, b_times, a_last, b_last = known
+    times, last = np.zeros(voxels, np.int32), np.full(voxels, -1, np.int64)
+    np.add.at(times, inverse, np.concatenate([a_times, b_times]))
+    np.maximum.at(last, inverse, np.concatenate([a_last, b_last]))
+    return {"times_seen": times, "last_seen_ns": last}
 
 
 def _check_alike(a: FieldData, b: FieldData) -> None:

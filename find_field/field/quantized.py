@@ -40,6 +40,11 @@ class QuantizedVectors:
             table[at[start : start + _CHUNK]] = scaled
             factor[at[start : start + _CHUNK]] = np.where(norm > 0, 1 / np.maximum(norm, 1e-12), 0)
 
+    def move(self, moved: np.ndarray, to: np.ndarray, length: int) -> None:
+        """As `GrowingArray.move`."""
+        self._rows.move(moved, to, length)
+        self._factor.move(moved, to, length)
+
     @property
     def nbytes(self) -> int:
         """Memory of the vectors."""

@@ -3,7 +3,8 @@
 Layout: eight bytes little-endian header length, a JSON header, raw arrays. The header's
 "__metadata__" holds {"format": "find-field", "version": "1", "info": JSON of voxel size and
 provenance}. Tensors: ijk, points_world_m, colors, weight, count, and per channel
-"<name>.basis" (D, k), "<name>.coefficients" (N, k), "<name>.variance" (N,).
+"<name>.basis" (D, k), "<name>.coefficients" (N, k), "<name>.variance" (N,); since there are any also times_seen and
+last_seen_ns.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ CHANNEL = {
     "coefficients": Array("N k", "float16"),
     "variance": Array("N", "float16", low=0),
 }
+# Not in files of before there were any.
+SEEN = {
+    "times_seen": Array("N", "int32", low=0),
+    "last_seen_ns": Array("N", "int64", low=-1),
+}
 INFO = {"voxel_size_m": Key((float,), 1e-6, 1e4), "provenance": Key((dict,))}
 PROVENANCE = {
     "model": Key((str,), optional=True),
@@ -52,6 +58,7 @@ PROVENANCE = {
 def field_arrays(field: FieldData) -> dict[str, np.ndarray]:
     """All arrays of a field by their names in the file."""
     arrays = {name: getattr(field, name) for name in ARRAYS}
+    arrays |= {name: a for name in SEEN if (a := getattr(field, name)) is not None}
     for name, channel in field.channels.items():
         for part in ("basis", "coefficients", "variance"):
             arrays[f"{name}.{part}"] = getattr(channel, part)
@@ -134,6 +141,8 @@ def _assemble(
     names = {name.split(".")[0] for name in arrays if "." in name} | {SEMANTIC}
     try:
         sizes = check_arrays(arrays, ARRAYS, "it", FieldError)
+        seen = {name: wanted for name, wanted in SEEN.items() if name in arrays}
+        check_arrays(arrays, seen, "it", FieldError, {"N": sizes["N"]})
         channels = {
             name: _channel(name, arrays, sizes["N"])
             for name in sorted(names, key=lambda n: (n != SEMANTIC, n))
@@ -144,7 +153,7 @@ def _assemble(
         voxel_size_m=float(info["voxel_size_m"]),
         channels=channels,
         provenance=dict(info["provenance"]),
-        **{name: arrays[name] for name in ARRAYS},
+        **{name: arrays[name] for name in (*ARRAYS, *seen)},
     )
 
 

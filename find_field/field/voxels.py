@@ -90,6 +90,22 @@ class VoxelIndex:
             self._rows = np.insert(self._rows, at, rows[new])
         return rows
 
+    def remove(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take distinct rows out; the last rows move into the holes.
+
+        Returns:
+            The rows that move, and where each goes.
+        """
+        total, dead = len(self), np.zeros(len(self), bool)
+        dead[rows] = True
+        left = total - len(rows)
+        moved, holes = left + np.flatnonzero(~dead[left:]), np.flatnonzero(dead[:left])
+        place = np.arange(total)
+        place[moved] = holes
+        keep = ~dead[self._rows]
+        self._sorted, self._rows = self._sorted[keep], place[self._rows[keep]]
+        return moved, holes
+
     def keys(self) -> np.ndarray:
         """(N,) int64 packed keys in row order."""
         out = np.empty(len(self), np.int64)
@@ -117,6 +133,21 @@ class GrowingArray:
             self._data = grown
         self._length = length
         return self.view
+
+    def move(self, moved: np.ndarray, to: np.ndarray, length: int) -> None:
+        """Copy rows to other places, then keep the first `length`."""
+        view = self.view
+        view[to] = view[moved]
+        view[length:] = 0
+        self._length = length
+
+
+def neighbours(keys: np.ndarray) -> np.ndarray:
+    """Distinct packed keys, sorted, of the voxels that touch those of `keys`, and of these."""
+    # A key plus a constant is the key of a neighbour.
+    steps = [(i << 2 * _BITS) + (j << _BITS) + k
+             for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]  # fmt: skip
+    return np.unique(keys[:, None] + np.array(steps, np.int64))
 
 
 def connected_components(ijk: np.ndarray, reach: int = 2) -> tuple[int, np.ndarray]:

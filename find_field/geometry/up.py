@@ -83,7 +83,7 @@ def direction_of(numbers: ArrayLike) -> tuple[float, float, float]:
     """
     v = np.asarray(numbers, np.float64)
     if v.shape != (3,) or not np.isfinite(v).all() or not 1e-6 < np.linalg.norm(v) < 1e6:
-        raise FieldError(f"Up is three numbers that are not all 0, not {numbers}.")
+        raise FieldError(f"Up is three numbers that are not all 0, not {numbers!r}.")
     x, y, z = v / np.linalg.norm(v)
     return float(x), float(y), float(z)
 
@@ -115,7 +115,7 @@ class UpEvidence:
         self.add_camera(T_world_camera)
         stride = max(1, depth_m.shape[1] // 80)
         coarse = depth_m[stride // 2 :: stride, stride // 2 :: stride]
-        u, v = pixel_grid(*depth_m.shape, stride)
+        u, v = pixel_grid(depth_m.shape[0], depth_m.shape[1], stride)
         coarse = np.where(coarse > 0, coarse, np.nan)
         points = backproject(coarse, K, u, v[:, None]) @ T_world_camera[:3, :3].T
         self.add_surface(points + T_world_camera[:3, 3], T_world_camera[:3, 3])

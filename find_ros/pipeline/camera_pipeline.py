@@ -34,14 +34,21 @@ class Timing:
 
 
 @dataclass(eq=False)
+class PromptStream:
+    """What is followed for one prompt; version: of the prompt it follows."""
+
+    localizer: StreamLocalizer
+    version: int
+
+
+@dataclass(eq=False)
 class CameraPipeline:
-    """One camera's input, outputs, followed objects, poses and times."""
+    """One camera's input, outputs, followed objects by prompt id, poses and times."""
 
     camera: CameraInput
     publishers: CameraPublishers
     poses: PoseSource | None
-    stream: StreamLocalizer | None = None
-    prompt_version: int = 0
+    streams: dict[str, PromptStream] = field(default_factory=dict)
     timing: Timing = field(default_factory=Timing)
 
 

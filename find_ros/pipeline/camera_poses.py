@@ -31,8 +31,8 @@ except ImportError:
     TF_AVAILABLE = False
 
 TF_MISSING = (
-    "tf2_ros is not installed, so /tf cannot be read: publish the camera's pose on camera_pose "
-    "(geometry_msgs/PoseStamped) and set pose_source to topic, or install tf2_ros"
+    "tf2_ros is not installed, so poses are taken from the topic camera_pose "
+    "(geometry_msgs/PoseStamped) instead of /tf: publish the camera's there, or install tf2_ros"
 )
 MAX_POSES = 400
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +97,7 @@ class FrameStore:
 
     Args:
         cameras: names, in turn order.
-        pair_depth: hold images until their depth came.
+        pair_depth: hold images until their depth came; of all cameras, or of these.
         tolerance_s: how far apart the stamps of an image and its depth may lie; less than half the
             camera's period, or a neighbour's depth could be taken.
         wait_s: how long an image waits for its depth before it goes on without.
@@ -109,13 +109,15 @@ class FrameStore:
         self,
         cameras: list[str],
         *,
-        pair_depth: bool = False,
+        pair_depth: bool | Collection[str] = False,
         tolerance_s: float = 0.005,
         wait_s: float = 0.1,
         rate_hz: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.pair_depth, self.tolerance_s, self.wait_s = pair_depth, tolerance_s, wait_s
+        every = cameras if pair_depth else ()
+        self._paired = frozenset(every if isinstance(pair_depth, bool) else pair_depth)
+        self.tolerance_s, self.wait_s = tolerance_s, wait_s
         self.rate_hz, self.clock = rate_hz, clock
         self.counters = {name: FrameCounters() for name in cameras}
         self._slots = {name: _Slot(self.counters[name]) for name in cameras}
@@ -132,9 +134,10 @@ class FrameStore:
             if self._closed:
                 slot.counters.drop("inactive")
                 return
-            if self.pair_depth:
+            paired = camera in self._paired
+            if paired:
                 frame.depth = self._depth_near(slot, stamp_ns)
-            if self.pair_depth and frame.depth is None:
+            if paired and frame.depth is None:
                 slot.waiting.append(frame)
                 if len(slot.waiting) > MAX_WAITING:
                     slot.waiting.popleft()

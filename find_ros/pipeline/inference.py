@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from find_core.errors import FindError
 from find_core.protocols import FindLike, LocalizedImage
-from find_core.video.stream import StreamLocalizer
+from find_core.video.stream import StreamLocalizer, VideoFrame
 from find_ros.localizer_parameters import LocalizerParameters
-from find_ros.messages.camera_info import intrinsics_from_info
-from find_ros.messages.errors import UNUSABLE, MessageError, check_same_frame
-from find_ros.messages.images import check_size, depth_to_m
-from find_ros.messages.objects_3d import UP, UP_OPTICAL, spatial_objects
-from find_ros.pipeline.camera_pipeline import CameraPipeline
+from find_ros.messages.errors import UNUSABLE, MessageError
+from find_ros.pipeline.camera_pipeline import CameraPipeline, PromptStream
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
+from find_ros.pipeline.places import DepthView, depth_view
 from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler, StartThread
+from find_ros.pipeline.prompt_request import OWN
 from find_ros.pipeline.publishers import FrameResult
 from find_ros.support.last_net import start_plain_thread
 from find_ros.support.log_throttle import ThrottledLogger
+from find_ros.support.text import sentence_of
 
 
 class Worker:
@@ -34,7 +34,7 @@ class Worker:
 
     Args:
         find: the model. pipelines: by camera name. store: where frames come from.
-        prompts: the prompt to use. parameters: live values. now_ns: the node's clock (sim time too).
+        prompts: those in use. parameters: live values. now_ns: the node's clock (sim time too).
         throttled_log: where troubles are said. start_thread: takes a name and what to run.
     """
 
@@ -85,21 +85,21 @@ class Worker:
     def _handle(self, frame: Frame, pipeline: CameraPipeline) -> str:
         """Answer one frame; '' or the cause under which it is dropped."""
         taken_s = time.monotonic()
-        prompt = self.prompts.active
-        if cause := self._unfit(frame, prompt):
+        prompts = self.prompts.in_use
+        if cause := self._unfit(frame, prompts):
             return cause
-        assert prompt is not None
         image_rgb = pipeline.camera.decode(frame.image, self.parameters.max_megapixels)
-        stream = self._stream(pipeline, prompt)
+        self._follow(pipeline, prompts)
         began_s = time.monotonic()
-        video = stream.update(image_rgb, frame.stamp_ns)
+        answers, failed = self._ask(prompts, image_rgb, frame, pipeline)
         inferred_s = time.monotonic()
         if self._stopping.is_set():
             return "inactive"
-        result = FrameResult(frame.image.header, image_rgb, prompt, video)
-        if pipeline.camera.config.depth:
-            result = self._with_3d(result, frame, pipeline)
-        pipeline.publishers.publish(result, self.parameters.jpeg_quality)
+        self._publish(answers, image_rgb, frame, pipeline)
+        if failed is not None:
+            raise failed
+        if not answers:
+            return "inference_error"
         done_s = time.monotonic()
         pipeline.timing.inference_s.append(inferred_s - began_s)
         pipeline.timing.overhead_s.append((began_s - taken_s) + (done_s - inferred_s))
@@ -107,9 +107,54 @@ class Worker:
         pipeline.timing.age_s.append((self.now_ns() - frame.stamp_ns) * 1e-9)
         return ""
 
-    def _unfit(self, frame: Frame, prompt: ActivePrompt | None) -> str:
+    def _ask(
+        self,
+        prompts: Sequence[ActivePrompt],
+        image_rgb: np.ndarray,
+        frame: Frame,
+        pipeline: CameraPipeline,
+    ) -> tuple[list[tuple[ActivePrompt, VideoFrame]], Exception | None]:
+        """What each prompt finds, the image encoded once; and what the node's own prompt raised."""
+        scene = self.find.encode(image_rgb)
+        answers, failed = [], None
+        for prompt in prompts:
+            stream = pipeline.streams[prompt.id].localizer
+            try:
+                answers.append((prompt, stream.update(image_rgb, frame.stamp_ns, scene=scene)))
+            except Exception as error:  # of one prompt: the others get their answers
+                if prompt.id == OWN:
+                    failed = error
+                else:
+                    what = f"{type(error).__name__}: {sentence_of(error)}"
+                    self.prompts.fail(prompt, f"The model failed on this prompt ({what}).")
+        return answers, failed
+
+    def _publish(
+        self,
+        answers: Sequence[tuple[ActivePrompt, VideoFrame]],
+        image_rgb: np.ndarray,
+        frame: Frame,
+        pipeline: CameraPipeline,
+    ) -> None:
+        """All outputs for the node's own prompt, the JSON for those beside it."""
+        view, without_3d = None, ""
+        if answers and pipeline.camera.config.depth:
+            view, without_3d = self._view(frame, pipeline, (image_rgb.shape[0], image_rgb.shape[1]))
+        for prompt, video in answers:
+            result = FrameResult(
+                frame.image.header, image_rgb, prompt, video, without_3d=without_3d
+            )
+            if view is not None:
+                objects = view.objects(video.localization, self.parameters.max_points)
+                result = replace(result, objects=objects, frame_3d=view.frame_id)
+            if prompt.id == OWN:
+                pipeline.publishers.publish(result, self.parameters.jpeg_quality)
+            else:
+                pipeline.publishers.publish_json(result)
+
+    def _unfit(self, frame: Frame, prompts: Sequence[ActivePrompt]) -> str:
         """Why this frame is not to be localized at all."""
-        if prompt is None:
+        if not prompts:
             return "no_prompt"
         limit_s = self.parameters.max_age_s
         age_s = (self.now_ns() - frame.stamp_ns) * 1e-9
@@ -126,25 +171,36 @@ class Worker:
             return cause
         return ""
 
-    def _stream(self, pipeline: CameraPipeline, prompt: ActivePrompt) -> StreamLocalizer:
-        """The camera's stream, on the newest prompt and threshold."""
-        threshold = self.parameters.threshold if self.parameters.threshold > 0 else None
-        if pipeline.stream is None:
-            pipeline.stream = StreamLocalizer(
-                self.find, prompt.compiled, threshold=threshold, fast=self.parameters.fast
-            )
-        elif pipeline.stream.threshold != threshold or pipeline.stream.fast != self.parameters.fast:
-            pipeline.stream.fast = self.parameters.fast
-            pipeline.stream.set_threshold(threshold)
-        if pipeline.prompt_version not in (0, prompt.version):
-            pipeline.stream.set_prompts(prompt.compiled)
-        pipeline.prompt_version = prompt.version
-        return pipeline.stream
+    def _follow(self, pipeline: CameraPipeline, prompts: Sequence[ActivePrompt]) -> None:
+        """Bring the camera's streams, one for each prompt, to the newest prompts and threshold.
 
-    def _with_3d(self, result: FrameResult, frame: Frame, pipeline: CameraPipeline) -> FrameResult:
-        """The result with places, or as it is where something is missing, which is counted."""
+        A prompt that comes or goes leaves the tracks of the others as they are.
+        """
+        threshold = self.parameters.threshold if self.parameters.threshold > 0 else None
+        streams, fast = pipeline.streams, self.parameters.fast
+        for gone in set(streams) - {prompt.id for prompt in prompts}:
+            del streams[gone]
+        for prompt in prompts:
+            stream = streams.get(prompt.id)
+            if stream is None:
+                localizer = StreamLocalizer(
+                    self.find, prompt.compiled, threshold=threshold, fast=fast
+                )
+                streams[prompt.id] = PromptStream(localizer, prompt.version)
+                continue
+            if stream.localizer.threshold != threshold or stream.localizer.fast != fast:
+                stream.localizer.fast = fast
+                stream.localizer.set_threshold(threshold)
+            if stream.version != prompt.version:
+                stream.localizer.set_prompts(prompt.compiled)
+                stream.version = prompt.version
+
+    def _view(
+        self, frame: Frame, pipeline: CameraPipeline, size: tuple[int, int]
+    ) -> tuple[DepthView | None, str]:
+        """The frame's depth; or None and the cause why it has none, which is counted."""
         try:
-            return self._located(result, frame, pipeline)
+            return depth_view(frame, pipeline, size, self.parameters), ""
         except UNUSABLE as error:
             # A depth image can be malformed too, which is another matter than a malformed image.
             own = isinstance(error, MessageError)
@@ -153,41 +209,7 @@ class Worker:
             self.throttled_log.warn(
                 f"{frame.camera}:3d:{cause}", _named(frame, f"No 3D output: {error}")
             )
-            return result
-
-    def _located(self, result: FrameResult, frame: Frame, pipeline: CameraPipeline) -> FrameResult:
-        if frame.depth is None:
-            raise MessageError(
-                "no_depth", "no depth image has this image's stamp (depth_tolerance_s)."
-            )
-        if pipeline.camera.info is None:
-            raise MessageError("no_camera_info", "camera_info has not come in.")
-        check_same_frame(frame.depth.header.frame_id, frame.image.header.frame_id)
-        check_size(frame.depth, self.parameters.max_megapixels)
-        depth_m = depth_to_m(frame.depth)
-        intrinsics = intrinsics_from_info(pipeline.camera.info, rectified=self.parameters.rectified)
-        size = result.image_rgb.shape[:2]
-        if depth_m.shape != size or (intrinsics.height, intrinsics.width) != size:
-            raise MessageError(
-                "size_mismatch",
-                f"image {size[1]}x{size[0]}, depth {depth_m.shape[1]}x{depth_m.shape[0]} and "
-                f"camera_info {intrinsics.width}x{intrinsics.height} differ: give depth that is "
-                "aligned to the colour image.",
-            )
-        camera_frame = result.header.frame_id
-        target, T_target_camera = self.parameters.target_frame or camera_frame, np.eye(4)
-        if target != camera_frame:
-            assert pipeline.poses is not None
-            T_target_camera = pipeline.poses.lookup(target, camera_frame, frame.stamp_ns)
-        objects = spatial_objects(
-            result.video.localization,
-            depth_m,
-            intrinsics,
-            T_target_camera,
-            self.parameters.max_points,
-            UP_OPTICAL if target == camera_frame else UP,
-        )
-        return replace(result, objects=objects, frame_3d=target)
+            return None, cause
 
 
 def _named(frame: Frame, sentence: str) -> str:

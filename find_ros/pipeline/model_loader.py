@@ -82,12 +82,12 @@ def import_torch() -> None:
         importlib.import_module("torch")
 
 
-def load_model(name: str, device: str, input_px: int = 0) -> Any:
+def load_model(name: str, device: str, input_px: int = 0, runtime: str = "auto") -> Any:
     """Load a `Find`.
 
     Args:
-        input_px: shorter side of the network's input; 0: the model's own. Registered models decide
-            for themselves.
+        input_px: shorter side of the network's input; 0: the model's own.
+        runtime: of the image path. Registered models decide both for themselves.
 
     Raises:
         FindError: with a sentence that says what to do.
@@ -96,10 +96,21 @@ def load_model(name: str, device: str, input_px: int = 0) -> Any:
         return MODEL_FACTORIES[name](device)
     from find_core import load
 
-    return load(name, device=device, input_px=input_px or None)
+    return load(name, device=device, input_px=input_px or None, runtime=runtime)
 
 
-def load_aside(name: str, device: str, keep_waiting: Callable[[], bool], input_px: int = 0) -> Any:
+def runtime_of(find: Any) -> str:
+    """What computes the image path of a loaded model, for logs and diagnostics."""
+    return "none" if find is None else str(getattr(find, "runtime_name", "its own"))
+
+
+def load_aside(
+    name: str,
+    device: str,
+    keep_waiting: Callable[[], bool],
+    input_px: int = 0,
+    runtime: str = "auto",
+) -> Any:
     """`load_model` in its own thread, so that a shutdown need not wait for it.
 
     Args:
@@ -112,7 +123,7 @@ def load_aside(name: str, device: str, keep_waiting: Callable[[], bool], input_p
 
     def work() -> None:
         try:
-            box["find"] = load_model(name, device, input_px)
+            box["find"] = load_model(name, device, input_px, runtime)
         except FindError as error:
             box["error"] = error
         except BaseException as error:  # a broken installation, no memory, a library's sys.exit

@@ -49,14 +49,34 @@ def read_prompt(
     Raises:
         FindError: with a sentence that says what was wrong.
     """
+    return bind_prompt(read_text(text, limits), images, limits, envelope)
+
+
+def read_text(text: str, limits: PromptLimits = DEFAULT_LIMITS) -> Any:
+    """A sentence as it is, the JSON form decoded; both of a size that is taken.
+
+    Raises:
+        PromptError: too large, no Unicode, no JSON.
+    """
     _check_text(text, limits)
-    if text.lstrip().startswith("{"):
-        data = parse_json(text, "The prompt", PromptError, max_chars=limits.max_bytes)
-        _check_references(data, limits)
-        own = {key: value for key, value in data.items() if key not in envelope}
-        return Prompt.from_json(own, images=images)
-    named = {name: _whole(image) for name, image in images.items() if name in text}
-    return Prompt.bind_known(text, named)
+    if not text.lstrip().startswith("{"):
+        return text
+    return parse_json(text, "The prompt", PromptError, max_chars=limits.max_bytes)
+
+
+def bind_prompt(
+    parsed: Any,
+    images: Mapping[str, np.ndarray],
+    limits: PromptLimits = DEFAULT_LIMITS,
+    envelope: Collection[str] = (),
+) -> Prompt:
+    """What `read_text` gave -> `Prompt`; arguments and errors as of `read_prompt`."""
+    if isinstance(parsed, str):
+        named = {name: _whole(image) for name, image in images.items() if name in parsed}
+        return Prompt.bind_known(parsed, named)
+    _check_references(parsed, limits)
+    own = {key: value for key, value in parsed.items() if key not in envelope}
+    return Prompt.from_json(own, images=images)
 
 
 def _check_text(text: str, limits: PromptLimits) -> None:

@@ -37,6 +37,7 @@ class FrameResult:
         video: what was found.
         objects: in 3D, in `frame_3d`; None when this frame has no 3D output.
         frame_3d: name of the frame of `objects`.
+        without_3d: the cause why there is no 3D output although depth is on; "" otherwise.
     """
 
     header: Header
@@ -45,6 +46,7 @@ class FrameResult:
     video: VideoFrame
     objects: list[SpatialObject] | None = None
     frame_3d: str = ""
+    without_3d: str = ""
 
 
 class CameraPublishers:
@@ -66,7 +68,8 @@ class CameraPublishers:
             kinds |= {"detections": detections.Detection2DArray}
             kinds |= {"detections_3d": detections.Detection3DArray} if with_3d else {}
         for topic, kind in kinds.items():
-            self._publishers[topic] = node.create_publisher(kind, prefix + topic, qos.OUTPUT)
+            profile = qos.ANSWERS if topic == "localization" else qos.OUTPUT
+            self._publishers[topic] = node.create_publisher(kind, prefix + topic, profile)
         if detections.AVAILABLE:
             self._publishers["label_info"] = node.create_publisher(
                 detections.LabelInfo, prefix + "label_info", qos.LATCHED
@@ -76,7 +79,7 @@ class CameraPublishers:
     def publish(self, result: FrameResult, jpeg_quality: int) -> None:
         """Publish everything of one frame under the image's stamp; JSON and relevance always."""
         header, video = result.header, result.video
-        self._publishers["localization"].publish(String(data=json_text(result_to_json(result))))
+        self.publish_json(result)
         self._publishers["relevance"].publish(Float32(data=float(video.localization.relevance)))
         if self._wanted("label_image"):
             labels = array_to_image(video.localization.label_image(), "16UC1", header)
@@ -86,6 +89,10 @@ class CameraPublishers:
             self._publish_3d(result, result.objects)
         if detections.AVAILABLE:
             self._publish_detections(result)
+
+    def publish_json(self, result: FrameResult) -> None:
+        """The answer alone: all that a prompt beside the node's own gets."""
+        self._publishers["localization"].publish(String(data=json_text(result_to_json(result))))
 
     def destroy(self) -> None:
         for publisher in self._publishers.values():
@@ -136,9 +143,12 @@ def result_to_json(result: FrameResult) -> dict[str, Any]:
         "frame_id": result.header.frame_id,
         "stamp_ns": stamp_to_ns(result.header.stamp),
         "prompt": result.prompt.markup,
+        "prompt_id": result.prompt.id,
         "relevance_smoothed": round(result.video.relevance, 4),
         "events": [event.to_json() for event in result.video.events],
     }
     if result.objects is not None:
         out["objects_3d"] = objects_to_json(result.objects, result.frame_3d)
+    elif result.without_3d:
+        out["without_3d"] = result.without_3d
     return out

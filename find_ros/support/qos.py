@@ -16,9 +16,15 @@ def image_input(reliability: str) -> QoSProfile:
 
 # Reliable reaches best-effort and reliable subscribers alike (RViz asks for reliable).
 OUTPUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+# Several prompts answer each frame of each camera at once.
+ANSWERS = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 INFO_INPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+# Several prompts may be tried at once, and each asker waits for its own.
+STATUS = QoSProfile(
+    depth=16, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 COMMAND = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 # References arrive one per name, shortly after another.

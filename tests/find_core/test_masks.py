@@ -17,12 +17,12 @@ from find_core.masks import (
     box_of_mask,
     mask_iou,
     mask_to_rle,
-    part_at,
     rle_to_mask,
     split_disconnected,
     split_instance,
 )
 from find_core.results import Instance
+from tests.find_core.tasks.full_size import ArrayObjects
 
 
 def rectangles_instance(*boxes, score=0.9, size=(80, 120)):
@@ -43,26 +43,6 @@ def test_smoke_two_look_alikes_in_one_mask():
     assert boxes(parts) == [(10, 10, 30, 30), (60, 30, 80, 54)]
     assert [p.mask.sum() for p in parts] == [480, 400], "largest first"
     assert all(p.score == both.score for p in parts)
-
-
-def test_a_mark_chooses_the_parts_that_it_touches():
-    left, right, far = (5, 10, 20, 20), (50, 10, 20, 20), (95, 10, 20, 20)
-    three = rectangles_instance(left, right, far).mask
-
-    def at(*marks):
-        return part_at(three, rectangles_instance(*marks).mask)
-
-    assert (at((55, 15, 1, 1)) == rectangles_instance(right).mask).all()
-    assert (at((6, 12, 1, 1), (100, 12, 1, 1)) == rectangles_instance(left, far).mask).all(), (
-        "two strokes"
-    )
-    assert (at((0, 60, 3, 3)) == three).all(), "beside it: nothing is chosen, nothing lost"
-    assert (
-        part_at(rectangles_instance(left).mask, rectangles_instance(far).mask)
-        == rectangles_instance(left).mask
-    ).all()
-    empty = rectangles_instance().mask
-    assert not part_at(empty, rectangles_instance(left).mask).any()
 
 
 @pytest.mark.parametrize(
@@ -93,16 +73,18 @@ def test_near_parts_are_two_where_each_has_a_proposal_of_its_own(proposals, expe
     objects = np.zeros((len(proposals), *whole.mask.shape), bool)
     for mask, rows in zip(objects, proposals):
         mask |= rectangles_instance(*rows).mask
-    assert len(split_instance(whole, lambda: objects)) == expected
-    assert len(split_disconnected([whole], lambda: objects)) == expected
+    assert len(split_instance(whole, ArrayObjects(lambda: objects))) == expected
+    assert len(split_disconnected([whole], ArrayObjects(lambda: objects))) == expected
 
 
 def test_proposals_are_only_asked_for_where_parts_lie_near():
     def never():
         raise AssertionError("asked")
 
-    assert len(split_instance(rectangles_instance((10, 10, 20, 20)), never)) == 1
-    assert len(split_instance(rectangles_instance((10, 10, 20, 20), (90, 10, 20, 20)), never)) == 2
+    asked = ArrayObjects(never)
+
+    assert len(split_instance(rectangles_instance((10, 10, 20, 20)), asked)) == 1
+    assert len(split_instance(rectangles_instance((10, 10, 20, 20), (90, 10, 20, 20)), asked)) == 2
 
 
 def test_fragments_are_dropped():
@@ -173,7 +155,7 @@ def test_near_parts_by_proposals_equal_a_slow_reading(shapes, proposals, own):
     """Counts over whole masks instead of windows."""
     mask = rectangles_instance(*shapes).mask
     objects = np.array([rectangles_instance(p).mask for p in [*proposals, *shapes[:own]]])
-    objects = objects.reshape(-1, *mask.shape)
+    objects = objects.reshape(-1, *mask.shape).astype(bool)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     for a, b in itertools.permutations(range(1, count), 2):
 
@@ -187,7 +169,10 @@ def test_near_parts_by_proposals_equal_a_slow_reading(shapes, proposals, own):
 
         in_a, in_b = labels == a, labels == b
         expected = owned(in_a, in_b) and owned(in_b, in_a)
-        assert masks._two_objects(labels, stats, a, b, objects) == expected
+        assert (
+            masks._two_objects(labels, stats, a, b, (0, 0), ArrayObjects(lambda: objects))
+            == expected
+        )
 
 
 @given(

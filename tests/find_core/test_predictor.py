@@ -13,7 +13,7 @@ import find_core as fc
 from find_core.predictor import Find
 from find_core.results import box_of_mask, rle_to_mask
 from find_core.tasks import retrieve as retrieval
-from find_core.tasks.localize import answer
+from find_core.tasks.localize import answers
 from find_core.testing import tiny_find
 
 RNG = np.random.default_rng(0)
@@ -79,8 +79,8 @@ def test_compiled_equals_uncached(find, kind):
     semantic = model.heads.semantic(outputs.embeddings[fc_var("INTERLEAVE")])[0]
     assert torch.allclose(compiled.semantic, semantic, atol=1e-5)
     entity = fc_var("ENTITY")
-    rows = outputs.embeddings[entity][0], outputs.pixel[entity][0]
-    slow = answer(fresh, compiled, *rows, threshold=None)
+    rows = outputs.embeddings[entity], outputs.pixel[entity]
+    (slow,) = answers(fresh, [compiled], *rows, threshold=None)
     for a, b in zip(fast.entities, slow.entities, strict=True):
         assert a.score == pytest.approx(b.score, abs=1e-5)
         assert np.array_equal(a.mask, b.mask)

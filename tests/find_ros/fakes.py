@@ -25,6 +25,27 @@ def slow_find(device: str) -> ColorFind:
     return find
 
 
+def brittle_find(device: str) -> ColorFind:
+    """As `color_find`, but no frame can be asked for <green>."""
+    find = ColorFind()
+    encode = find.encode
+
+    def encode_brittle(image):
+        scene = encode(image)
+        localize = scene.localize
+
+        def localize_brittle(compiled, **options):
+            if any(e.label == "green" for e in compiled.prompt.entities):
+                raise RuntimeError("no green today")
+            return localize(compiled, **options)
+
+        scene.localize = localize_brittle
+        return scene
+
+    find.encode = encode_brittle  # type: ignore[method-assign]
+    return find
+
+
 def oracle_world():
     """(world, frames, find): a table with known things, its views, a model that knows the truth."""
     from find_field.evaluation.toy_world import sample_world
@@ -38,4 +59,4 @@ def oracle_find(device: str):
     return oracle_world()[2]
 
 
-MODELS = {"color": color_find, "slow": slow_find, "oracle": oracle_find}
+MODELS = {"color": color_find, "slow": slow_find, "brittle": brittle_find, "oracle": oracle_find}

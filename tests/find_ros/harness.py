@@ -24,6 +24,7 @@ from std_msgs.msg import Header, String
 
 from find_core.schemas import load_schema
 from find_ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
+from find_ros.schemas import load_schema as load_ros_schema
 from tests.find_core.video.fakes import paint
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,7 @@ def camera_info(fx: float = 100.0, width: int = WIDTH, height: int = HEIGHT) -> 
 
 
 def answers(messages: list) -> list[dict]:
-    """What JSON topics said; whatever a localizer said is held against its schema."""
+    """What JSON topics said; whatever a localizer said is held against its schemas."""
     return [_parsed(m.data) for m in messages]
 
 
@@ -211,7 +212,9 @@ def _parsed(text: str) -> dict:
     data = json.loads(text)
     if "entities" in data:
         jsonschema.validate(data, load_schema("localization"))
-        assert {"frame_id", "stamp_ns"} <= set(data), "a robot's answer says where and when"
+        assert {"frame_id", "stamp_ns", "prompt_id"} <= set(data), "where, when and to whom"
+    if "active" in data:
+        jsonschema.validate(data, load_ros_schema("prompt_status"))
     return data
 
 

@@ -100,6 +100,7 @@ def test_it_says_what_it_waits_for(robot):
         ({}, "no prompt yet"),
         ({"prompt": "<red>", "use_sim_time": True}, "no time has come on /clock"),
         ({"prompt": "<red>", "use_depth": True}, "no publisher on /depth"),
+        ({"cameras": ["front"], "depth_cameras": ["side"]}, "depth_cameras names 'side'"),
         ({"image_reliability": "reliable"}, "(/robot) is best-effort and we are reliable"),
     ]
     heard = robot.hear(DiagnosticArray, "/diagnostics")

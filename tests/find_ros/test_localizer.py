@@ -190,6 +190,7 @@ def test_every_frame_is_accounted_for(status, ask):
     for key in ("input_rate_hz", "frame_age_p50_ms", "frame_age_p99_ms", "inference_p50_ms"):
         assert float(values[key]) >= 0
     assert values["active_prompt"] == "the <red>" and values["device"] and values["memory_mb"]
+    assert values["runtime"]
 
 
 def test_prompts_change_live(robot, localizer, ask):

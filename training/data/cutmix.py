@@ -101,7 +101,7 @@ def mix(
     """The host with a window of the guest in its place; itself where both hold too many objects.
 
     Args:
-        host, guest: record, (H, W) uint8 instance numbers, four (C, h, w) feature maps; sizes agree.
+        host, guest: record, (H, W) uint8 instance numbers, feature maps (C, h, w); sizes agree.
     """
     if len(host[0].instances) + len(guest[0].instances) > MOST_INSTANCES:
         return host
@@ -113,7 +113,7 @@ def mix(
     pasted = guest[1][inside].astype(np.int64)
     moved = np.where(pasted == IGNORED, IGNORED, pasted + len(host[0].instances))
     numbers[inside] = np.where(pasted > 0, moved, 0)
-    for stride, mine, other in zip(STRIDES, maps, guest[2], strict=True):
-        rows, columns = window.at(stride)
+    for mine, other in zip(maps, guest[2], strict=True):
+        rows, columns = window.at(height_px // mine.shape[1])
         mine[:, rows, columns] = other[:, rows, columns]
     return record, numbers, maps

@@ -1,6 +1,6 @@
 """Metrics with intervals. Every score is kept with the unit it is bootstrapped by (scene or kind).
 
-AUC is scikit-learn's, the bootstrap is SciPy's; mask IoU is `find_core.masks.mask_iou`.
+AUC (the Mann-Whitney statistic) and the bootstrap are SciPy's; mask IoU is `find_core.masks.mask_iou`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import bootstrap
-from sklearn.metrics import roc_auc_score
+from scipy.stats import bootstrap, mannwhitneyu
 
 from find_core.masks import mask_iou
 
@@ -26,8 +25,8 @@ def auc(positive: np.ndarray, negative: np.ndarray) -> float:
     """
     if not len(positive) or not len(negative):
         return float("nan")
-    labels = np.repeat([1, 0], [len(positive), len(negative)])
-    return float(roc_auc_score(labels, np.concatenate([positive, negative])))
+    above = mannwhitneyu(positive, negative, method="asymptotic").statistic
+    return float(above / (len(positive) * len(negative)))
 
 
 @dataclass

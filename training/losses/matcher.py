@@ -6,7 +6,11 @@ C mask channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 
 import numpy as np
 import torch
@@ -58,12 +62,50 @@ def match(cost_LBQM: Tensor, valid_BM: Tensor) -> Tensor:
         (L, B, M) long: the proposal of each true mask, -1 for padding and for masks left over
         when there are more masks than proposals.
     """
-    cost = cost_LBQM.cpu().numpy()
-    layers, batch, _, masks = cost.shape
+    cost, valid = cost_LBQM.cpu().numpy(), valid_BM.cpu().numpy()
+    shares = np.array_split(np.arange(len(valid)), max(1, _PROCESSES.count))
+    jobs = [(cost[:, share], valid[share]) for share in shares if len(share)]
+    if _PROCESSES.pool is None:
+        found = [_assign(*job) for job in jobs]
+    else:
+        found = _PROCESSES.pool.starmap(_assign, jobs)
+    return torch.from_numpy(np.concatenate(found, 1)).to(cost_LBQM.device)
+
+
+def _assign(cost_LBQM: np.ndarray, valid_BM: np.ndarray) -> np.ndarray:
+    layers, batch, _, masks = cost_LBQM.shape
     chosen = np.full((layers, batch, masks), -1, np.int64)
-    for b, valid in enumerate(valid_BM.cpu().numpy()):
+    for b, valid in enumerate(valid_BM):
         columns = np.flatnonzero(valid)
         for layer in range(layers):
-            rows, cols = linear_sum_assignment(cost[layer, b][:, columns])
+            rows, cols = linear_sum_assignment(cost_LBQM[layer, b][:, columns])
             chosen[layer, b, columns[cols]] = rows
-    return torch.from_numpy(chosen).to(cost_LBQM.device)
+    return chosen
+
+
+@dataclass
+class _Processes:
+    """Who matches: this process, or a pool of others."""
+
+    pool: Pool | None = None
+    count: int = 1
+
+
+_PROCESSES = _Processes()
+
+
+@contextmanager
+def match_in_processes(count: int) -> Iterator[None]:
+    """Matching is spread over so many processes inside; 0 leaves it where it is.
+
+    Worth it for batches of dozens of images, where a GPU would wait for one core.
+    """
+    if count < 2:
+        yield
+        return
+    with get_context("spawn").Pool(count) as pool:
+        _PROCESSES.pool, _PROCESSES.count = pool, count
+        try:
+            yield
+        finally:
+            _PROCESSES.pool, _PROCESSES.count = None, 1

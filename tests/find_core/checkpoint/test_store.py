@@ -298,8 +298,9 @@ def test_resolve_hub(folder, monkeypatch, tmp_path):
     hub = pytest.importorskip("huggingface_hub")
     asked = []
     monkeypatch.setattr(
-        hub, "hf_hub_download", lambda repo, file: asked.append((repo, file)) or folder / file
+        hub, "hf_hub_download", lambda repo, file, **_: asked.append((repo, file)) or folder / file
     )
+    monkeypatch.setattr(checkpoint_open, "hub_answers", lambda: True)
     resolve = checkpoint_open.resolve
     assert resolve("xueyanz/FIND:focall").name == "find_focall_llama_x640.pt"
     assert resolve("someone/find-kitchen") == folder
@@ -309,7 +310,7 @@ def test_resolve_hub(folder, monkeypatch, tmp_path):
         ("someone/find-kitchen", "model.safetensors"),
     ]
 
-    def offline(repo, file):
+    def offline(repo, file, **_):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(hub, "hf_hub_download", offline)

@@ -70,6 +70,16 @@ print(os.environ.get("OMP_WAIT_POLICY"))
     assert run(code) == "PASSIVE"
 
 
+def test_fields_command_line_does_so():
+    code = """
+import os
+from find_field.cli import main
+assert main(["info", "no-such.field"]) == 2
+print(os.environ.get("OMP_WAIT_POLICY"))
+"""
+    assert run(code) == "PASSIVE"
+
+
 def test_nodes_do_so():
     code = """
 import os, sys, types

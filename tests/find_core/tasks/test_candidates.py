@@ -49,7 +49,7 @@ def test_host_syncs_do_not_grow_with_the_proposals(monkeypatch, fast):
     for queries in (4, 40):
         find = tiny_find(num_queries=queries, single_things=True)
         scene, prompt = find.encode(IMAGE), find.compile(PROMPT)
-        _ = scene.object_embeddings, scene.object_masks  # once a scene, not a prompt
+        _ = scene.object_embeddings, scene.object_crops.area(0)  # once a scene, not a prompt
         with monkeypatch.context() as patch, HostSyncs(patch) as syncs:
             answer = scene.localize(prompt, threshold=0.0, fast=fast)
         counts.append((syncs.items, syncs.copies))

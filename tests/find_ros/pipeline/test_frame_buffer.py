@@ -183,3 +183,12 @@ def test_take_returns_at_once_when_there_is_a_frame():
 @pytest.mark.parametrize("timeout_s", [0.0, 0.01])
 def test_take_gives_up(timeout_s):
     assert FrameStore([""]).take(timeout_s) is None
+
+
+def test_only_cameras_with_depth_wait_for_it():
+    store = FrameStore(["front", "wrist"], pair_depth=["front"], wait_s=1e9)
+    store.put_image("front", 1, "image")
+    store.put_image("wrist", 1, "image")
+    assert store.take(0).camera == "wrist" and store.take(0) is None
+    store.put_depth("front", 1, "depth")
+    assert store.take(0).depth == "depth"

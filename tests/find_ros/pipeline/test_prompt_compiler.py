@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from find_core.errors import FindError, PromptError
 from find_core.prompts.prompt import Reference
 from find_ros.pipeline.inference import Worker  # noqa: F401  (importable without a running ROS)
-from find_ros.pipeline.prompt_compiler import PromptCompiler
+from find_ros.pipeline.prompt_compiler import PromptCompiler, PromptStatus
 from find_ros.pipeline.prompt_text import read_prompt
 from find_ros.pipeline.reference_store import MAX_REFERENCES, ReferenceStore
 from find_ros.support.log_throttle import REPEAT_S, ThrottledLogger
@@ -21,19 +22,19 @@ PHOTO = np.full((8, 10, 3), 7, np.uint8)
 class SlowCompiler(PromptCompiler):
     """A prompt compiler that can be held up, and that remembers its reports."""
 
-    def __init__(self) -> None:
-        self.reports: list[tuple[str, str]] = []
+    def __init__(self, **options) -> None:
+        self.reports: list[PromptStatus] = []
         self.compiled: list[str] = []
         self.gate = threading.Event()
         self.gate.set()
-        super().__init__(self._slow_compile, lambda *report: self.reports.append(report))
+        super().__init__(self._slow_compile, self.reports.append, **options)
 
     def _slow_compile(self, prompt):
         self.gate.wait(10)
         if "boom" in prompt.text:
             raise RuntimeError("out of memory")
         self.compiled.append(prompt.text)
-        return prompt
+        return SimpleNamespace(prompt=prompt)
 
     def settle(self, reports: int) -> None:
         end_s = time.monotonic() + 10
@@ -53,7 +54,7 @@ def compiler():
 def test_a_prompt_becomes_active(compiler):
     compiler.submit("the <mug>")
     compiler.settle(1)
-    assert compiler.active.compiled.text == "the mug" and compiler.active.version == 1
+    assert compiler.active.prompt.text == "the mug" and compiler.active.version == 1
 
 
 @pytest.mark.parametrize("bad", ["the <mug", '{"prompt": 3}', "{nonsense", "", "a boom"])
@@ -63,7 +64,7 @@ def test_a_bad_prompt_leaves_the_old_one_active_and_says_why(compiler, bad):
     compiler.submit(bad)
     compiler.settle(2)
     assert compiler.active.text == "the <mug>"
-    assert compiler.reports[1][1] and compiler.error == compiler.reports[1][1]
+    assert compiler.reports[1].error and compiler.error == compiler.reports[1].error
     compiler.submit("the <bowl>")
     compiler.settle(3)
     assert compiler.active.text == "the <bowl>" and compiler.error == ""
@@ -92,19 +93,21 @@ def test_only_the_newest_of_many_is_compiled(compiler):
 
 
 def test_the_same_prompt_twice_is_compiled_once(compiler):
-    for _ in range(3):
+    for n in range(3):
         compiler.submit("the <mug>")
-        compiler.settle(1)
+        compiler.settle(n + 1)
     assert compiler.compiled == ["the mug"]
+    assert [r.repeated for r in compiler.reports] == [False, True, True]
+    assert {r.state for r in compiler.reports} == {"active"}
 
 
 def test_a_reference_is_bound_by_its_name_even_when_it_comes_later(compiler):
     compiler.submit("the <mug> next to <thing>")
     compiler.settle(1)
-    assert not compiler.active.compiled.entities[1].is_visual
+    assert not compiler.active.prompt.entities[1].is_visual
     compiler.add_reference("thing", PHOTO)
     compiler.settle(2)
-    assert compiler.active.compiled.entities[1].is_visual
+    assert compiler.active.prompt.entities[1].is_visual
     compiler.add_reference("thing", PHOTO.copy())  # latched topics repeat themselves
     compiler.add_reference("other", PHOTO)
     time.sleep(0.05)
@@ -119,10 +122,11 @@ def test_a_region_of_a_named_picture(compiler):
     }
     compiler.submit(json.dumps(prompt))
     compiler.settle(1)
-    assert "photo" in compiler.error
+    assert compiler.reports[0].state == "waiting" and not compiler.error and not compiler.active
     compiler.add_reference("photo", PHOTO)
     compiler.settle(2)
-    assert compiler.active.compiled.entities[0].reference.mask.sum() == 16
+    assert [r.state for r in compiler.reports] == ["waiting", "active"]
+    assert compiler.active.prompt.entities[0].reference.mask.sum() == 16
 
 
 def test_references_are_bounded():

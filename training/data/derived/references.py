@@ -116,7 +116,7 @@ def alone(
     crop, inside = image[rows, columns], mask[rows, columns]
     if form in ("crop", WHOLE):
         return crop
-    size = crop.shape[:2]
+    size = crop.shape[0], crop.shape[1]
     if form == "photo" and ground is not None:
         back = _patch(ground, size, rng)
     elif form == "odd":

@@ -44,7 +44,8 @@ class Cases:
             if len(heap) < self.kept or key > heap[0][0]:
                 case = case or Case(score, caption, resize_to_width(draw(), 2 * WIDTH_PX))
                 heapq.heappush(heap, (key, -self._count, case))  # of equals the first stays
-                del heap[: len(heap) - self.kept]
+                if len(heap) > self.kept:
+                    heapq.heappop(heap)
 
     def worst(self) -> list[Case]:
         return [case for _, _, case in sorted(self._worst, key=lambda c: (-c[0], -c[1]))]

@@ -7,7 +7,8 @@ from the seed and the image's id, and stored with the report.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,6 @@ def _count(
             sums["visual" if entity.is_visual else "text"].add(key, mask, truth)
     labels = [e.label + (" (shown)" if e.is_visual else "") for e in prompt.entities]
     strokes = [e.reference.mask for e in prompt.entities if e.reference is not None]
-    draw: Callable[[], np.ndarray] = lambda: truth_and_answer(image, labels, masks, found, strokes)  # noqa: E731
+    draw = functools.partial(truth_and_answer, image, labels, masks, list(found), strokes)
     mean = float(np.mean(ious))
     options.cases.add(mean, f"{key}: mIoU {mean:.2f}, {prompt.text}", draw)

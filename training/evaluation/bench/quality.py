@@ -7,6 +7,7 @@ no crowd is labelled (tests); crowds are panopticapi's own rule.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -204,8 +205,11 @@ class PrecisionTable:
                     memory[key] = _average_precision(evaluation, by_image[:, index])
                 return memory[key]
 
+            def value(k: int, index: np.ndarray) -> float:
+                return values(index)[k]
+
             return {
-                name: figure(len(self._images), lambda index, k=k: values(index)[k], AP_RESAMPLES)
+                name: figure(len(self._images), functools.partial(value, k), AP_RESAMPLES)
                 for k, name in enumerate(("mask_ap", "mask_ap50"))
             }
 

@@ -9,6 +9,7 @@ code in effect has it (docs/spec.md 3.6-5). Equal scores count as in random orde
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,7 +162,7 @@ def _keep_cases(options: Options, items: Sequence[Any], scores: np.ndarray) -> N
         text = item.texts[0] if isinstance(item, sources.CaptionedImage) else item.markup
         options.cases.add(
             -float(rank), f"place {rank + 1}: {text}",
-            lambda own=item, other=items[best]: _beside(own, other),
+            functools.partial(_beside, item, items[best]),
         )  # fmt: skip
 
 

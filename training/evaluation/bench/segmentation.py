@@ -7,6 +7,7 @@ panoptic answer, objects from the panoptic things.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -69,8 +70,8 @@ def run_segmentation(model: Any, options: Options, by: str = "name") -> Outcome:
             found = answer.panoptic
             options.cases.add(
                 score, f"{item.key}: PQ {score:.2f}",
-                lambda image=image, truth=truth, found=found: panoptic_picture(
-                    image, [c.name for c in classes], truth, found),
+                functools.partial(
+                    panoptic_picture, image, [c.name for c in classes], truth, found),
             )  # fmt: skip
         if answer.class_map is not None:
             semantic.add(answer.class_map, truth)
@@ -165,13 +166,14 @@ def complete(answer: SegmentAnswer, given: set[str]) -> SegmentAnswer:
     for name in ("panoptic", "instances", "class_map"):
         if getattr(answer, name) is not None:
             given.add(name)
-    if answer.panoptic is None:
+    panoptic = answer.panoptic
+    if panoptic is None:
         return answer
     if answer.instances is None:
-        things = tuple(s for s in answer.panoptic.segments if s.is_thing)
+        things = tuple(s for s in panoptic.segments if s.is_thing)
         answer = replace(answer, instances=InstanceSegmentation(things))
     if answer.class_map is None:
-        answer = replace(answer, class_map=class_map_of(answer.panoptic))
+        answer = replace(answer, class_map=class_map_of(panoptic))
     return answer
 
 

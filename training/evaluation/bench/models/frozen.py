@@ -109,7 +109,7 @@ class LinearProbe:
     def _cell_scores(self, image: np.ndarray) -> np.ndarray:
         """(H, W, C) float32: the nearest cell's scores at each pixel."""
         geometry, maps = frozen_maps(self.find, image)
-        cells = np.concatenate([maps[2][0].cpu().numpy(), _enlarged(maps[3][0].cpu().numpy(), maps[2].shape[-2:])])  # fmt: skip
+        cells = np.concatenate([maps[2][0].cpu().numpy(), _enlarged(maps[3][0].cpu().numpy(), (maps[2].shape[-2], maps[2].shape[-1]))])  # fmt: skip
         flat = (cells.reshape(len(cells), -1).T - self._mean) / self._std
         scores = (add_ones(flat) @ self._weights).astype(np.float32)
         height, width = maps[2].shape[-2:]

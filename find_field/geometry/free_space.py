@@ -1,0 +1,67 @@
+"""What a depth image says is *not* there: points that its rays pass through.
+
+A ray passes through a point when the surface it meets lies clearly behind. "Clearly" leaves room for
+the depth's noise, and for edges that do not lie where the pose says: the nearest depth of a window
+around the pixel counts, which also spares slanted surfaces and things thinner than the window. Where the
+window holds an invalid depth nothing is known.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Nearer than this to the camera nothing is measured.
+_NEAR_M = 0.02
+
+
+class FreeSpace:
+    """The free space of one posed depth image.
+
+    Args:
+        depth_m: (H, W) z-depth, metres, invalid as NaN. K: (3, 3). T_world_camera: (4, 4).
+        slack_m: a surface is behind a point from this distance on.
+        noise_per_m: added to it times the squared depth: three standard deviations at 1 m.
+        edge_px: half the window's side, pixels.
+    """
+
+    def __init__(self, depth_m: np.ndarray, K: np.ndarray, T_world_camera: np.ndarray, *,
+                 slack_m: float, noise_per_m: float, edge_px: int) -> None:  # fmt: skip
+        known = np.nan_to_num(depth_m, nan=0.0).astype(np.float32)
+        noise_m = np.float32(noise_per_m) * known**2
+        self._wide = _nearest(known - noise_m - np.float32(slack_m), edge_px)
+        self._narrow = _nearest(known - noise_m / 2 - np.float32(slack_m), max(1, edge_px // 4))
+        T_camera_world = np.linalg.inv(T_world_camera)
+        # Rows give u * z, v * z and z of a world point; half a pixel makes truncation rounding.
+        matrix = K @ T_camera_world[:3]
+        matrix[:2] += 0.5 * matrix[2]
+        self._matrix = matrix.astype(np.float32)
+
+    def through(self, points_world_m: np.ndarray, *, narrow: bool = False,
+                closer_m: float = 0.0) -> np.ndarray:  # fmt: skip
+        """(n,) bool: points (n, 3) that a ray passes through.
+
+        Args:
+            narrow: a third of the noise and the pixels next to the ray count, for points that are
+                doubted already.
+            closer_m: allow for points this much nearer to the camera than given.
+        """
+        limit = self._narrow if narrow else self._wide
+        height, width = limit.shape
+        z = points_world_m @ self._matrix[2, :3] + self._matrix[2, 3]
+        front = np.flatnonzero(z > _NEAR_M)
+        z, points = z[front], points_world_m[front]
+        u = (points @ self._matrix[0, :3] + self._matrix[0, 3]) / z
+        v = (points @ self._matrix[1, :3] + self._matrix[1, 3]) / z
+        inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        front, z = front[inside], z[inside]
+        at = v[inside].astype(np.int32) * width + u[inside].astype(np.int32)
+        out = np.zeros(len(points_world_m), bool)
+        out[front[limit.ravel()[at] > z - np.float32(closer_m)]] = True
+        return out
+
+
+def _nearest(depth_m: np.ndarray, reach_px: int) -> np.ndarray:
+    """The least depth within `reach_px` of each pixel; 0 stands for unknown and wins."""
+    side = 2 * reach_px + 1
+    return cv2.erode(depth_m, np.ones((side, side), np.uint8)) if reach_px else depth_m

@@ -1,0 +1,322 @@
+"""Train a recipe from a pack, by the clock: images are encoded where the training runs.
+
+Views, what is asked of them and their masks are made in worker processes, ahead of the step that
+needs them; matching is spread over further ones. A GPU encodes the views and does the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from find_core.encoders import build_language
+from find_core.model.find import FindModel
+from find_core.support.files import write_text
+from training.config import TrainConfig, changed, from_dict
+from training.data.batches import Batches
+from training.data.formats.records import Record
+from training.data.queries.label_knowledge import LabelKnowledge
+from training.data.sample import Batch
+from training.data.sources import derived
+from training.data.text_cache import TextCache
+from training.engine.checkpoints import (
+    RunState,
+    load_state,
+    model_weights,
+    save_config,
+    save_state,
+    save_weights,
+)
+from training.engine.curves import draw_curves, read_metrics
+from training.engine.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
+from training.engine.validate import validate
+from training.losses.matcher import match_in_processes
+from training.pack.language import PackedMiniLM
+from training.pack.rows import PixelStore, pixels_to_float, read_parts
+from training.step.step import TrainStep
+
+VAL_BATCHES = 8
+PREFETCH = 3
+
+
+@dataclass
+class Pack:
+    """What the folders hold: stages' numbers, records, knowledge."""
+
+    stages: list[TrainConfig]
+    train: dict[str, Record]
+    val: dict[str, Record]
+    knowledge: LabelKnowledge
+    names: list[str]
+    first: Path
+
+
+def read_pack(folder: Path) -> Pack:
+    """Read PACK/part-00 and as many other parts as are there."""
+    parts = sorted(folder.glob("part-*"))
+    data = json.loads((parts[0] / "pack.json").read_text())
+    stages = [from_dict(TrainConfig, stage) for stage in data["stages"]]
+    matches = {k: frozenset(v) for k, v in data["matches"].items()}
+    lists = tuple(frozenset(names) for names in data["class_lists"])
+    records, held = read_parts(parts), set(data["val"])
+    train = {k: r for k, r in records.items() if k not in held}
+    rendered = [r for r in train.values() if not r.is_photograph]
+    pictured = [r for r in train.values() if r.is_photograph]
+    train |= {r.key: r for r in derived(rendered, pictured, stages[0].data)}
+    val = {k: r for k, r in records.items() if k in held}
+    knowledge = LabelKnowledge(matches, frozenset(data["coco"]), class_lists=lists)
+    return Pack(stages, train, val, knowledge, data["names"], parts[0])
+
+
+class Encoder:
+    """The pack's frozen vision encoder on a device: batches of pixels become batches of features."""
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        vision = pack.stages[0].model.vision
+        self.device, self.mean, self.std = device, vision.mean, vision.std
+        self.network = (
+            torch.jit.load(str(pack.first / "vision.pt"), map_location=device).float().eval()
+        )
+
+    @torch.no_grad()
+    def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Four (N, C, h, w) float32 maps of (N, 3, H, W) pixels."""
+        pixels = [m.to(self.device, non_blocking=True) for m in maps]
+        return [f.float() for f in self.network(pixels_to_float(pixels, self.mean, self.std))]
+
+    def batch(self, batch: Batch, photo_dropout: float = 0.0, seed: int = 0) -> Batch:
+        """The same batch with features in place of pixels."""
+        features = self.features(batch.features)
+        if photo_dropout:
+            generator = torch.Generator().manual_seed(seed)
+            shares = torch.rand(len(batch), generator=generator) * photo_dropout
+            shares *= torch.tensor([i.record.is_photograph for i in batch.images])
+            features = [blanked(f, shares, generator) for f in features]
+        shown = self.features(batch.reference_features) if batch.reference_features else []
+        return dataclasses.replace(batch, features=features, reference_features=shown)
+
+
+def blanked(maps_BCHW: Tensor, share_B: Tensor, generator: torch.Generator) -> Tensor:
+    """Some channels at zero, the others scaled to make up for it."""
+    drawn = torch.rand(maps_BCHW.shape[:2], generator=generator)
+    kept = (drawn >= share_B[:, None]) / (1.0 - share_B[:, None])
+    return maps_BCHW * kept.to(maps_BCHW.device)[..., None, None]
+
+
+class Steps(Dataset[Batch]):
+    """Batch n of a seeded stream, for the workers of a loader."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> Batch:
+        torch.set_num_threads(1)
+        return self.batches.batch(step)
+
+
+def scaled(config: TrainConfig, size: int | None) -> TrainConfig:
+    """The recipe's mix of images at another batch size; blanking is done where features are made."""
+    batch = config.data.batch
+    factor = 1.0 if size is None else size / batch.size
+    parts = ("size", "partners", "lookalikes", "real", "photo_partners", "references")
+    changes = {f"data.batch.{p}": round(getattr(batch, p) * factor) for p in parts}
+    return changed(config, {**changes, "data.batch.photo_dropout": 0.0})
+
+
+def build(pack: Pack, config: TrainConfig, device: torch.device) -> TrainStep:
+    """The interface, freshly initialised from the seed."""
+    path = pack.first / "language.safetensors"
+    language: Any = PackedMiniLM(path) if path.is_file() else build_language(config.model.language)
+    torch.manual_seed(config.seed)
+    vision: Any = torch.jit.load(str(pack.first / "vision.pt"), map_location="cpu").float()
+    probe = torch.zeros(1, 3, config.data.view.height, config.data.view.width)
+    with torch.no_grad():
+        channels = [m.shape[1] for m in vision(probe)]
+    model = FindModel(config.model, channels, language.width)
+    with torch.no_grad():
+        model.heads.logit_scale.fill_(config.logit_scale)
+    step = TrainStep(model, TextCache(language.to(device)), pack.knowledge, pack.names, config)
+    return step.to(device)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Turns minutes (or steps) into the recipe's own steps."""
+
+    minutes: float | None
+    steps: int | None
+    recipe_steps: tuple[int, ...]
+
+    def at(self, elapsed_s: float, step: int) -> tuple[int, int, float]:
+        """(stage, step of that stage as the recipe counts, share of the whole), stages from 0."""
+        share = step / self.steps if self.steps else elapsed_s / (60 * (self.minutes or 1))
+        position = min(share, 1.0) * sum(self.recipe_steps)
+        for stage, count in enumerate(self.recipe_steps):
+            if position < count or stage == len(self.recipe_steps) - 1:
+                return stage, min(int(position), count - 1), share
+            position -= count
+        raise AssertionError
+
+
+def run(pack: Pack, args: argparse.Namespace, report: Callable[[str], None] = print) -> Path:
+    """Train until the time is over; returns the folder with weights and curves."""
+    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    stages = [scaled(c, args.batch) for c in pack.stages]
+    clock = Clock(args.minutes, args.steps, tuple(c.optim.steps for c in stages))
+    module, encoder = build(pack, stages[0], device), Encoder(pack, device)
+    state = RunState(module, build_optimizers(module, stages[0].optim),
+                     MovingAverage(module, stages[0].optim.ema) if stages[0].optim.ema else None)  # fmt: skip
+    args.out.mkdir(parents=True, exist_ok=True)
+    before_s = _resumed(args.out, state)
+    started, stage, done = time.monotonic(), -1, False
+    log, saved = _Log(args.out, report), time.monotonic()
+    stream: Any = iter(())
+    with match_in_processes(args.match_workers):
+        while not done:
+            elapsed = before_s + time.monotonic() - started
+            now, local, share = clock.at(elapsed, state.step)
+            if share >= 1.0:
+                break
+            if now != stage:
+                stage = now
+                module.config = stages[stage]
+                stream = iter(loader(pack, stages[stage], args, state.step))
+            waited = time.monotonic()
+            batch = next(stream)
+            waited = time.monotonic() - waited
+            dropout = pack.stages[stage].data.batch.photo_dropout
+            batch = encoder.batch(batch, dropout, seed=state.step)
+            values = update(module, batch, local, state, stages[stage])
+            state.step += 1
+            log.step(state.step, values | {"waited_s": waited}, share, elapsed)
+            if time.monotonic() - saved > 60 * args.save_minutes:
+                _save(args.out, state, elapsed)
+                saved = time.monotonic()
+    elapsed = before_s + time.monotonic() - started
+    _save(args.out, state, elapsed)
+    save_config(args.out, stages[-1])
+    save_weights(args.out / "last.safetensors", model_weights(state))
+    if pack.val:
+        log.write(state.step, looked_at(pack, stages[-1], state, encoder))
+    _curves(args.out)
+    return args.out
+
+
+def update(
+    module: TrainStep, batch: Batch, step: int, state: RunState, config: TrainConfig
+) -> dict[str, float]:
+    """One step of the recipe's own count."""
+    torch.manual_seed(state.step)
+    module.train()
+    result = module(batch, step)
+    set_rates(state.optimizers, step, config.optim)
+    for optimizer in state.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    result.total.backward()
+    norm = clip_gradients(module.parameters(), config.optim.clip)
+    if np.isfinite(norm):
+        for optimizer in state.optimizers:
+            optimizer.step()
+        if state.average is not None:
+            state.average.update(module, state.step)
+    return {"loss": float(result.total.detach()), **result.terms, "grad_norm": norm}
+
+
+def loader(
+    pack: Pack, config: TrainConfig, args: argparse.Namespace, start: int
+) -> DataLoader[Batch]:
+    """Batches from step `start` on, made ahead by worker processes."""
+    store: Any = PixelStore(pack.train, config.data.view)
+    batches = Batches(pack.train, store, pack.knowledge, config.data.batch, config.seed)
+    ahead: dict[str, Any] = {"prefetch_factor": PREFETCH} if args.workers else {}
+    endless = range(start, start + 10_000_000)
+    options: dict[str, Any] = {"batch_size": None, "sampler": endless, "num_workers": args.workers}
+    return DataLoader(Steps(batches), **options, **ahead)
+
+
+def looked_at(
+    pack: Pack, config: TrainConfig, state: RunState, encoder: Encoder
+) -> dict[str, float]:
+    """Figures of the averaged weights on held-out images."""
+    store: Any = PixelStore(pack.val, config.data.view)
+    plain = dataclasses.replace(config.data.batch, photo_mix=0.0)
+    stream = Batches(pack.val, store, pack.knowledge, plain, seed=12345)
+    if state.average is not None:
+        state.module.load_state_dict(state.average.values)
+    return validate(state.module, [encoder.batch(stream.batch(n)) for n in range(VAL_BATCHES)])
+
+
+def _resumed(out: Path, state: RunState) -> float:
+    """Seconds that earlier runs took; their state is loaded."""
+    if not load_state(out, state):
+        return 0.0
+    return float(json.loads((out / "clock.json").read_text())["seconds"])
+
+
+def _save(out: Path, state: RunState, elapsed_s: float) -> None:
+    save_state(out, state)
+    write_text(out / "clock.json", json.dumps({"seconds": elapsed_s, "step": state.step}))
+
+
+def _curves(out: Path) -> None:
+    with contextlib.suppress(ImportError):  # metrics.jsonl says the same
+        draw_curves(read_metrics(out / "metrics.jsonl"), out / "curves.png")
+
+
+class _Log:
+    """metrics.jsonl, and a line now and then."""
+
+    EVERY = 20
+
+    def __init__(self, out: Path, report: Callable[[str], None]) -> None:
+        self.path, self.report = out / "metrics.jsonl", report
+        self.sums: dict[str, list[float]] = defaultdict(list)
+        self.since = time.monotonic()
+
+    def step(self, step: int, values: dict[str, float], share: float, elapsed_s: float) -> None:
+        for name, value in values.items():
+            self.sums[name].append(value)
+        if step % self.EVERY and len(self.sums["loss"]) > 1:
+            return
+        means = {k: float(np.mean(v)) for k, v in self.sums.items()}
+        means["seconds_a_step"] = (time.monotonic() - self.since) / len(self.sums["loss"])
+        self.write(step, means)
+        left = elapsed_s * (1 / max(share, 1e-6) - 1)
+        self.report(
+            f"step {step}, {100 * share:.0f} %, {left / 60:.1f} min to go, loss {means['loss']:.2f}, "
+            f"{means['seconds_a_step']:.2f} s a step, {means['waited_s']:.2f} s of them waiting"
+        )
+        self.sums.clear()
+        self.since = time.monotonic()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+
+
+def main(folder: Path) -> None:
+    """The command line of PACK/run.py."""
+    parser = argparse.ArgumentParser(description="Train from this pack.")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="of training, resumed runs included")
+    length.add_argument("--steps", type=int)
+    parser.add_argument("--out", type=Path, default=Path("out"))
+    parser.add_argument("--batch", type=int, help="images a step (default: the recipe's)")
+    parser.add_argument("--workers", type=int, default=12, help="processes that make batches")
+    parser.add_argument("--match-workers", type=int, default=0, help="processes that match")
+    parser.add_argument("--save-minutes", type=float, default=5.0)
+    parser.add_argument("--device")
+    print(f"weights in {run(read_pack(folder), parser.parse_args())}")
