@@ -196,7 +196,7 @@ def _parse() -> argparse.Namespace:
 def _command(model: str) -> list[str]:
     parameters = {"model": model, "prompt": PROMPTS[0], "cameras": ["front", "wrist"]}
     parameters |= {"use_depth": True, "target_frame": "world", "pose_source": "topic"}
-    command = [sys.executable, "-m", "find_ros.localizer", "--ros-args"]
+    command = [sys.executable, "-m", "find_ros.start", "localizer", "--ros-args"]  # as ros2 run
     for name, value in parameters.items():
         command += ["-p", f"{name}:={json.dumps(value)}"]
     return command

@@ -47,7 +47,7 @@ def check_image(image: Any, what: str = "Image") -> np.ndarray:
     if not isinstance(image, np.ndarray):
         try:
             image = np.asarray(image)  # PIL images and nested lists
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, OverflowError, RuntimeError):  # of tensors with a gradient
             raise ImageError(f"{what} is no array of numbers: give (H, W, 3) uint8 RGB.") from None
     if image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(

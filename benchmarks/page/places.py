@@ -133,6 +133,13 @@ def latency_table() -> str:
     return table("what | measured | aim", rows)
 
 
+EVENTS = {
+    "frame": "good frames sent", "malformed": "malformed frames sent", "hostile_frame": "hostile frames sent",
+    "prompt": "prompts changed", "hostile_prompt": "hostile prompts and references sent",
+    "camera_left": "cameras gone for a while", "killed_peer": "peers killed",
+}  # fmt: skip
+
+
 def node() -> str:
     latency, soak = f"{BENCHMARKS}/ros_latency.json", f"{BENCHMARKS}/ros_soak.json"
     s = result(soak)
@@ -141,9 +148,7 @@ def node() -> str:
     dropped = sum(v for c in ledger for k, v in c.items() if k.startswith("dropped/"))
     memory, events = s["memory_mb"], s["events"]
     rows = [
-        ["good frames sent; hostile ones", f"{events['frame']:,}; {events['hostile_frame']:,}"],
-        ["prompts changed; hostile prompts and references", f"{events['prompt']}; {events['hostile_prompt']}"],
-        ["cameras gone; peers killed", f"{events['camera_left']}; {events['killed_peer']}"],
+        *([label, f"{events[key]:,}"] for key, label in EVENTS.items() if key in events),
         ["received = published + dropped", f"{received:,} = {published:,} + {dropped:,}; unaccounted {s['unaccounted']}"],
         ["resident memory after warm-up, at the end", f"{memory['after_warm_up']:.0f} MB, {memory['at_the_end']:.0f} MB ({100 * s['memory_drift']:+.1f} %)"],
         ["SIGINT to exit", f"{s['seconds_to_end']:.1f} s, status {s['exit_status']}"],
@@ -152,6 +157,6 @@ def node() -> str:
         "## The node", latency_table(), note(latency, result(latency).get("fingerprint"), "python benchmarks/ros_latency.py --json OUT"),
         f"### A robot's day: {s['minutes']:.0f} minutes, model `{s['model']}`, load average {s['load_average']:.0f}",
         table("what | counted", rows),
-        f"`python benchmarks/ros_soak.py --minutes 30` → [`{soak}`](../{soak}), "
+        f"`python benchmarks/ros_soak.py --minutes 30 --model {s['model']}` → [`{soak}`](../{soak}), "
         f"[picture](../{BENCHMARKS}/ros_soak.png).",
     ])  # fmt: skip

@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -47,6 +48,9 @@ def run_command(
         # File names that are not UTF-8 come as lone surrogates, which print raises over.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # A sentence for the user, without the line of code that it came from.
+    formatted = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"{name}: {shown(message, SENTENCE_LIMIT)}\n"
     try:
         args = parser.parse_args(argv)
         if getattr(args, "command", None):
@@ -68,6 +72,8 @@ def run_command(
     except KeyboardInterrupt:
         _say(name, "interrupted.")
         return 128 + signal.SIGINT
+    finally:
+        warnings.formatwarning = formatted
 
 
 def _say(name: str, sentence: str) -> None:

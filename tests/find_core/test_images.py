@@ -12,6 +12,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -301,3 +302,8 @@ def test_any_bytes_are_an_image_or_an_image_error(data, start):
 def test_sizes_are_measured_without_decoding():
     header = measure_image(png(640, 480))
     assert (header.width, header.height, header.channels) == (640, 480, 3)
+
+
+def test_a_tensor_with_a_gradient_is_refused_in_words():
+    with pytest.raises(ImageError, match="no array of numbers"):
+        check_image(torch.zeros(4, 4, 3, requires_grad=True))
