@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from find_core.errors import ImageError
 from find_core.images import (
+    check_image,
     decode_image,
     from_png_base64,
     measure_image,
