@@ -151,7 +151,9 @@ def _enlarged(
     height, width = cells_Nhw.shape[1:]
     grown = resize(torch.from_numpy(cells_Nhw)[None], (height * step, width * step))[0].numpy()
     top, left = window[0].start * step, window[1].start * step
-    return (top, left), grown[:, : geometry.resized[0] - top, : geometry.resized[1] - left]
+    # A mask may lie in the padding alone: then nothing is left.
+    rows, cols = max(geometry.resized[0] - top, 0), max(geometry.resized[1] - left, 0)
+    return (top, left), grown[:, :rows, :cols]
 
 
 class ObjectCrops:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import find_core as fc
@@ -158,6 +158,7 @@ sizes = st.tuples(st.integers(9, 90), st.integers(9, 90))
 
 
 @given(sizes, sizes, st.integers(0, 999), st.floats(-2, 1))
+@example((9, 9), (9, 9), 9, -2.0)  # a mask in the padding alone
 @settings(max_examples=80, deadline=None)
 def test_crops_have_all_of_a_mask(original, resized, seed, offset):
     """At both sizes, with its box and score; so have the objects' counts in any window."""
