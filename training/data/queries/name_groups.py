@@ -36,7 +36,8 @@ _WORDS: dict[str, str] = {
     "bag": "backpack handbag suitcase tie umbrella toothbrush",
 }  # fmt: skip
 _WHOLE = {
-    "bell pepper": "food", "cell phone": "appliance", "dining table": "furniture",
+    "bell pepper": "food", "box cutter": "tool", "cell phone": "appliance",
+    "cutter knife": "tool", "dining table": "furniture",
     "fire hydrant": "street", "glue gun": "tool", "hair drier": "appliance", "hot dog": "food",
     "baseball bat": "sport", "baseball glove": "sport", "parking meter": "street",
     "passion fruit": "food", "playing field": "street", "potted plant": "nature",
@@ -98,6 +99,8 @@ def group_of(text: str) -> str | None:
 def _noun(text: str) -> str:
     """The last known noun of a plain noun phrase; empty for others."""
     words = text.lower().split()
+    if (whole := " ".join(words)) in _WHOLE:
+        return whole
     if not words or len(words) > 6 or _PLACES & set(words):
         return ""
     runs = (words[i:j] for i, j in itertools.combinations(range(len(words) + 1), 2))
