@@ -308,14 +308,11 @@ def test_one_signal_ends_it_whenever_it_comes(_ros, tmp_path, node, number):
         wait_until_it_loads_rclpy(process)
         time.sleep(after_s)
         process.process.send_signal(number)
-        began_s = time.monotonic()
-        try:
+        try:  # how quickly is measured by tools/end_nodes.py
             status = process.process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        took_s = time.monotonic() - began_s
-        assert took_s < 2.5, f"{after_s} s after the start: {took_s:.1f} s\n{process.log}"
         assert status == 0 or (status == -number and not process.log.strip()), process.log
         assert "Traceback" not in process.log, process.log
 
