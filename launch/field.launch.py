@@ -25,7 +25,12 @@ ARGUMENTS = (
     ),
     Argument("model", "The model the field was made with.", parameter=str),
     Argument("device", "auto, cpu, cuda or cuda:N.", parameter=str),
-    Argument("runtime", "Of the image path: auto, torch, onnxruntime, openvino ...", parameter=str),
+    Argument(
+        "runtime",
+        "What computes the image path.",
+        choices=("auto", "torch", "onnxruntime", "openvino", "openvino-bf16"),
+        parameter=str,
+    ),
     flag("lift_live", "Grow the field from image, depth and camera_info."),
     Argument("lift_rate_hz", "Most frames lifted in a second.", parameter=float),
     Argument("voxel_size_m", "Side of a voxel; a loaded field keeps its own.", parameter=float),

@@ -27,7 +27,12 @@ ARGUMENTS = (
     ),
     Argument("model", "Packaged default, checkpoint directory, hub id or 'tiny'.", parameter=str),
     Argument("device", "auto, cpu, cuda or cuda:N.", parameter=str),
-    Argument("runtime", "Of the image path: auto, torch, onnxruntime, openvino ...", parameter=str),
+    Argument(
+        "runtime",
+        "What computes the image path.",
+        choices=("auto", "torch", "onnxruntime", "openvino", "openvino-bf16"),
+        parameter=str,
+    ),
     Argument(
         "input_px", "Shorter side images are scaled to; smaller is faster. 0: the model's.",
         parameter=int,
