@@ -53,14 +53,14 @@ def find_base() -> Recipe:
         ),
         bank=BankConfig(max_names=160, fresh=16, fresh_present=True, max_age=300),
         optim=OptimConfig(
-            lr=6e-4, muon=1e-3, clip=1.0, warmup=100, schedule="linear", decay_from=0.7, steps=2600,
+            lr=6e-4, muon=1e-3, clip=1.0, warmup=100, schedule="linear", decay_from=1.0, steps=2600,
             ema=0.998,
         ),
         data=DataConfig(
             composites=COMPOSITES, references=REFERENCES,
             view=ViewConfig(height=352, width=480),
             batch=BatchConfig(
-                size=9, partners=2, real=5, photo_partners=1, photo_balance=0.6, references=3,
+                size=9, partners=1, real=6, photo_partners=1, photo_balance=0.6, references=3,
                 photo_dropout=0.5, photo_mix=0.4, asks=QueryConfig(visual=0.6, alone=0.5),
             ),
         ),

@@ -63,7 +63,8 @@ def photometric(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.4:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.3, 1.5))
     if rng.random() < 0.5:
-        x = x + rng.normal(0, rng.uniform(0.005, 0.05), x.shape).astype(np.float32)
+        sigma = np.float32(rng.uniform(0.005, 0.05))
+        x = x + sigma * rng.standard_normal(x.shape, dtype=np.float32)
     out = (np.clip(x, 0, 1) * 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))]

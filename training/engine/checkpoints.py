@@ -83,9 +83,11 @@ def load_state(folder: Path, state: RunState) -> bool:
             f"{folder} holds a run of other parameters or another optimiser: give the settings "
             "that it was begun with, or another --out."
         ) from None
+    device = state.module.model.device
     if state.average is not None and average is not None:
-        state.average.values = average
-    state.module.bank.memory, state.step = memory, step
+        state.average.values = {n: value.to(device) for n, value in average.items()}
+    state.module.bank.memory = {n: (age, row.to(device)) for n, (age, row) in memory.items()}
+    state.step = step
     return True
 
 

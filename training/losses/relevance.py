@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,19 +79,20 @@ def _conditioned(
     """Entity proposals of the own picture: the best one, and each one."""
     there = torch.tensor([bool(batch.queries[b].entities[n].targets) for b, n in where])
     best = relevance_bce(relevance(own_TQ.amax(1)), there.long().to(own_TQ.device))
-    each = torch.full(own_TQ.shape, FALSE, device=own_TQ.device)
+    each = np.full(own_TQ.shape, FALSE, np.int64)
+    matched, undecided = matched_BM.tolist(), undecided_BQ.cpu().numpy()
     slots: dict[tuple[int, int], list[int]] = {}
     for b, ask in enumerate(batch.queries):
         pairs = [(n, m) for n, e in enumerate(ask.entities) for m in e.targets]
         for k, (n, _) in enumerate(pairs):
-            slots.setdefault((b, n), []).append(int(matched_BM[b, k]))
+            slots.setdefault((b, n), []).append(matched[b][k])
     for t, key in enumerate(where):
         if there[t]:  # where it is absent, nothing of the image is it
-            each[t, undecided_BQ[key[0]]] = UNKNOWN
+            each[t, undecided[key[0]]] = UNKNOWN
         for q in slots.get(key, ()):
             if q >= 0:
                 each[t, q] = TRUE
-    return best + relevance_bce(relevance(own_TQ), each)
+    return best + relevance_bce(relevance(own_TQ), torch.from_numpy(each).to(own_TQ.device))
 
 
 def truths(entities: Sequence[EntityQuery], batch: Batch, knowledge: LabelKnowledge) -> Tensor:
@@ -98,16 +100,16 @@ def truths(entities: Sequence[EntityQuery], batch: Batch, knowledge: LabelKnowle
 
     What an image is known to hold nothing of (`Record.absent`) is false of all its instances.
     """
-    table = torch.full((len(entities), *batch.valid.shape), UNKNOWN)
+    # In NumPy: single elements of a tensor are slow to write, and there are tens of thousands.
+    table = np.full((len(entities), *batch.valid.shape), UNKNOWN, np.int64)
     rows = [picture.instances for picture in batch.images]
     for t, entity in enumerate(entities):
         for o, instances in enumerate(rows):
             if _is_ruled_out(entity, batch.images[o]):
                 table[t, o, : len(instances)] = FALSE
-                continue
-            for m, instance in enumerate(instances):
-                table[t, o, m] = entity.truth(instance, knowledge)
-    return table
+            else:
+                table[t, o, : len(instances)] = [entity.truth(i, knowledge) for i in instances]
+    return torch.from_numpy(table)
 
 
 def _is_ruled_out(entity: EntityQuery, image: LabelledImage) -> bool:
@@ -142,15 +144,20 @@ def image_truth(truth_TBM: Tensor, batch: Batch, entities: Sequence[EntityQuery]
     any_true = ((truth_TBM == TRUE) & valid).any(2)
     all_false = ((truth_TBM == FALSE) | ~valid).all(2) & exhaustive
     seen = torch.where(any_true, TRUE, torch.where(all_false, FALSE, UNKNOWN))
+    if not entities:
+        return seen
+    said = np.full(seen.shape, UNKNOWN, np.int64)
+    shown = [shown_names(image) for image in batch.images]
     for t, entity in enumerate(entities):
         for b, image in enumerate(batch.images):
             if entity.is_visual:
                 continue
-            if entity.text in shown_names(image):
-                seen[t, b] = TRUE
+            if entity.text in shown[b]:
+                said[t, b] = TRUE
             elif _is_ruled_out(entity, image):
-                seen[t, b] = FALSE
-    return seen
+                said[t, b] = FALSE
+    told = torch.from_numpy(said).to(seen.device)
+    return torch.where(told == UNKNOWN, seen, told)
 
 
 def shown_names(image: LabelledImage) -> tuple[str, ...]:

@@ -28,11 +28,14 @@ def main() -> None:
     parser.add_argument("--photos", required=True, help="folder of photograph sets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--limit-mib", type=float, default=60.0, help="of one folder")
+    parser.add_argument(
+        "--webp", action="store_true", help="smaller images, which need OpenCV on that machine"
+    )
     args = parser.parse_args()
     with ends_in_a_sentence("training.pack"):
         recipe, _ = open_recipe(args.recipe)
         settings = {"data.tabletop": args.tabletop, "data.photos": args.photos}
-        for part in build_pack(recipe, settings, args.out, args.limit_mib):
+        for part in build_pack(recipe, settings, args.out, args.limit_mib, args.webp):
             print(f"{part}: {size_of(part) / MIB:.1f} MiB")
 
 

@@ -6,7 +6,7 @@ import json
 import lzma
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from training.data.formats.records import Record
 from training.data.queries.paraphrase import OTHER_WORDS, PHOTO_WORDS
 from training.data.sources import Sources, open_sources
 from training.engine.stages import Recipe
-from training.pack.codec import encode_image, encode_numbers
+from training.pack.codec import encode_image, encode_numbers, encode_webp
 from training.pack.language import write_language
 from training.pack.rows import LABELS, ROWS, record_to_json
 from training.step.class_bank import TEMPLATES
@@ -62,11 +62,14 @@ class _NoEncoder:
     channels = (1, 1, 1, 1)
 
 
-def build_pack(recipe: Recipe, settings: dict[str, Any], out: Path, limit_mib: float) -> list[Path]:
+def build_pack(
+    recipe: Recipe, settings: dict[str, Any], out: Path, limit_mib: float, webp: bool = False
+) -> list[Path]:
     """Write OUT/run.py and the folders OUT/part-00, part-01, ..., each within the limit.
 
     Args:
         settings: where the data are, by dotted key ("data.tabletop", "data.photos").
+        webp: images as WebP, which OpenCV must read there.
 
     Raises:
         RecipeError: the code and the encoders alone are over the limit.
@@ -87,7 +90,7 @@ def build_pack(recipe: Recipe, settings: dict[str, Any], out: Path, limit_mib: f
         )
     records = {**train.records, **val.records}
     order = sorted(records, key=lambda key: zlib.crc32(key.encode()))  # every part has of all
-    return _write_rows(out, [records[key] for key in order], config.data.view, limit_mib)
+    return _write_rows(out, [records[key] for key in order], config.data.view, limit_mib, webp)
 
 
 def _write_code(site: Path) -> None:
@@ -151,11 +154,14 @@ def _write_recipe(part: Path, recipe: Recipe, sources: Sources, val: list[str]) 
         "coco": sorted(sources.knowledge.coco),
         "class_lists": [sorted(names) for names in sources.knowledge.class_lists],
         "val": val,
+        "min_crop": {p.what: p.min_crop for p in recipe.stages[-1].data},
     }
     write_text(part / "pack.json", json.dumps(data))
 
 
-def _write_rows(out: Path, records: list[Record], view: ViewConfig, limit_mib: float) -> list[Path]:
+def _write_rows(
+    out: Path, records: list[Record], view: ViewConfig, limit_mib: float, webp: bool
+) -> list[Path]:
     """Fill part after part; the first has less room."""
     parts, number, at = [out / "part-00"], 0, 0
     while at < len(records) or number == 0:
@@ -163,19 +169,22 @@ def _write_rows(out: Path, records: list[Record], view: ViewConfig, limit_mib: f
         part.mkdir(exist_ok=True)
         parts += [part] if number else []
         room = limit_mib * MIB * (1 - SPARE) - size_of(part, rows=False)
-        at = _fill(part, records, at, view, room)
+        at = _fill(part, records, at, view, room, encode_webp if webp else encode_image)
         number += 1
     return parts
 
 
-def _fill(part: Path, records: list[Record], at: int, view: ViewConfig, room: float) -> int:
+def _fill(
+    part: Path, records: list[Record], at: int, view: ViewConfig, room: float,
+    encode: Callable[[np.ndarray], bytes],
+) -> int:  # fmt: skip
     """Write as many records as fit; returns the first that did not."""
     labels: list[str] = []
     start, packed = 0, 0.0
     with (part / ROWS).open("wb") as file:
         while at < len(records):
             image, numbers = kept(*records[at].read(), view)
-            row = encode_image(image), encode_numbers(numbers)
+            row = encode(image), encode_numbers(numbers)
             line = json.dumps(
                 {"record": record_to_json(records[at]), "place": [start, len(row[0]), len(row[1])]}
             )

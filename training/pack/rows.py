@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import lzma
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +87,19 @@ def read_parts(parts: Iterable[Path]) -> dict[str, Record]:
 
 
 class PixelStore:
-    """Reads like a feature store, but a view's only "feature map" is its image: a GPU encodes it."""
+    """Reads like a feature store, but a view's only "feature map" is its image: a GPU encodes it.
 
-    def __init__(self, records: dict[str, Record], view: ViewConfig) -> None:
-        self.records, self.view = records, view
+    Args:
+        min_crop: smallest side of a crop, for each part of the recipe's data.
+    """
+
+    def __init__(
+        self,
+        records: dict[str, Record],
+        view: ViewConfig,
+        min_crop: Mapping[str, float] | None = None,
+    ) -> None:
+        self.records, self.view, self.min_crop = records, view, min_crop or {}
         self.shape = RowShape((3,), view.height, view.width)
         self._keys = list(records)
         self.views = {key: _Variants(n) for n, key in enumerate(self._keys)}
@@ -100,9 +109,19 @@ class PixelStore:
 
     def load(self, view: StoredView) -> tuple[list[np.ndarray], np.ndarray, StoredView]:
         """One (3, H, W) uint8 map, the (H, W) instance numbers, and the view as made."""
-        made = view_of(self.records[self._keys[view.row]], view.variant, self.view)
+        record = self.records[self._keys[view.row]]
+        least = self.min_crop.get(part_of(record), self.view.min_crop)
+        made = view_of(record, view.variant, dataclasses.replace(self.view, min_crop=least))
         as_made = dataclasses.replace(view, mirrored=made.mirrored, cropped=made.cropped)
         return [made.image.transpose(2, 0, 1)], made.numbers, as_made
+
+
+def part_of(record: Record) -> str:
+    """Which part of a recipe's data a record belongs to."""
+    for what in ("composite", "reference"):
+        if record.key.startswith(f"{what}/"):
+            return f"{what}s"
+    return "photographs" if record.is_photograph else "rendered"
 
 
 class _Variants(Sequence[StoredView]):

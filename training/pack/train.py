@@ -9,17 +9,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from find_core.encoders import build_language
@@ -43,9 +43,12 @@ from training.engine.checkpoints import (
 from training.engine.curves import draw_curves, read_metrics
 from training.engine.optim import MovingAverage, build_optimizers, clip_gradients, set_rates
 from training.engine.validate import validate
+from training.losses.distributed import agreed, mean_gradients
 from training.losses.matcher import match_in_processes
+from training.pack.encoder import Encoder
 from training.pack.language import PackedMiniLM
-from training.pack.rows import PixelStore, pixels_to_float, read_parts
+from training.pack.processes import left, run_processes
+from training.pack.rows import PixelStore, read_parts
 from training.step.step import TrainStep
 
 VAL_BATCHES = 8
@@ -62,6 +65,7 @@ class Pack:
     knowledge: LabelKnowledge
     names: list[str]
     first: Path
+    min_crop: dict[str, float]
 
 
 def read_pack(folder: Path) -> Pack:
@@ -78,42 +82,7 @@ def read_pack(folder: Path) -> Pack:
     train |= {r.key: r for r in derived(rendered, pictured, stages[0].data)}
     val = {k: r for k, r in records.items() if k in held}
     knowledge = LabelKnowledge(matches, frozenset(data["coco"]), class_lists=lists)
-    return Pack(stages, train, val, knowledge, data["names"], parts[0])
-
-
-class Encoder:
-    """The pack's frozen vision encoder on a device: batches of pixels become batches of features."""
-
-    def __init__(self, pack: Pack, device: torch.device) -> None:
-        vision = pack.stages[0].model.vision
-        self.device, self.mean, self.std = device, vision.mean, vision.std
-        self.network = (
-            torch.jit.load(str(pack.first / "vision.pt"), map_location=device).float().eval()
-        )
-
-    @torch.no_grad()
-    def features(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Four (N, C, h, w) float32 maps of (N, 3, H, W) pixels."""
-        pixels = [m.to(self.device, non_blocking=True) for m in maps]
-        return [f.float() for f in self.network(pixels_to_float(pixels, self.mean, self.std))]
-
-    def batch(self, batch: Batch, photo_dropout: float = 0.0, seed: int = 0) -> Batch:
-        """The same batch with features in place of pixels."""
-        features = self.features(batch.features)
-        if photo_dropout:
-            generator = torch.Generator().manual_seed(seed)
-            shares = torch.rand(len(batch), generator=generator) * photo_dropout
-            shares *= torch.tensor([i.record.is_photograph for i in batch.images])
-            features = [blanked(f, shares, generator) for f in features]
-        shown = self.features(batch.reference_features) if batch.reference_features else []
-        return dataclasses.replace(batch, features=features, reference_features=shown)
-
-
-def blanked(maps_BCHW: Tensor, share_B: Tensor, generator: torch.Generator) -> Tensor:
-    """Some channels at zero, the others scaled to make up for it."""
-    drawn = torch.rand(maps_BCHW.shape[:2], generator=generator)
-    kept = (drawn >= share_B[:, None]) / (1.0 - share_B[:, None])
-    return maps_BCHW * kept.to(maps_BCHW.device)[..., None, None]
+    return Pack(stages, train, val, knowledge, data["names"], parts[0], data["min_crop"])
 
 
 class Steps(Dataset[Batch]):
@@ -127,12 +96,23 @@ class Steps(Dataset[Batch]):
         return self.batches.batch(step)
 
 
-def scaled(config: TrainConfig, size: int | None) -> TrainConfig:
-    """The recipe's mix of images at another batch size; blanking is done where features are made."""
+def scaled(config: TrainConfig, args: argparse.Namespace, processes: int) -> TrainConfig:
+    """The recipe's mix of images at another batch size; blanking is done where features are made.
+
+    Each of several processes has its share of the batch.
+    """
     batch = config.data.batch
-    factor = 1.0 if size is None else size / batch.size
+    size = (args.batch or batch.size) / processes
     parts = ("size", "partners", "lookalikes", "real", "photo_partners", "references")
-    changes = {f"data.batch.{p}": round(getattr(batch, p) * factor) for p in parts}
+    changes: dict[str, Any] = {
+        f"data.batch.{p}": round(getattr(batch, p) * size / batch.size) for p in parts
+    }
+    changes |= {
+        "optim.lr": config.optim.lr * args.rate,
+        "optim.muon": config.optim.muon * args.rate,
+    }
+    if args.ema is not None:
+        changes["optim.ema"] = args.ema
     return changed(config, {**changes, "data.batch.photo_dropout": 0.0})
 
 
@@ -171,48 +151,59 @@ class Clock:
         raise AssertionError
 
 
-def run(pack: Pack, args: argparse.Namespace, report: Callable[[str], None] = print) -> Path:
-    """Train until the time is over; returns the folder with weights and curves."""
+def run(pack: Pack, args: argparse.Namespace, rank: int = 0, processes: int = 1) -> None:
+    """Train until the time is over; the first process writes weights and curves."""
+    first = rank == 0
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    stages = [scaled(c, args.batch) for c in pack.stages]
+    stages = [scaled(c, args, processes) for c in pack.stages]
     clock = Clock(args.minutes, args.steps, tuple(c.optim.steps for c in stages))
-    module, encoder = build(pack, stages[0], device), Encoder(pack, device)
+    module, encoder = (
+        build(pack, stages[0], device),
+        Encoder(pack.first / "vision.pt", stages[0].model.vision, device),
+    )
     state = RunState(module, build_optimizers(module, stages[0].optim),
                      MovingAverage(module, stages[0].optim.ema) if stages[0].optim.ema else None)  # fmt: skip
     args.out.mkdir(parents=True, exist_ok=True)
     before_s = _resumed(args.out, state)
-    started, stage, done = time.monotonic(), -1, False
-    log, saved = _Log(args.out, report), time.monotonic()
+    started, stage = time.monotonic(), -1
+    log, saved = _Log(args.out, print if first else None), time.monotonic()
     stream: Any = iter(())
     with match_in_processes(args.match_workers):
-        while not done:
-            elapsed = before_s + time.monotonic() - started
+        while True:
+            elapsed = agreed(before_s + time.monotonic() - started)
             now, local, share = clock.at(elapsed, state.step)
             if share >= 1.0:
                 break
             if now != stage:
                 stage = now
                 module.config = stages[stage]
-                stream = iter(loader(pack, stages[stage], args, state.step))
+                stream = iter(loader(pack, stages[stage], args, (state.step, rank, processes)))
             waited = time.monotonic()
             batch = next(stream)
             waited = time.monotonic() - waited
             dropout = pack.stages[stage].data.batch.photo_dropout
-            batch = encoder.batch(batch, dropout, seed=state.step)
+            batch = encoder.batch(batch, dropout, seed=state.step * processes + rank)
             values = update(module, batch, local, state, stages[stage])
             state.step += 1
             log.step(state.step, values | {"waited_s": waited}, share, elapsed)
-            if time.monotonic() - saved > 60 * args.save_minutes:
+            if first and time.monotonic() - saved > 60 * args.save_minutes:
                 _save(args.out, state, elapsed)
                 saved = time.monotonic()
-    elapsed = before_s + time.monotonic() - started
-    _save(args.out, state, elapsed)
+    left()
+    if first:
+        _finish(pack, args, stages, state, encoder, before_s + time.monotonic() - started, log)
+
+
+def _finish(
+    pack: Pack, args: argparse.Namespace, stages: list[TrainConfig], state: RunState,
+    encoder: Encoder, elapsed_s: float, log: _Log,
+) -> None:  # fmt: skip
+    _save(args.out, state, elapsed_s)
     save_config(args.out, stages[-1])
     save_weights(args.out / "last.safetensors", model_weights(state))
     if pack.val:
         log.write(state.step, looked_at(pack, stages[-1], state, encoder))
     _curves(args.out)
-    return args.out
 
 
 def update(
@@ -226,6 +217,7 @@ def update(
     for optimizer in state.optimizers:
         optimizer.zero_grad(set_to_none=True)
     result.total.backward()
+    mean_gradients(module.parameters())
     norm = clip_gradients(module.parameters(), config.optim.clip)
     if np.isfinite(norm):
         for optimizer in state.optimizers:
@@ -236,14 +228,20 @@ def update(
 
 
 def loader(
-    pack: Pack, config: TrainConfig, args: argparse.Namespace, start: int
+    pack: Pack, config: TrainConfig, args: argparse.Namespace, place: tuple[int, int, int]
 ) -> DataLoader[Batch]:
-    """Batches from step `start` on, made ahead by worker processes."""
-    store: Any = PixelStore(pack.train, config.data.view)
+    """Batches made ahead by worker processes.
+
+    Args:
+        place: the step to begin with, this process's rank, and how many processes there are.
+    """
+    store: Any = PixelStore(pack.train, config.data.view, pack.min_crop)
     batches = Batches(pack.train, store, pack.knowledge, config.data.batch, config.seed)
-    ahead: dict[str, Any] = {"prefetch_factor": PREFETCH} if args.workers else {}
-    endless = range(start, start + 10_000_000)
-    options: dict[str, Any] = {"batch_size": None, "sampler": endless, "num_workers": args.workers}
+    start, rank, processes = place
+    workers = max(1, args.workers // processes) if args.workers else 0
+    ahead: dict[str, Any] = {"prefetch_factor": PREFETCH} if workers else {}
+    endless = range(start * processes + rank, 10**9, processes)
+    options: dict[str, Any] = {"batch_size": None, "sampler": endless, "num_workers": workers}
     return DataLoader(Steps(batches), **options, **ahead)
 
 
@@ -281,12 +279,14 @@ class _Log:
 
     EVERY = 20
 
-    def __init__(self, out: Path, report: Callable[[str], None]) -> None:
+    def __init__(self, out: Path, report: Callable[[str], None] | None) -> None:
         self.path, self.report = out / "metrics.jsonl", report
         self.sums: dict[str, list[float]] = defaultdict(list)
         self.since = time.monotonic()
 
     def step(self, step: int, values: dict[str, float], share: float, elapsed_s: float) -> None:
+        if self.report is None:
+            return
         for name, value in values.items():
             self.sums[name].append(value)
         if step % self.EVERY and len(self.sums["loss"]) > 1:
@@ -315,8 +315,13 @@ def main(folder: Path) -> None:
     length.add_argument("--steps", type=int)
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--batch", type=int, help="images a step (default: the recipe's)")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
+    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
+    parser.add_argument("--processes", type=int, default=1, help="that share batch and GPU")
     parser.add_argument("--workers", type=int, default=12, help="processes that make batches")
     parser.add_argument("--match-workers", type=int, default=0, help="processes that match")
     parser.add_argument("--save-minutes", type=float, default=5.0)
     parser.add_argument("--device")
-    print(f"weights in {run(read_pack(folder), parser.parse_args())}")
+    args, pack = parser.parse_args(), read_pack(folder)
+    run_processes(args.processes, functools.partial(run, pack, args))
+    print(f"weights in {args.out}")

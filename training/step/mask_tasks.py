@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,23 +38,25 @@ def panoptic(
     """
     logits = cosine_logits(context.semantic[TokenGroup.OBJECT], bank_LKH[:, None], context.scale)
     column = {name: k for k, name in enumerate(names)}
-    label = torch.zeros(context.valid.shape, dtype=torch.long)
-    also = torch.zeros(*context.valid.shape, len(names), dtype=torch.bool)
+    # Filled in NumPy: a tensor's single elements cost microseconds each, and there are tens of thousands.
+    label = np.zeros(context.valid.shape, np.int64)
+    also = np.zeros((*context.valid.shape, len(names)), bool)
     for b, image in enumerate(context.batch.images):
         for m, instance in enumerate(image.instances):
             # An image's name may be left out of a bank with one fresh class an image.
             label[b, m] = column.get(instance.name, len(names) - 1)
-            for k, name in enumerate(names[:-1]):
-                also[b, m, k] = knowledge.truth(name, instance) in (TRUE, UNKNOWN)
+            also[b, m, :-1] = [
+                knowledge.truth(name, instance) in (TRUE, UNKNOWN) for name in names[:-1]
+            ]
     exhaustive = torch.tensor([image.record.exhaustive for image in context.batch.images])
     device = context.features.device
     return panoptic_losses(
         logits, context.pixel[TokenGroup.OBJECT], context.features,
         MaskTargets(
-            context.masks, context.valid, label.to(device), context.kinds, context.ignored,
-            context.open_cells,
-        ), context.view,
-        context.losses.masks, also.to(device), exhaustive.float().to(device),
+            context.masks, context.valid, torch.from_numpy(label).to(device), context.kinds,
+            context.ignored, context.open_cells,
+        ), context.view, context.losses.masks, torch.from_numpy(also).to(device),
+        exhaustive.float().to(device),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Letters: B pictures, M instances or (instance, text) pairs, h/w quarter resoluti
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,16 +34,15 @@ def pick_targets(
 ) -> MaskTargets:  # fmt: skip
     """Masks per (instance, text) pair of each picture, padded; the label is the text."""
     count = max(1, max(len(p) for p in pairs))
-    shape = (len(pairs), count)
-    picked = masks_BMhw.new_zeros(*shape, *masks_BMhw.shape[2:])
-    valid = torch.zeros(shape, dtype=torch.bool, device=masks_BMhw.device)
-    label = torch.zeros(shape, dtype=torch.long, device=masks_BMhw.device)
-    kinds = None if kinds_BM is None else torch.zeros_like(label)
+    which = np.zeros((3, len(pairs), count), np.int64)  # instance, text, and whether there is one
     for b, row in enumerate(pairs):
         for k, (m, n) in enumerate(row):
-            picked[b, k], valid[b, k], label[b, k] = masks_BMhw[b, m], True, n
-            if kinds is not None and kinds_BM is not None:
-                kinds[b, k] = kinds_BM[b, m]
+            which[:, b, k] = m, n, 1
+    instance, label, there = torch.from_numpy(which).to(masks_BMhw.device).unbind()
+    valid = there.bool()
+    image = torch.arange(len(pairs), device=masks_BMhw.device)[:, None]
+    picked = masks_BMhw[image, instance] * valid[..., None, None]
+    kinds = None if kinds_BM is None else kinds_BM[image, instance] * valid
     return MaskTargets(picked, valid, label, kinds, ignored_Bhw, open_Bhw)
 
 

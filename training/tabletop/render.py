@@ -80,6 +80,9 @@ def _parser() -> Parser:
     parser.add_argument("--start", type=int, default=0, help="first index to render")
     parser.add_argument("--seed", type=int, default=1, help="of the whole split")
     parser.add_argument("--workers", type=whole(1), default=2, help="processes, about 3 GB each")
+    parser.add_argument(
+        "--wide", action="store_true", help="cameras and lamps of a wider range, for training"
+    )
     parser.add_argument("--depth", action="store_true", help="write depth for train as well")
     parser.add_argument("--json", action="store_true", help="print a machine-readable summary")
     return parser
@@ -92,7 +95,7 @@ def _run(args: argparse.Namespace, folder: Path, todo: list[int], depth: bool) -
     context = mp.get_context("spawn")
     # Short runs of neighbours: all workers finish together, and the file fills from the front.
     chunks = [todo[i : i + 25] for i in range(0, len(todo), 25)]
-    jobs = [(args.out, folder, args.split, args.seed, chunk, depth) for chunk in chunks]
+    jobs = [(args.out, folder, args.split, args.seed, chunk, depth, args.wide) for chunk in chunks]
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with (
         Progress(*columns, disable=not sys.stdout.isatty()) as progress,
@@ -110,12 +113,12 @@ def _run(args: argparse.Namespace, folder: Path, todo: list[int], depth: bool) -
 _WORLD: list = []  # one world per worker process: it takes half a minute to compile
 
 
-def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool]) -> int:
-    root, folder, split, seed, indices, depth = job
+def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool, bool]) -> int:
+    root, folder, split, seed, indices, depth, wide = job
     from training.tabletop.scene.world import World
 
     if not _WORLD:
-        _WORLD.append(World())
+        _WORLD.append(World(wide=wide))
         gallery = json.dumps(_WORLD[0].gallery_json(), indent=0, sort_keys=True)
         fmt.write_bytes(root / "gallery.json", gallery.encode())
     for index in indices:

@@ -42,6 +42,48 @@ def sample_camera(rng: np.random.Generator, points_N3: np.ndarray, aspect: float
     return Camera(look_at(eye, target, roll), fovy)
 
 
+def wide_camera(rng: np.random.Generator, points_N3: np.ndarray, aspect: float) -> Camera:
+    """A camera from anywhere that robots have one: low, high, straight down, near, far, turned."""
+    fovy = float(rng.uniform(28, 84))
+    below, above = ((6, 25), (20, 66), (62, 89))[int(rng.choice(3, p=(0.3, 0.35, 0.35)))]
+    elevation = np.radians(rng.uniform(below, above))
+    azimuth = np.radians(-90 + np.clip(rng.normal(0, 45), -110, 110))
+    target = (points_N3.min(0) + points_N3.max(0)) / 2 + rng.normal(0, 0.06, 3)
+    radius = float(np.linalg.norm(np.ptp(points_N3, axis=0))) / 2
+    fit = radius / np.sin(np.radians(fovy) / 2) / max(aspect, 1) ** 0.5
+    distance = max(fit * rng.uniform(0.4, 1.7), 0.3)
+    flat = np.cos(elevation)
+    away = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
+    eye = target + distance * away
+    eye[2] = max(eye[2], 0.08)
+    looks_down = elevation > np.radians(66)  # as a wrist does, whichever way it is turned
+    roll_deg = rng.uniform(-180, 180) if looks_down and rng.random() < 0.5 else rng.normal(0, 9)
+    return Camera(look_at(eye, target, np.radians(roll_deg)), fovy)
+
+
+def wide_lights(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
+    """Up to four lamps of any colour, hard or soft, from any side, and (3,) ambient light."""
+    cast = rng.uniform(0.0, 0.3)
+    ambient = rng.uniform(0.08, 0.65) * (1 + cast * rng.uniform(-1, 1, 3))
+    hard = rng.random() < 0.5
+    lights = []
+    for i in range(int(rng.integers(1, 5))):
+        angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.25, 2.6)
+        reach = rng.uniform(0.1, 2.4)
+        pos = np.array([reach * np.cos(angle), reach * np.sin(angle), height])
+        aim = rng.normal(0, 0.2, 3) * [1, 1, 0] - pos
+        power = rng.uniform(0.35, 0.95) if i == 0 else rng.uniform(0.05, 0.4)
+        tint = 1 + cast * rng.uniform(-1, 1, 3)
+        shine = power * rng.uniform(0.1, 1.0)
+        lights.append(
+            Light(
+                pos, aim / np.linalg.norm(aim), power * tint, np.full(3, shine),
+                directional=bool(rng.random() < 0.5), castshadow=bool(i == 0 and hard),
+            )
+        )  # fmt: skip
+    return lights, ambient
+
+
 def sample_lights(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
     """One to three lamps, the first with a shadow most of the time, and (3,) ambient light."""
     warmth = rng.uniform(-0.12, 0.12)

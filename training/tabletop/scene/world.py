@@ -16,7 +16,12 @@ from training.tabletop.assets.palette import Camera, Frame, Light, Palette, Show
 from training.tabletop.format import rounded
 from training.tabletop.language.scene_text import STUFF_NOUNS, SceneTextWriter, salient_ids
 from training.tabletop.language.truth import truth
-from training.tabletop.scene.cameras import sample_camera, sample_lights
+from training.tabletop.scene.cameras import (
+    sample_camera,
+    sample_lights,
+    wide_camera,
+    wide_lights,
+)
 from training.tabletop.scene.layout import Composer, Layout, Placed
 from training.tabletop.scene.sensor import degrade
 from training.tabletop.scene.surroundings import (
@@ -60,7 +65,11 @@ class Rendered:
 
 
 class World:
-    """Gallery, renderer and writer together."""
+    """Gallery, renderer and writer together.
+
+    Args:
+        wide: cameras and lamps vary more than in the validation scenes.
+    """
 
     def __init__(
         self,
@@ -68,7 +77,9 @@ class World:
         width: int = WIDTH,
         height: int = HEIGHT,
         furniture: bool = True,
+        wide: bool = False,
     ) -> None:
+        self.wide = wide
         self.gallery = gallery or build_gallery()
         self.stuff = stuff_geometries(furniture)
         meshes = self.gallery.meshes()
@@ -88,11 +99,13 @@ class World:
         layout = self.composer.place(ids, (half[0], half[1]), rng)
         points = np.concatenate([_corners(p) for p in layout.placed])
         aspect = self.palette.width / self.palette.height
+        camera = (wide_camera if self.wide else sample_camera)(rng, points, aspect)
+        lights = (wide_lights if self.wide else sample_lights)(rng)
         return Setting(
             layout,
             stuff[:STUFF_SLOTS],
-            sample_camera(rng, points, aspect),
-            *sample_lights(rng),
+            camera,
+            *lights,
             backdrop=rng.uniform(20, 235, (2, 3)),
         )
 
