@@ -18,12 +18,13 @@ from pathlib import Path
 
 import torch
 
-from find_core.encoders import VisionConfig, VisionEncoder, build_vision
+from find_core.encoders import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
 from find_core.preprocess import normalise
 from training.config import DataConfig
 from training.data.augment import ViewConfig
 from training.data.derived.references import is_reference
+from training.data.encoding import caching_encoder
 from training.data.formats import coco, tabletop
 from training.data.formats.records import Record
 from training.data.sources import derived, photographs
@@ -171,7 +172,7 @@ def run(args: argparse.Namespace) -> None:
     """Encode all views that the command line names, and report on the way."""
     vision = recipe(args.recipe).model.vision if args.recipe else VisionConfig()
     view = ViewConfig(args.height, args.width, args.min_crop)
-    encoder = build_vision(vision)
+    encoder = caching_encoder(vision, args.height, args.width)
     writer = open_writer(args.store, args.part, encoder, vision, view)
     variants = range(args.first_variant, args.first_variant + args.variants)
     start, added = time.monotonic(), 0

@@ -54,6 +54,14 @@ class StepResult:
     image: ImageState
 
 
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def gains_all(device: torch.device) -> bool:
+    """Does the interface gain by half precision too? On CPUs its small products lose by it."""
+    return device.type != "cpu"
+
+
 class TrainStep(nn.Module):
     """The trainable interface with everything needed to score it.
 
@@ -82,7 +90,7 @@ class TrainStep(nn.Module):
         # Which tasks take part is drawn from `rng` alone, in the same order whatever the batch:
         # all processes must agree on it, or their collective operations would wait for ever.
         rng = np.random.default_rng((self.config.seed, step, 1))
-        precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.config.precision)
+        precision = PRECISIONS.get(self.config.precision)
         device = self.model.device
         features = [f.to(device) for f in batch.features]
         with torch.autocast(
@@ -91,16 +99,20 @@ class TrainStep(nn.Module):
             image = self.model.image_state(features)
             shown = [f.to(device) for f in batch.reference_features]
             references = self.model.image_state(shown) if shown else None
-        # On CPUs bf16 helps the convolutions only; the interface's small products lose by it.
-        mixed = precision is not None and device.type != "cpu"
-        with torch.autocast(device.type, precision or torch.bfloat16, enabled=mixed):
+        with self._mixed():
             groups = self._groups(batch, image, references, step, rng)
             outputs = self.model(image, groups, rules=self._rules(rng))
+        with torch.autocast(device.type, enabled=False):
             context = StepContext.of(batch, self.config.losses, self.model.heads, image, outputs)
-            with torch.autocast(device.type, enabled=False):
-                terms = self._score(context, step, rng)
+            terms = self._score(context, step, rng)
         report = {name: float(value.detach()) for name, value in terms.values.items()}
         return StepResult(terms.total(), report, terms.matched, context.outputs, image)
+
+    def _mixed(self) -> torch.autocast:
+        """Half precision for the interface, where it is asked for and gains by it."""
+        precision, device = PRECISIONS.get(self.config.precision), self.model.device
+        wanted = precision is not None and gains_all(device)
+        return torch.autocast(device.type, precision or torch.bfloat16, enabled=wanted)
 
     def _rules(self, rng: np.random.Generator) -> dict[TokenGroup, AttentionRule]:
         if rng.random() < self.config.losses.segment_sees_queries:
@@ -162,11 +174,13 @@ class TrainStep(nn.Module):
     def _refine(self, terms: LossTerms, context: StepContext) -> None:
         """A second round on the first one's masks; both rounds' terms add up."""
         batch, image = context.batch, context.image
-        previous = previous_masks(self.model, image, context.outputs[-1])
-        prompts = refined_prompts(batch, image, previous)
         counts = [max(1, len(query.prompts)) for query in batch.queries]
-        groups = self.model.sampler.interactive(prompts, counts, with_memory=True)
-        again = context.again(self.model(image, groups, previous_BNhw=previous))
+        with self._mixed():
+            previous = previous_masks(self.model, image, context.outputs[-1])
+            prompts = refined_prompts(batch, image, previous)
+            groups = self.model.sampler.interactive(prompts, counts, with_memory=True)
+            outputs = self.model(image, groups, previous_BNhw=previous)
+        again = context.again(outputs)
         terms.add_masks("interactive", mask_tasks.interactive(again), context.losses.interactive)
 
     def _phrases(self, terms: LossTerms, context: StepContext, step: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import training.step.step as step_module
 from find_core.encoders import build_language
 from find_core.model.attention_table import TokenGroup
 from training.config import BankConfig, TrainConfig, override
@@ -52,6 +53,22 @@ def test_every_term_is_there_and_reaches_every_parameter(full: TrainConfig) -> N
     result.total.backward()
     dead = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert dead == []
+
+
+def test_half_precision_of_the_interface_scores_as_full(
+    full: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What GPUs do: every product of the interface in bf16, every loss in float32."""
+    monkeypatch.setattr(step_module, "gains_all", lambda device: True)
+    totals = {}
+    for precision in ("fp32", "bf16"):
+        module, batches = step_of(override(full, [f"precision={precision}"]))
+        result = module(batches.batch(0), 0)
+        result.total.backward()
+        totals[precision] = result.terms
+        assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+    assert totals["bf16"].keys() == totals["fp32"].keys()
+    assert sum(totals["bf16"].values()) == pytest.approx(sum(totals["fp32"].values()), rel=0.1)
 
 
 @pytest.mark.parametrize(
