@@ -33,7 +33,7 @@ def page() -> str:
 Every figure here comes from a result file that a script wrote. The shipped model, `find-tabletop`, has
 {parameters / 1e6:.2f} M trained parameters and the fingerprint `{fingerprint}`. Below each table stands the command that
 made it, its file, and the model it was measured with. Where that is **another one**, the shipped model's figures may
-differ; where it is not recorded, the same holds. Times are of two cores without a GPU. CUDA was never measured."""
+differ; where it is not recorded, the same holds. Times are of two cores without a GPU; what was measured on one is in docs/speed.md."""
     return (
         "\n\n".join(
             [
