@@ -100,10 +100,13 @@ def _choose(
     shared = postprocess.shared_areas(proposals.logits(rivals) > 0).cpu().numpy()
     row_of = {n: row for row, n in enumerate(rivals)}
     chosen = []
-    for order in orders:
+    for order, scores_N in zip(orders, scores_EN, strict=True):
         rows = [row_of[n] for n in order] if len(order) > 1 else []
+        if rows and shared[rows[0], rows[0]]:  # an empty best answer stays the answer
+            rows = postprocess.wholes_first(shared, rows, scores_N[rivals])
+        first = rivals[rows[0]] if rows else order[0]
         others = [rivals[r] for r in postprocess.distinct(shared, rows)[:MAX_INSTANCES]]
-        chosen.append([order[0], *(n for n in others if n != order[0])])
+        chosen.append([first, *(n for n in others if n != first)])
     return chosen
 
 

@@ -47,8 +47,10 @@ def localization(scene, labels, choice_EN, cosines_EN, proposals, threshold) -> 
     for label, scores, choice in zip(labels, scores_EN, choice_EN.float().numpy(), strict=True):
         order = np.argsort(-choice, kind="stable")
         passing = [n for n in order if scores[n] >= least or n == order[0]]
+        if len(passing) > 1 and shared[order[0], order[0]]:
+            passing = postprocess.wholes_first(shared, passing, scores)
         distinct = postprocess.distinct(shared, passing)[: candidates.MAX_INSTANCES]
-        numbers = [order[0], *(n for n in distinct if n != order[0])]
+        numbers = [passing[0], *(n for n in distinct if n != passing[0])]
         found = [
             Instance(float(scores[n]), masks[n], box_of_mask(masks[n]), proposals.embeddings_ND[n])
             for n in numbers

@@ -136,6 +136,42 @@ def test_distinct_equals_its_slow_twin(boxes, random):
     assert postprocess.distinct(postprocess.shared_areas(drawn).numpy(), order) == chosen
 
 
+def drawn(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    masks = torch.zeros(len(boxes), 20, 20, dtype=torch.bool)
+    for mask, (x, y, w, h) in zip(masks, boxes, strict=True):
+        mask[y : y + h, x : x + w] = True
+    return postprocess.shared_areas(masks).numpy()
+
+
+LEGS, ELBOW, PERSON = (5, 12, 6, 7), (5, 4, 2, 2), (4, 1, 8, 18)
+
+
+@pytest.mark.parametrize(
+    ("scores", "answer"),
+    [
+        ((0.9, 0.6, 0.85), [2]),  # the person before her legs, and then no elbow either
+        ((0.9, 0.6, 0.7), [0, 1]),  # a whole that scores far lower is another thing
+        ((0.7, 0.6, 0.9), [2]),
+    ],
+)
+def test_a_whole_comes_before_its_parts(scores, answer):
+    shared = drawn(LEGS, ELBOW, PERSON)
+    order = sorted(range(3), key=lambda n: -scores[n])
+    rows = postprocess.wholes_first(shared, order, np.array(scores))
+    assert postprocess.distinct(shared, rows) == answer
+
+
+def test_two_side_by_side_are_no_parts_of_what_holds_both():
+    shared = drawn((2, 5, 6, 8), (9, 5, 6, 8), (2, 5, 13, 8))
+    rows = postprocess.wholes_first(shared, [0, 1, 2], np.array([0.9, 0.88, 0.86]))
+    assert postprocess.distinct(shared, rows) == [0, 1]
+
+
+def test_a_mask_that_fills_the_whole_is_a_rival_of_it():
+    shared = drawn((2, 2, 10, 9), (2, 2, 10, 10))
+    assert postprocess.wholes_first(shared, [0, 1], np.array([0.9, 0.89])) == [0, 1]
+
+
 @pytest.mark.parametrize("resized", [(30, 44), (60, 90)])
 def test_masks_at_full_size_in_parts_equal_all_at_once(monkeypatch, resized):
     geometry = Geometry((60, 90), resized, (64, 96))
