@@ -27,7 +27,9 @@ from training.engine.stages import DataPart, Recipe, Stage
 from training.losses.mask_criterion import MaskLossConfig
 from training.losses.matcher import MatchCosts
 
-SCENES, COMPOSITES, REFERENCES = 2400, 1200, 2000
+SCENES, COMPOSITES, REFERENCES = 3200, 1600, 2000
+PLAIN_SCENES = 2000
+"""Scenes as the validation draws them; those after them have cameras and lamps of a wider range."""
 
 
 def find_base() -> Recipe:

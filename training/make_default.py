@@ -27,6 +27,7 @@ from pathlib import Path
 
 from find_core.errors import ImageError
 from find_core.support.files import write_text
+from training.base_recipe import PLAIN_SCENES
 from training.config import RecipeError
 from training.data.formats.tabletop import read_split
 from training.engine.command import ends_in_a_sentence
@@ -118,12 +119,17 @@ class Plan:
 
     def render(self) -> list[list[list[str]]]:
         """Only what is missing: scenes that are there are not rendered again."""
-        wanted = ((self.scenes, "train", self.scene_count, 1), (self.scenes, "val", self.val_scenes, 1), (self.scenes, "held", self.held_scenes, 1),
-                  (self.calibration, "train", self.calibration_scenes, 777))  # fmt: skip
+        plain = min(PLAIN_SCENES, self.scene_count)
+        wide = ("--start", str(plain), "--wide")
+        wanted: tuple[tuple[Path, str, int, int, tuple[str, ...]], ...] = (
+            (self.scenes, "train", plain, 1, ()), (self.scenes, "train", self.scene_count, 1, wide),
+            (self.scenes, "val", self.val_scenes, 1, ()), (self.scenes, "held", self.held_scenes, 1, ()),
+            (self.calibration, "train", self.calibration_scenes, 777, ()),
+        )  # fmt: skip
         return [
             [[PYTHON, "-m", "training.tabletop.render", "--out", str(folder), "--split", split,
-              "--scenes", str(count), "--seed", str(seed), "--workers", str(self.processes)]]
-            for folder, split, count, seed in wanted
+              "--scenes", str(count), "--seed", str(seed), "--workers", str(self.processes), *more]]
+            for folder, split, count, seed, more in wanted
             if _scenes_in(folder, split) < count
         ]  # fmt: skip
 
