@@ -18,8 +18,8 @@ from find_core.results import Entity, Localization
 from training.evaluation.bench.interleave import SHOWN_BELOW
 from training.evaluation.bench.sources import PanopticImage, PanopticSet
 
-WIDTH_PX, SMALL_PX, TEXT_PX, GAP_PX = 420, 130, 14, 8
-CHARS = 78
+WIDTH_PX, HEIGHT_PX, SMALL_PX, TEXT_PX, GAP_PX = 520, 320, 120, 14, 8
+CHARS, IN_A_ROW = 68, 4
 
 
 def sheet(
@@ -55,14 +55,17 @@ def _cell(annotation: Mapping[str, Any], by_id: Mapping[int, PanopticImage]) -> 
     pixels, truth = image.read()
     phrases = annotation["phrase"]
     masks = [truth.id_map == int(p["annotation_id"]) for p in phrases]
-    picture = resize_to_width(_drawn(pixels, [p["phrase"] for p in phrases], masks), WIDTH_PX)
+    drawn = _drawn(pixels, [p["phrase"] for p in phrases], masks)
+    picture = resize_to_width(drawn, min(WIDTH_PX, HEIGHT_PX * pixels.shape[1] // pixels.shape[0]))
     others = [_stand_in(p, by_id) for p in phrases if "reference" in p]
-    if others:
-        column = np.vstack([_padded(o, o.shape[0] + 2, SMALL_PX) for o in others])
-        height = max(picture.shape[0], column.shape[0])
-        picture = np.hstack([_padded(picture, height, WIDTH_PX), _padded(column, height, SMALL_PX)])  # fmt: skip
     text = f"{annotation['image_id']}: {annotation['sentence_raw']}"
-    return np.vstack([picture, _text(text, picture.shape[1])])
+    parts = [_padded(picture, picture.shape[0], WIDTH_PX), _text(text, WIDTH_PX + GAP_PX)]
+    for start in range(0, len(others), IN_A_ROW):
+        row = others[start : start + IN_A_ROW]
+        height = max(o.shape[0] for o in row)
+        small = np.hstack([_padded(o, height, SMALL_PX) for o in row])
+        parts.append(_padded(small, height + GAP_PX, WIDTH_PX)[: height + GAP_PX])
+    return np.vstack(parts)
 
 
 def _stand_in(phrase: Mapping[str, Any], by_id: Mapping[int, PanopticImage]) -> np.ndarray:
@@ -71,8 +74,8 @@ def _stand_in(phrase: Mapping[str, Any], by_id: Mapping[int, PanopticImage]) -> 
     mask = truth.id_map == int(reference["annotation_id"])
     shown = "shown" if reference["prob"] < SHOWN_BELOW else "not shown"
     small = resize_to_width(_drawn(pixels, [""], [mask]), SMALL_PX)
-    words = f"{phrase['phrase'][:12]} {reference.get('cosine', 0):.2f} {shown}"
-    return np.vstack([small, _text(words, SMALL_PX, chars=24)])
+    words = f"{phrase['phrase'][:14]} {reference.get('cosine', 0):.2f}, {shown}"
+    return np.vstack([small, _text(words, SMALL_PX, chars=16)])
 
 
 def _drawn(image: np.ndarray, labels: Sequence[str], masks: Sequence[np.ndarray]) -> np.ndarray:

@@ -18,9 +18,16 @@ LARGER = 4.0
 """Times the next one's pixels, for the one that a caption speaks of."""
 _A_NOUN_BEGINS = "a an the this that his her its their one another"
 _DETERMINERS = frozenset(_A_NOUN_BEGINS.split())
-_ENDS_WITH_VERB = re.compile(r"[a-z]{3,}(ing|ed)|(?:sit|stand|ride|hold|look|play|walk|jump|wear|eat|hang|lie|lean|stare|"
-                             r"rest|lay|run|swing|carrie|drive|flie|surf|skate|ski|pose|grab|prepare|wait)s|"
-                             r"(?:can|about|during|before|near|onto|beneath|among|around|off|top|full|while|there|where|alone)")  # fmt: skip
+_VERBS = """sit stand ride hold look play walk jump wear eat hang lie lean stare rest lay run swing carry
+drive fly surf skate ski pose grab prepare wait pass cross throw hit catch lead pull talk graze"""
+_VERB = re.compile(
+    "[a-z]{3,}(ing|ed)|(?:"
+    + "|".join(re.sub("y$", "(?:y|ie)", v) for v in _VERBS.split())
+    + ")(?:e?s)?"
+)
+_ALSO_AFTER = (
+    "can about during before near onto beneath among around top full there here where alone"
+)
 _NO_VERB = "dining parking swimming wedding building boarding living washing ring king red bed shed"
 
 
@@ -32,10 +39,12 @@ def mark_caption(caption: str, image: LabelledImage, lexicon: Lexicon) -> str | 
     caption = " ".join(caption.split()).translate(str.maketrans("", "", "[]<>{}|\\"))
     words = words_of(caption)
     chosen: list[tuple[int, int, Segment]] = []
+    start = 0
     for mention in lexicon.mentions(caption):
         segment = sure_segment(mention, image)
         if segment is not None and _stands_alone(caption, words, mention):
-            chosen.append((*_noun_phrase(caption, words, mention), segment))
+            chosen.append((*_noun_phrase(caption, words, mention, start), segment))
+        start = mention.last + 1
     numbers = [s.id for *_, s in chosen]
     chosen = [c for c in chosen if numbers.count(c[2].id) == 1]
     if not chosen:
@@ -76,19 +85,29 @@ def _stands_alone(caption: str, words: Sequence[Word], mention: Mention) -> bool
         return True
     if caption[mention.end : after.start].strip():  # a hyphen or an apostrophe
         return False
-    verb = _ENDS_WITH_VERB.fullmatch(after.text) and after.text not in _NO_VERB.split()
-    return after.text in ENDS_A_NOUN or bool(verb)
+    verb = _VERB.fullmatch(after.text) and after.text not in _NO_VERB.split()
+    return after.text in ENDS_A_NOUN or after.text in _ALSO_AFTER.split() or bool(verb)
 
 
-def _noun_phrase(caption: str, words: Sequence[Word], mention: Mention) -> tuple[int, int]:
-    """Characters of the noun with its adjectives and its article, end exclusive."""
-    for k in range(mention.first - 1, max(-1, mention.first - 5), -1):
-        gap = caption[words[k].end : words[k + 1].start]
-        if gap.strip(" ,") or words[k].text in ENDS_A_NOUN - _DETERMINERS:
+def _noun_phrase(
+    caption: str, words: Sequence[Word], mention: Mention, start: int
+) -> tuple[int, int]:
+    """Characters of the noun with its adjectives and its article, end exclusive.
+
+    Args:
+        start: the first word that it may have; those before belong to the noun before.
+    """
+    for k in range(mention.first - 1, max(start - 1, mention.first - 6), -1):
+        joins = (
+            words[k].text == "and" and words[k + 1].text in ADJECTIVES
+        )  # "a red and white train"
+        if caption[words[k].end : words[k + 1].start].strip():
+            break
+        if words[k].text in ENDS_A_NOUN - _DETERMINERS and not joins:
             break
         if words[k].text in _DETERMINERS:
             return words[k].start, mention.end
     first = mention.first
-    while first and words[first - 1].text in ADJECTIVES:
+    while first > start and words[first - 1].text in ADJECTIVES:
         first -= 1
     return words[first].start, mention.end

@@ -20,7 +20,11 @@ VERSION = 1
 MOST_ENTITIES = 4
 MOST_ENTITIES_LONG = 8
 _APART = 0.6
-"""Of two like things, centres this far apart (in mean widths or heights) are left and right."""
+"""Of like things, centres this far apart (in mean widths or heights) are left and right."""
+_SIDES = (
+    (0, ("left", "right"), ("leftmost", "rightmost")),
+    (1, ("upper", "lower"), ("topmost", "lowest")),
+)
 _OPENINGS = ("A photo of {}.", "In this picture there is {}.", "The picture shows {}.", "Here one can see {}.")  # fmt: skip
 _PLURAL_WORDS = frozenset(["skis", "stairs", "scissors"])
 
@@ -38,9 +42,8 @@ class TemplateWriter:
     def write(self, image: LabelledImage, wish: Wish) -> Reply:
         rng = np.random.default_rng((self.seed, image.image_id))
         marked = [mark_caption(c, image, self.lexicon) for c in (*image.captions, *image.pseudo)]
-        from_captions = sorted(
-            dict.fromkeys(m for m in marked if m), key=lambda m: -m.count("]<")
-        )  # fmt: skip
+        different = {m.casefold(): m for m in reversed(marked) if m}
+        from_captions = sorted(reversed(different.values()), key=lambda m: -m.count("]<"))
         if wish.long:
             return Reply(tuple(self._paragraph(from_captions, image, rng)))
         answers = from_captions[: wish.sentences]
@@ -70,10 +73,15 @@ def compose(
     named = [
         (s, name) for s in image.offered if s.id not in said and (name := referring_name(s, image))
     ]
-    named = named[: max(0, most)]
+    things = [pair for pair in named if pair[0].thing]
+    surfaces = [pair for pair in named if not pair[0].thing]
+    # Things say more than floors and skies: surfaces fill up, and take at least one place of three.
+    kept = things[: max(most - min(len(surfaces), max(1, most // 3)), 0)]
+    named = [*kept, *surfaces[: max(0, most - len(kept))]]
     if not named:
         return []
     marks = {s.id: f"[{s.id}]<{name}>" for s, name in named}
+    first = {s.id: f"[{s.id}]<{_introduced(s, name)}>" for s, name in named}
     pairs, rest = _related([s for s, _ in named])
     parts = []
     for one, word, other in pairs:
@@ -81,23 +89,28 @@ def compose(
         parts.append(f"{_capital(marks[one.id])} {verb} {word} {marks[other.id]}.")
     if rest:
         opening = str(rng.choice(_OPENINGS))
-        parts.insert(0, opening.format(_listed([marks[s.id] for s in rest])))
+        parts.insert(0, opening.format(_listed([first[s.id] for s in rest])))
     return [" ".join(parts)]
 
 
 def referring_name(segment: Segment, image: LabelledImage) -> str:
     """Words that are true of this segment alone, or "" where there are none so simple."""
     own = spoken(segment.name)
-    alike = [s for s in image.segments if s.name == segment.name and s.area_px > 0]
-    if len(alike) == 1:
+    others = [
+        s for s in image.segments if s.name == segment.name and s.area_px > 0 and s != segment
+    ]
+    if not others:
         return f"the {own}"
-    if len(alike) > 2 or any(s.crowd or not s.thing for s in alike):
+    if any(s.crowd or not s.thing for s in (segment, *others)):
         return ""
-    other = next(s for s in alike if s.id != segment.id)
-    for axis, words in ((0, ("left", "right")), (1, ("upper", "lower"))):
-        gap = segment.center[axis] - other.center[axis]
-        if abs(gap) >= _APART * (_extent(segment, axis) + _extent(other, axis)) / 2:
-            return f"the {words[int(gap > 0)]} {own}"
+    for axis, two, more in _SIDES:
+        gaps = [
+            (segment.center[axis] - o.center[axis]) / (_extent(segment, axis) + _extent(o, axis))
+            for o in others
+        ]
+        for end, apart in enumerate((max(gaps) <= -_APART / 2, min(gaps) >= _APART / 2)):
+            if apart:
+                return f"the {(two if len(others) == 1 else more)[end]} {own}"
     return ""
 
 
@@ -119,14 +132,22 @@ def _related(
     waiting, pairs, rest = list(segments), [], []
     while waiting:
         one = waiting.pop(0)
-        for other in waiting:
-            if word := place(one, other):
+        for other in waiting if one.thing else ():  # that the sky is above the road says little
+            if one.name != other.name and (word := place(one, other)):
                 pairs.append((one, word, other))
                 waiting.remove(other)
                 break
         else:
             rest.append(one)
     return pairs, rest
+
+
+def _introduced(segment: Segment, name: str) -> str:
+    """With "a" where a single thing is named for the first time: "the clock" -> "a clock"."""
+    own = name.removeprefix("the ")
+    if not segment.thing or segment.merged or _is_many(segment) or own != spoken(segment.name):
+        return name
+    return f"{'an' if own[0] in 'aeiou' else 'a'} {own}"
 
 
 def _extent(segment: Segment, axis: int) -> int:
