@@ -34,7 +34,7 @@ def sheet(
         row = cells[start : start + columns]
         height = max(c.shape[0] for c in row)
         padded = [_padded(c, height, width) for c in row]
-        padded += [np.full((height, width, 3), 255, np.uint8)] * (columns - len(row))
+        padded += [np.full_like(padded[0], 255)] * (columns - len(row))
         rows.append(np.hstack(padded))
     return np.vstack(rows)
 

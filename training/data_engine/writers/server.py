@@ -7,6 +7,7 @@ Limits on number, rate and cost are the run's (`training.data_engine.budget`).
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class ServerWriter:
             url = httpx.URL(settings.url)
         except httpx.InvalidURL:
             url = httpx.URL("")
-        if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query:
+        host = re.fullmatch(r"[\w.:-]+", url.host)
+        if url.scheme not in ("http", "https") or not host or url.userinfo or url.query:
             raise WriterError(
                 f"{quoted(settings.url)} is no server's address: give it as http://HOST:PORT/v1, and "
                 "the key in an environment variable."
@@ -116,7 +118,7 @@ class ServerWriter:
                             f"The answer took longer than {self.settings.timeout_s} s."
                         )
                 return response.status_code, response.headers, content
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoAnswerError(
                 f"No answer ({type(error).__name__}: {shown(error, 100)})."
             ) from None
