@@ -25,10 +25,10 @@ from training.config import (
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
 from training.engine.stages import DataPart, Recipe, Stage, single
+from training.hub_recipes import COCO_IMAGES, HUB_RECIPES
 from training.losses.mask_criterion import MaskLossConfig
 from training.losses.matcher import MatchCosts
 
-COCO_IMAGES = 118_287
 OFF = TaskWeights(0.0, 0.0, 0.0)
 
 
@@ -194,6 +194,7 @@ def language_layer(layer: int) -> Callable[[], Recipe]:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "find_focalt_coco640": find_focalt_coco640,
     "find_base": find_base,
+    **HUB_RECIPES,
     "find_tabletop": find_tabletop,
     "tiny": tiny,
     "tiny_base": tiny_base,
