@@ -40,10 +40,12 @@ ROS = [
 ]
 ALBUM = ["qdrant-client>=1.12"]
 OPENVINO = ["openvino>=2024.4"]
+RAY = ["ray>=2.40"]
 FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
     "accelerate>=1.0",
+    "httpx>=0.27",
     "motmetrics>=1.4",
     "torchmetrics>=1.4",
     "tensorboard>=2.16",
@@ -101,6 +103,7 @@ setup(
         "ros": ROS + VIDEO,
         "album": ALBUM,
         "openvino": OPENVINO,
+        "ray": RAY,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
         "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM,

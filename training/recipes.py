@@ -25,10 +25,10 @@ from training.config import (
 from training.data.augment import ViewConfig
 from training.data.batches import BatchConfig
 from training.engine.stages import DataPart, Recipe, Stage, single
+from training.hub_recipes import COCO_IMAGES, HUB_RECIPES
 from training.losses.mask_criterion import MaskLossConfig
 from training.losses.matcher import MatchCosts
 
-COCO_IMAGES = 118_287
 OFF = TaskWeights(0.0, 0.0, 0.0)
 
 
@@ -157,18 +157,23 @@ def tiny() -> Recipe:
     return single(config, "tiny", "A dry run.")
 
 
+WITHOUT: dict[str, dict[str, Any]] = {
+    "retrieval": {"losses.retrieval": 0.0, "losses.retrieval_tokens": 0.0},
+    "grounding": {"losses.grounding": OFF},
+    "interactive": {"losses.interactive": OFF},
+    "interleave": {"losses.interleave": OFF, "losses.interleave_itc": 0.0},
+}
+"""What leaves a task out of a training."""
+LAYERS = (-1, -6, -12, -18, -24, -30)
+"""Hidden layers of the language model that the paper compares."""
+
+
 def without(task: str) -> Callable[[], Recipe]:
     """Table 5 of the paper: the base recipe less one task."""
-    changes: dict[str, dict[str, Any]] = {
-        "retrieval": {"losses.retrieval": 0.0, "losses.retrieval_tokens": 0.0},
-        "grounding": {"losses.grounding": OFF},
-        "interactive": {"losses.interactive": OFF},
-        "interleave": {"losses.interleave": OFF, "losses.interleave_itc": 0.0},
-    }
 
     def build() -> Recipe:
         base = find_focalt_coco640().config()
-        config = changed(base, {**changes[task], "name": f"{base.name}-no-{task}"})
+        config = changed(base, {**WITHOUT[task], "name": f"{base.name}-no-{task}"})
         return single(config, f"ablate_no_{task}", f"The paper's training without {task}.")
 
     build.__doc__ = f"Ablation: find_focalt_coco640 without {task}."
@@ -194,14 +199,12 @@ def language_layer(layer: int) -> Callable[[], Recipe]:
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "find_focalt_coco640": find_focalt_coco640,
     "find_base": find_base,
+    **HUB_RECIPES,
     "find_tabletop": find_tabletop,
     "tiny": tiny,
     "tiny_base": tiny_base,
-    **{
-        f"ablate_no_{t}": without(t)
-        for t in ("retrieval", "grounding", "interactive", "interleave")
-    },
-    **{f"ablate_layer_{-n}": language_layer(-n) for n in (1, 6, 12, 18, 24, 30)},
+    **{f"ablate_no_{t}": without(t) for t in WITHOUT},
+    **{f"ablate_layer_{-n}": language_layer(-n) for n in map(abs, LAYERS)},
 }
 
 OLD_NAMES: dict[str, tuple[str, int]] = {

@@ -42,7 +42,16 @@ def main() -> None:
             print(json.dumps(recipe.to_dict(args.set), indent=1))
         else:
             stage = args.stage or stage
-            train(override(recipe.config(stage), args.set), stage, args)
+            train(override(config_of(recipe.config(stage), args), args.set), stage, args)
+
+
+def config_of(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
+    """The recipe's config; with --dry-run, in miniature on files below --out."""
+    if not args.dry_run or args.out is None:
+        return config
+    from training.engine.dry_run import in_miniature
+
+    return in_miniature(config, args.out / "dry")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,6 +74,10 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--val-store", default="", help="feature store of pictures to validate on")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="recipes of hub encoders: small random encoders and a miniature COCO below --out",
+    )  # fmt: skip
     parser.add_argument("--until", type=int, help="stop after this step (go on later)")
     return parser
 

@@ -29,11 +29,14 @@ VISION: dict[str, str | Factory] = {
     "focal": "find_core.encoders.vision.focalnet:focal",
     "auto_backbone": "find_core.encoders.vision.huggingface:AutoBackboneVision",
     "sam_vit": "find_core.encoders.vision.huggingface:SamVision",
+    "siglip_vision": "find_core.encoders.vision.patches:SiglipVision",
+    "radio": "find_core.encoders.vision.patches:RadioVision",
 }
 LANGUAGE: dict[str, str | Factory] = {
     "causal_lm": "find_core.encoders.language.causal_lm:CausalLM",
     "smollm2": "find_core.encoders.language.causal_lm:smollm2",
     "clip_text": "find_core.encoders.language.huggingface:ClipText",
+    "siglip_text": "find_core.encoders.language.huggingface:SiglipText",
     "text_model": "find_core.encoders.language.huggingface:TextModel",
     "minilm": "find_core.encoders.language.minilm:MiniLM",
     "unicl": "find_core.encoders.language.unicl:UniCL",

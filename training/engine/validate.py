@@ -69,6 +69,8 @@ def _entities(
     scores: list[tuple[float, bool]],
 ) -> None:  # fmt: skip
     last, heads = result.outputs[-1], module.model.heads
+    if TokenGroup.ENTITY not in last.pixel:  # a recipe without the task
+        return
     masks = module.model.masks(last.pixel[TokenGroup.ENTITY], result.image) > 0
     proposals = heads.semantic(last.embeddings[TokenGroup.ENTITY])
     queries = heads.semantic(last.embeddings[TokenGroup.INTERLEAVE])
@@ -107,6 +109,8 @@ def _strokes(
     module: TrainStep, batch: Batch, result: StepResult, values: dict[str, list[float]]
 ) -> None:
     last = result.outputs[-1]
+    if TokenGroup.SEGMENT not in last.pixel:  # a recipe without the task
+        return
     masks = module.model.masks(last.pixel[TokenGroup.SEGMENT], result.image) > 0
     queries = module.model.heads.pixel(last.embeddings[TokenGroup.SPATIAL])
     chosen = stroke_choice(queries, last.pixel[TokenGroup.SEGMENT])

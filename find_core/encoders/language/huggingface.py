@@ -48,6 +48,19 @@ class ClipText(TransformersText):
         return self.network(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
 
 
+class SiglipText(ClipText):
+    """Token states of the text tower of SigLIP, or of a SigLIP 2 of one resolution, after its last norm.
+
+    SigLIP pads texts to 64 tokens and lets all attend to the padding; here padding is left out.
+
+    Args:
+        max_tokens: longest text (SigLIP itself reads 64 at most).
+        model: hub name or folder.
+    """
+
+    class_name, default_model = "SiglipTextModel", "google/siglip2-base-patch16-512"
+
+
 class TextModel(ClipText):
     """Token states of the last layer of any encoder-only model (BERT, MPNet, ModernBERT...).
 

@@ -51,7 +51,7 @@ class AutoBackboneVision(FrozenModule):
         used = sorted(set(chosen))
         self.maps = [used.index(i) for i in chosen]
         self.channels = tuple(channels[i] for i in chosen)
-        self.scale = _patch_scale([strides[i] for i in used])
+        self.scale = patch_scale([strides[i] for i in used])
         # Not AutoBackbone.from_pretrained, which asks the hub about local folders too.
         self.backbone = pretrained_model(
             kind.from_pretrained, model, out_indices=[stages[i] for i in used]
@@ -149,7 +149,7 @@ def _nearest(strides: list[float], wanted: int) -> int:
     return max(i for i, ratio in enumerate(ratios) if ratio <= min(ratios) + 1e-6)
 
 
-def _patch_scale(strides: list[float]) -> float:
+def patch_scale(strides: list[float]) -> float:
     """How much to resize images so that the stride of a plain ViT is one of the four."""
     if len(strides) > 1 or strides[0] in STRIDES:
         return 1.0

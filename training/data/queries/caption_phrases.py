@@ -62,7 +62,7 @@ AMBIGUOUS = frozenset(
     ]
 )
 """Names that captions also use as another part of speech, or of something else."""
-_AFTER = frozenset(
+ENDS_A_NOUN = frozenset(
     [
         "a",
         "above",
@@ -110,6 +110,7 @@ _AFTER = frozenset(
         "with",
     ]
 )
+"""Words before which a noun has ended."""
 _WORD = re.compile(r"[a-z][a-z-]*|[.,;!]")
 
 
@@ -145,7 +146,7 @@ def _name_at(
         if at + length > len(words):
             continue
         after = words[at + length] if at + length < len(words) else "."
-        if after not in _AFTER and after not in ".,;!":
+        if after not in ENDS_A_NOUN and after not in ".,;!":
             continue
         chosen = words[at : at + length]
         for ending in ("", "s", "es"):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,11 @@ MIN_AREA_PX = 200
 MOST_TEMPLATE_PHRASES = 4
 Key = tuple[int, int]
 """Image id and segment id."""
+Region = tuple[Key, int, np.ndarray]
+"""A segment, its class, and its (D,) unit vector."""
+Embed = Callable[[Sequence[sources.PanopticImage]], Iterable[Region]]
+BLOCK = 64
+"""Segments compared with all others of their class at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +132,13 @@ def read_interleaved(
 
 def build(
     model: Any, root: Path, split: str, which: str, file: Path | None = None, seed: int = 0,
-    limit: int | None = None,
+    limit: int | None = None, embedded: Embed | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The JSON of interleaved entries of a FIND-Bench file.
 
     Args:
         model: has `embed_region`, or `embed_image` for crops. limit: only the first images.
+        embedded: gives the regions of images, in their order, instead of the model one by one.
 
     Raises:
         FindError: the model has neither.
@@ -143,7 +149,7 @@ def build(
     labelled = sources.panoptic_set(root, split)
     wanted = {int(a["image_id"]) for a in data["annotations"][:limit]}
     images = [i for i in labelled.images if i.image_id in wanted]
-    nearest = nearest_stand_ins(model, images)
+    nearest = nearest_of(embedded(images)) if embedded else nearest_stand_ins(model, images)
     annotations, replaced = [], 0
     for annotation in data["annotations"][:limit]:
         rng = np.random.default_rng((seed, int(annotation["image_id"])))
@@ -172,27 +178,38 @@ def build(
 
 
 def nearest_stand_ins(
-    model: Any, images: list[sources.PanopticImage]
+    model: Any, images: Sequence[sources.PanopticImage]
 ) -> dict[Key, tuple[Key, float]]:
+    """Segment -> nearest segment of its class in another image, and their cosine; see `nearest_of`."""
+    return nearest_of(
+        ((image.image_id, number), kind, vector)
+        for image in images
+        for kind, number, vector in region_vectors(model, image)
+    )
+
+
+def nearest_of(regions: Iterable[Region]) -> dict[Key, tuple[Key, float]]:
     """Segment -> nearest segment of its class in another image, and their cosine.
 
-    Of equal ones the first in the file wins. Segments that are alone of their class have none.
+    Of equal ones the first wins. Segments that are alone of their class have none.
     """
     keys: dict[int, list[Key]] = {}
     rows: dict[int, list[np.ndarray]] = {}
-    for image in images:
-        for kind, number, vector in region_vectors(model, image):
-            keys.setdefault(kind, []).append((image.image_id, number))
-            rows.setdefault(kind, []).append(vector)
+    for key, kind, vector in regions:
+        keys.setdefault(kind, []).append(key)
+        rows.setdefault(kind, []).append(vector)
     nearest: dict[Key, tuple[Key, float]] = {}
     for kind, members in keys.items():
         table = np.stack(rows[kind]).astype(np.float64)
         owner = np.array([image_id for image_id, _ in members])
-        for n, key in enumerate(members):
-            cosines = np.where(owner == owner[n], -np.inf, np.round(table @ table[n], 9))
-            best = int(cosines.argmax())
-            if np.isfinite(cosines[best]):
-                nearest[key] = members[best], float(cosines[best])
+        for start in range(0, len(members), BLOCK):  # all pairs of a large class would not fit
+            block = slice(start, start + BLOCK)
+            cosines = np.round(table[block] @ table.T, 9)
+            cosines[owner[block, None] == owner[None]] = -np.inf
+            for key, row in zip(members[block], cosines, strict=True):
+                best = int(row.argmax())
+                if np.isfinite(row[best]):
+                    nearest[key] = members[best], float(row[best])
     return nearest
 
 

@@ -42,13 +42,17 @@ class PanopticImage:
 
     def read(self) -> tuple[np.ndarray, PanopticTruth]:
         """(H, W, 3) uint8 RGB and its labels."""
-        color = read_image(self.png).astype(np.int32)
-        id_map = color[..., 0] + 256 * color[..., 1] + 65536 * color[..., 2]
+        id_map = self.read_ids()
         crowd = tuple(bool(s.get("iscrowd", 0)) for s in self.segments)
         truth = PanopticTruth(
             id_map, tuple(int(s["id"]) for s in self.segments), self.classes, crowd
         )
         return read_as_labelled(self.file, *id_map.shape), truth
+
+    def read_ids(self) -> np.ndarray:
+        """(H, W) int32 segment ids, 0 where nothing is labelled."""
+        color = read_image(self.png).astype(np.int32)
+        return color[..., 0] + 256 * color[..., 1] + 65536 * color[..., 2]
 
 
 @dataclass(frozen=True, eq=False)

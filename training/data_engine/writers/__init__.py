@@ -1,0 +1,1 @@
+"""Who writes sentences: templates, a server, a language model of transformers."""
