@@ -16,6 +16,7 @@ from find_core.page.stills import MAX_UPLOAD_BYTES
 PORT = 8600
 FORM_BYTES = 64 * 1024  # around an uploaded file
 RECONNECT_S = 5.0
+END_S = 1
 
 
 def serve(
@@ -60,6 +61,7 @@ def serve(
             show_welcome_message=False,
             reconnect_timeout=RECONNECT_S,
             favicon="🔎",
+            timeout_graceful_shutdown=END_S,
         )
     finally:
         session.end()

@@ -17,6 +17,7 @@ COLUMNS = [
     {"name": "id", "label": "Id", "field": "id"},
     {"name": "place", "label": "Place x, y, z in metres", "field": "place", "align": "left"},
 ]
+VALUE = "(event) => emit(event.target.value)"
 
 
 class FindingsPanel:
@@ -25,7 +26,7 @@ class FindingsPanel:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._rows: list[dict[str, Any]] = []
-        self._moved = False
+        self._known = session.threshold
         with ui.element("section").classes("find-panel").props('aria-label="Found things"'):
             with ui.element("h2"):
                 ui.label("Found")
@@ -34,16 +35,7 @@ class FindingsPanel:
                 'flat dense hide-pagination :rows-per-page-options="[0]" '
                 'no-data-label="Nothing yet" data-testid="findings"'
             )
-            ui.label("Score from which a thing counts as found").classes("find-quiet")
-            with ui.element("div").classes("find-row").style("padding: 0 12px"):
-                self._threshold = (
-                    ui.slider(min=0.05, max=0.95, step=0.01, value=session.threshold)
-                    .props('label aria-label="Score from which a thing counts as found"')
-                    .classes("find-grow")
-                    .on("change", self._set_threshold)
-                )
-                self._number = ui.label().classes("find-quiet")
-                self._number.bind_text_from(self._threshold, "value", lambda v: f"{v:.2f}")
+            self._build_threshold()
             if len(session.source.cameras) > 1:
                 ui.select(
                     list(session.source.cameras),
@@ -52,6 +44,17 @@ class FindingsPanel:
                     on_change=lambda e: session.source.show_camera(e.value),
                 ).props("outlined dense").classes("w-full")
 
+    def _build_threshold(self) -> None:
+        """The browser's own slider: Quasar's does not tell screen readers what has the focus."""
+        with ui.element("label").classes("find-row find-quiet"):
+            ui.label("Score from which a thing counts as found")
+            self._number = ui.label()
+            self._slider = ui.element("input").classes("find-slider")
+            self._slider.props("type=range min=0.05 max=0.95 step=0.01")
+            self._slider.on("input", lambda e: self._show(float(e.args)), js_handler=VALUE)
+            self._slider.on("change", lambda e: self._set(float(e.args)), js_handler=VALUE)
+        self._show(self._known)
+
     def refresh(self) -> None:
         """Show the newest moment's findings, and the threshold that others may have set."""
         moment = self.session.moment
@@ -59,14 +62,21 @@ class FindingsPanel:
         if rows != self._rows:
             self._rows = rows
             self._table.rows = rows
-        if not self._moved and abs(self._threshold.value - self.session.threshold) > 1e-3:
-            self._threshold.value = self.session.threshold
+        threshold = self.session.threshold
+        if threshold != self._known:  # somebody set it; a slider that is being moved is left alone
+            self._known = threshold
+            self._show(threshold)
 
-    async def _set_threshold(self) -> None:
-        self._moved = True
-        if error := await done(self.session.source.set_threshold, float(self._threshold.value)):
+    def _show(self, threshold: float) -> None:
+        self._number.text = f"{threshold:.2f}"
+        self._slider.props["value"] = f"{threshold:.2f}"
+
+    async def _set(self, threshold: float) -> None:
+        if error := await done(self.session.source.set_threshold, threshold):
             tell(error)
-        self._moved = False
+            self._show(self._known)
+        else:
+            self._known = threshold
 
 
 def _row(number: int, finding: Finding) -> dict[str, Any]:

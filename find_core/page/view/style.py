@@ -20,6 +20,7 @@ body { background: #f6f7f8; color: #141414; }
 .find-marking img { cursor: crosshair; touch-action: none; }
 .find-curve { width: 100%; height: 110px; background: #f0f2f4; border-radius: 4px;
   aspect-ratio: auto !important; cursor: pointer; }
+.find-slider { flex: 1 1 100%; height: 28px; accent-color: #0072b2; }
 .find-chip { border: 1px solid #6b7680; border-radius: 999px; padding: 2px 10px; font-size: .9rem; }
 .find-chip-picture { border-style: dashed; border-width: 2px; }
 .find-quiet { color: #4a5258; font-size: .9rem; }

@@ -14,6 +14,7 @@ pytestmark = needs_browser("nicegui")
 
 IMAGE = '[data-testid="picture"] img'
 PROMPT = '[data-testid="prompt"]'
+SLIDER = "input[type=range]"
 TABLE = '[data-testid="findings"]'
 BLUE_TOP, BLUE_SIDE = 150, 60
 TINTED = 0.55 * np.array(COLORS["blue"]) + 0.45 * np.array(entity_color(0))
@@ -162,14 +163,30 @@ def test_by_keyboard_alone(page):
     page.wait(lambda: "that" in page.text(TABLE) and "yes" in page.text(TABLE), "the red one")
 
 
+def test_the_slider_sets_what_counts_as_found(page):
+    from selenium.webdriver.common.keys import Keys
+
+    ask(page, "the <green>")
+    page.wait(lambda: "green" in page.text(TABLE) and "no" in page.text(TABLE), "nothing green")
+    for key, threshold in ((Keys.HOME, "0.05"), (Keys.ARROW_RIGHT, "0.06")):
+        page.find(SLIDER).send_keys(key)
+        page.wait(lambda t=threshold: slider(page, t), f"the slider at {threshold}")
+    with Browser() as other:
+        other.open(page.driver.current_url)
+        other.wait(lambda: slider(other, "0.06"), "another page's slider to follow")
+
+
+def slider(page: Browser, value: str) -> bool:
+    return page.find(SLIDER).get_property("value") == value and value in page.text()
+
+
 def test_every_control_has_a_name(page):
     """As screen readers compute it."""
     page.click("Freeze")
     page.wait(lambda: page.find('[data-testid="name"]').is_displayed(), "the tools")
     controls = page.driver.find_elements(
         "css selector",
-        "a, button, input, select, textarea, [role=slider], [role=combobox], "
-        "[role=img]:not([aria-hidden=true])",
+        "a, button, input, select, textarea, [role=combobox], [role=img]:not([aria-hidden=true])",
     )
     named = [c.accessible_name for c in controls if c.is_displayed()]
     assert len(named) > 12
