@@ -12,6 +12,7 @@ import numpy as np
 from find_core.drawing import draw_localization
 from find_core.images import decode_image
 from find_core.page.source import Moment
+from find_core.prompts.reference import Reference
 from find_core.results import Localization
 from find_core.support.lru import Lru
 
@@ -47,6 +48,15 @@ def fitted(image: np.ndarray, max_side_px: int = MAX_SIDE_PX) -> np.ndarray:
         return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def cut_out(reference: Reference) -> np.ndarray:
+    """The reference's region with some of its surroundings, (h, w, 3) uint8 RGB."""
+    ys, xs = np.nonzero(reference.mask)
+    pad = max(8, int(0.15 * max(np.ptp(ys), np.ptp(xs))))
+    rows = slice(max(ys.min() - pad, 0), ys.max() + pad + 1)
+    columns = slice(max(xs.min() - pad, 0), xs.max() + pad + 1)
+    return np.ascontiguousarray(reference.image[rows, columns])
 
 
 def jpeg(image: np.ndarray) -> bytes:

@@ -24,7 +24,7 @@ from find_core.images import decode_image
 
 ROOT = Path(__file__).parents[2]
 # Two busy cores: nothing here is a measurement.
-PATIENCE_S = 90.0
+PATIENCE_S = 300.0
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--no-first-run",
@@ -203,10 +203,17 @@ class PageProcess:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __enter__(self) -> PageProcess:
-        self.wait_for("The page is")
+        try:
+            self.wait_for("The page is")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self.process.terminate()
         try:
             self.process.wait(30)

@@ -6,10 +6,9 @@ from nicegui import ui
 
 from find_core.page.marking import prompt_with
 from find_core.page.session import Session
-from find_core.page.stills import jpeg
+from find_core.page.stills import cut_out, jpeg
 from find_core.page.view.asking import done, tell
 from find_core.prompts.prompt import Prompt
-from find_core.prompts.reference import Reference
 
 
 class PromptPanel:
@@ -123,7 +122,7 @@ class PromptPanel:
         self._references.clear()
         with self._references:
             for name, reference in self.session.references.items():
-                picture = self.session.pictures.put(jpeg(_cut_out(reference)))
+                picture = self.session.pictures.put(jpeg(cut_out(reference)))
                 with ui.element("div").classes("find-row find-chip find-chip-picture"):
                     ui.element("img").classes("find-reference").props(
                         f'src="/picture/still/{picture}" alt="the reference"'
@@ -143,16 +142,6 @@ class PromptPanel:
         self.session.drop(name)
         self.refresh()
         self._typed()
-
-
-def _cut_out(reference: Reference):  # type: ignore[no-untyped-def]
-    """The region's surroundings, (h, w, 3) uint8 RGB."""
-    import numpy as np
-
-    ys, xs = np.nonzero(reference.mask)
-    pad = max(8, int(0.15 * max(np.ptp(ys), np.ptp(xs))))
-    rows = slice(max(ys.min() - pad, 0), ys.max() + pad + 1)
-    return np.ascontiguousarray(reference.image[rows, max(xs.min() - pad, 0) : xs.max() + pad + 1])
 
 
 def _quoted(name: str) -> str:
