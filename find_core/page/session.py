@@ -48,6 +48,7 @@ class Session:
         self.recent: list[Prompt] = []
         self.moment: Moment | None = None
         self.number = 0
+        self._answered = ""
         self._heard_s = time.monotonic()
         self._lock = threading.RLock()
         self._viewers: set[str] = set()
@@ -78,10 +79,10 @@ class Session:
                 self.source.close()
 
     def _take(self, moment: Moment) -> None:
-        before = self.moment
-        if before is not None and before.prompt != moment.prompt:
-            self.history.forget()
-        if moment.localization is not None:
+        if moment.localization is not None:  # plain images between two answers change nothing
+            if moment.prompt != self._answered:
+                self.history.forget()
+            self._answered = moment.prompt
             self.history.take(moment)
         self._heard_s = time.monotonic()
         self.moment, self.number = moment, self.number + 1
@@ -110,6 +111,11 @@ class Session:
         with self._lock:
             others = [p for p in self.recent if p.markup != prompt.markup]
             self.recent = [prompt, *others][:RECENT]
+
+    def show_camera(self, name: str) -> None:
+        """Show another camera of the source, whose history is another one."""
+        self.source.show_camera(name)
+        self.history.forget()
 
     def recall(self, prompt: Prompt) -> str:
         """Take over a prompt's references; the sentence to ask for."""
@@ -160,9 +166,8 @@ class Session:
             return "Waiting: " + "; ".join(waiting) + "."
         if self.moment is None:
             return "Waiting for the first picture."
-        quiet_s = time.monotonic() - self._heard_s
-        if quiet_s > QUIET_S:
-            return f"No new picture for {quiet_s:.0f} s."
+        if time.monotonic() - self._heard_s > QUIET_S:
+            return "No new picture comes any more."
         return f"Looking for {self.moment.prompt}" if self.moment.prompt else "No prompt yet."
 
     def age(self) -> str:

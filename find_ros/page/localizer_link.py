@@ -7,9 +7,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.parameter_client import AsyncParameterClient
 
 from find_core.page.source import PageError
 
@@ -30,10 +30,13 @@ class LocalizerLink:
         self._status = f"{self.full_name}: {self.full_name.rsplit('/', 1)[-1]}"
         self._says, self._heard_s = "", time.monotonic()
         self._asked: Any = None
+        self._asked_s = 0.0
         self._subscription = node.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, 10
         )
-        self._parameters = AsyncParameterClient(node, name)
+        # rclpy's client of parameters makes six clients and gives none back.
+        self._getting = node.create_client(GetParameters, f"{name}/get_parameters")
+        self._setting = node.create_client(SetParameters, f"{name}/set_parameters")
 
     def waits_for(self) -> str:
         """What the localizer lacks, or that it is not there; "" all is well."""
@@ -43,8 +46,14 @@ class LocalizerLink:
 
     def ask(self) -> None:
         """Ask for the threshold, where the localizer is there and no question is open."""
-        if (self._asked is None or self._asked.done()) and self._parameters.services_are_ready():
-            self._asked = self._parameters.get_parameters(["threshold"], callback=self._on_values)
+        if self._asked is not None and not self._asked.done():
+            if time.monotonic() - self._asked_s < WAIT_S:
+                return
+            self._getting.remove_pending_request(self._asked)  # of a localizer that went
+        if self._getting.service_is_ready():
+            request = GetParameters.Request(names=["threshold"])
+            self._asked, self._asked_s = self._getting.call_async(request), time.monotonic()
+            self._asked.add_done_callback(self._on_values)
 
     def set_threshold(self, threshold: float) -> None:
         """Blocks until the localizer has taken it; not from the node's own thread.
@@ -52,12 +61,14 @@ class LocalizerLink:
         Raises:
             PageError: it refuses, or does not answer.
         """
-        if not self._parameters.services_are_ready():
+        if not self._setting.service_is_ready():
             raise PageError(f"{self.full_name} does not offer its parameters.")
-        asked = self._parameters.set_parameters([Parameter("threshold", value=threshold)])
+        wanted = Parameter("threshold", value=threshold).to_parameter_msg()
+        asked = self._setting.call_async(SetParameters.Request(parameters=[wanted]))
         end_s = time.monotonic() + WAIT_S
         while not asked.done():
             if time.monotonic() > end_s:
+                self._setting.remove_pending_request(asked)
                 raise PageError(f"{self.full_name} did not answer within {WAIT_S:g} s.")
             time.sleep(0.02)
         [result] = asked.result().results
@@ -67,6 +78,8 @@ class LocalizerLink:
 
     def destroy(self) -> None:
         self.node.destroy_subscription(self._subscription)
+        self.node.destroy_client(self._getting)
+        self.node.destroy_client(self._setting)
 
     def _on_diagnostics(self, msg: Any) -> None:
         for status in msg.status:

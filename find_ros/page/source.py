@@ -37,7 +37,7 @@ from find_ros.support import qos
 IMAGES = QoSProfile(
     depth=5, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT
 )
-UNANSWERED_S = 1.0
+UNANSWERED_S = 3.0
 """Without answers for so long the camera's plain images are shown."""
 PLAIN_PERIOD_S = 0.1
 SILENT_S = 2.0

@@ -41,7 +41,7 @@ class FindingsPanel:
                     list(session.source.cameras),
                     label="Camera",
                     value=session.source.camera,
-                    on_change=lambda e: session.source.show_camera(e.value),
+                    on_change=lambda e: session.show_camera(e.value),
                 ).props("outlined dense").classes("w-full")
 
     def _build_threshold(self) -> None:

@@ -17,6 +17,7 @@ class PromptPanel:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._shown: object = None
+        self._filled = False
         with ui.element("section").classes("find-panel").props('aria-label="Prompt"'):
             with ui.element("h2"):
                 ui.label("What to look for")
@@ -53,6 +54,10 @@ class PromptPanel:
 
     def refresh(self) -> None:
         """Show references and prompts of others too."""
+        moment = self.session.moment
+        if not self._filled and moment is not None and moment.prompt:
+            self._filled = True
+            self._line.value = self._line.value or moment.prompt  # what is looked for already
         now = (self.session.references, list(self.session.recent))
         if now != self._shown:
             self._shown = now

@@ -253,6 +253,17 @@ def test_prompts_references_and_threshold_reach_the_frames(session):
     assert session.recall(session.recent[1]) == "<this>" and "this" in session.references
 
 
+def test_plain_images_between_answers_change_no_history(session):
+    session.come("a")
+    session.source.close()  # moments by hand from here on
+    for n in range(4):
+        session._take(moment(n))
+        session._take(Moment(FRAME, round((n + 0.5) * 1e9), 0.0))
+    assert session.history.curve(0.5).times_s.tolist() == [0, 1, 2, 3]
+    session._take(moment(4, text="the <blue>"))
+    assert session.history.curve(0.5).times_s.tolist() == [4]
+
+
 def test_a_source_that_fails_is_told_and_tried_again(session, monkeypatch):
     monkeypatch.setattr("find_core.page.stream_source.RETRY_S", 0.05)
     session.come("a")
