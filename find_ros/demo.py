@@ -18,17 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
-from find_core.support.files import write_text
-from find_core.video.timeline import TimelineConfig, segment_intervals
-from find_core.video.writer import VideoWriter
+from find_ros.demo_results import rows_of, write_files, write_page
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
 DEFAULT_PROMPT = "the <red bowl> in front of the <white mug>"
@@ -105,7 +101,8 @@ def main(args: Sequence[str] | None = None) -> int:
     processes = Processes(options.out)
     try:
         received = _play(options, processes, console)
-        _write(options.out, received, options.threshold)
+        write_files(options.out, received.lines, received.images, options.threshold)
+        write_page(options.out, options.prompt, received.lines, received.images, options.threshold)
     except (FindError, RuntimeError) as error:
         console.print(f"[red]make demo:[/red] {error}", highlight=False)
         return 1
@@ -250,52 +247,19 @@ def _count(source: str, fps: float) -> int | None:
     return min(opened.frame_count, round(opened.duration_s * fps) + 1)
 
 
-def _write(out: Path, received: Received, threshold: float) -> None:
-    write_text(out / "localizations.jsonl", "".join(json.dumps(x) + "\n" for x in received.lines))
-    shown = [(x["time_s"], received.images.get(x["stamp_ns"])) for x in received.lines]
-    with VideoWriter(out / "annotated.mp4") as video:
-        for time_s, image in shown:
-            if image is not None:
-                video.write(image, time_s)
-    times = np.array([line["time_s"] for line in received.lines])
-    raw = np.array([line["relevance"] for line in received.lines])
-    smoothed = np.array([line["relevance_smoothed"] for line in received.lines])
-    config = TimelineConfig(enter=threshold, leave=0.7 * threshold)
-    curve = TimelineCurve(
-        received.lines[0]["prompt"],
-        raw,
-        smoothed,
-        segment_intervals(times, smoothed, config),
-        threshold,
-    )
-    images = [(t, _small(p)) for t, p in shown if p is not None]
-    thumbnails = images[:: max(1, len(images) // 8)]
-    timeline_png(out / "timeline.png", times, [curve], thumbnails=thumbnails)
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    width = 200
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def _summary(console: Console, options: argparse.Namespace, received: Received) -> None:
     lines = received.lines
     table = Table(title=f"{options.prompt}  ({len(lines)} frames)", title_justify="left")
     for column in ("entity", "found in", "best score", "at", "tracks"):
         table.add_column(column)
-    for index, entity in enumerate(lines[0]["entities"]):
-        seen = [(line["entities"][index], line["time_s"]) for line in lines]
-        best, when_s = max(seen, key=lambda pair: pair[0]["score"])
-        found = [e for e, _ in seen if e["found"]]
-        tracks = {e["track_id"] for e in found} - {None}
-        share = f"{len(found)} of {len(lines)}"
-        table.add_row(
-            entity["label"], share, f"{best['score']:.2f}", f"{when_s:.1f} s", str(len(tracks))
-        )
+    for row in rows_of(lines):
+        share = f"{row.found_in} of {row.frames}"
+        best, when = f"{row.best_score:.2f}", f"{row.best_s:.1f} s"
+        table.add_row(row.label, share, best, when, str(row.tracks))
     console.print(table)
     names = "localizations.jsonl, annotated.mp4, timeline.png"
     console.print(f"{options.out}/: {names}", highlight=False)
+    console.print(f"Open {options.out / 'index.html'}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import signal
 import sys
 from importlib import import_module
 
-NODES = ("localizer", "camera_player", "field_server")
+NODES = ("localizer", "camera_player", "field_server", "page")
 
 
 def main() -> int:

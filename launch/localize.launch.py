@@ -53,6 +53,9 @@ ARGUMENTS = (
     *topic_arguments(),
     *node_arguments("localizer", SHARE),
     Argument("source", "Play this video, folder, bag or V4L device as the camera."),
+    Argument("page", "Serve the live page too (docs/page.md).", "false", ("true", "false")),
+    Argument("page_host", "Address of the page; another one opens it to the network.", "127.0.0.1"),
+    Argument("page_port", "Port of the page.", "8600"),
     Argument("loop", "Play the source again and again.", "true", ("true", "false")),
 )  # fmt: skip
 
@@ -67,10 +70,22 @@ def nodes(context):
     if cameras := [name.strip() for name in texts["cameras"].split(",") if name.strip()]:
         given["cameras"] = cameras
     localizer = node("localizer", texts["name"], texts, [texts["params_file"], given])
+    launched = [localizer, *page(texts)]
     if not texts["source"]:
-        return [localizer]
+        return launched
     played = {"source": texts["source"], "loop": texts["loop"] in YES}
     player = node(
         "camera_player", "camera_player", texts, [played | {"wait_for_subscriber_s": 60.0}]
     )
-    return [localizer, player]
+    return [*launched, player]
+
+
+def page(texts):
+    """The live page beside the localizer, where it is asked for."""
+    if texts["page"] not in YES:
+        return []
+    own = ["--localizer", texts["name"], "--cameras", texts["cameras"]]
+    own += ["--host", texts["page_host"], "--port", texts["page_port"]]
+    own += ["--compressed"] if texts["compressed"] in YES else []
+    clock = [{"use_sim_time": texts["use_sim_time"] in YES}] if texts["use_sim_time"] else []
+    return [node("page", "", texts, clock, own)]

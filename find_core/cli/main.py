@@ -1,4 +1,4 @@
-"""find-core: localize, segment, album, info, import from the command line.
+"""find-core: localize, live, segment, album, info, import from the command line.
 
 Errors a user can cause are one sentence on stderr and exit status 2; Ctrl-C gives 130.
 """
@@ -16,6 +16,7 @@ from find_core.support.command_line import Parser, run_command
 # command -> the module with `add_parser(subparsers)`; a command's own imports wait until it runs.
 COMMANDS = {
     "localize": "find_core.cli.localize",
+    "live": "find_core.cli.live",
     "segment": "find_core.cli.segment",
     "album": "find_core.cli.album",
     "info": "find_core.cli.model",

@@ -127,17 +127,27 @@ def camera_remaps(texts: dict[str, str]) -> dict[str, str]:
     return remaps
 
 
-def node(executable: str, name: str, texts: dict[str, str], parameters: list[Any]) -> Any:
-    """A node of this package as a launch action."""
+def node(
+    executable: str,
+    name: str,
+    texts: dict[str, str],
+    parameters: list[Any],
+    own: Iterable[str] = (),
+) -> Any:
+    """A node of this package as a launch action.
+
+    Args:
+        name: of the node; "": the one that it gives itself. own: arguments that are not of ROS.
+    """
     from launch_ros.actions import Node
 
     return Node(
         package="find_ros",
         executable=executable,
-        name=name,
+        name=name or None,
         namespace=texts["namespace"],
         output="screen",
         parameters=parameters,
         remappings=list(camera_remaps(texts).items()),
-        arguments=["--ros-args", "--log-level", texts["log_level"]],
+        arguments=[*own, "--ros-args", "--log-level", texts["log_level"]],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tests.find_core.page.fakes import ShownFind
 from tests.find_core.video.fakes import ColorFind
 
 
@@ -46,6 +47,11 @@ def brittle_find(device: str) -> ColorFind:
     return find
 
 
+def shown_find(device: str) -> ShownFind:
+    """As `color_find`; a reference means its colour."""
+    return ShownFind()
+
+
 def oracle_world():
     """(world, frames, find): a table with known things, its views, a model that knows the truth."""
     from find_field.evaluation.toy_world import sample_world
@@ -59,4 +65,7 @@ def oracle_find(device: str):
     return oracle_world()[2]
 
 
-MODELS = {"color": color_find, "slow": slow_find, "brittle": brittle_find, "oracle": oracle_find}
+MODELS = {
+    "color": color_find, "slow": slow_find, "brittle": brittle_find, "shown": shown_find,
+    "oracle": oracle_find,
+}  # fmt: skip

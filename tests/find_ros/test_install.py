@@ -14,7 +14,7 @@ import pytest
 
 from tests.find_ros.harness import PATIENCE_S, ROOT
 
-NODES = {"localizer", "field_server", "camera_player"}
+NODES = {"localizer", "field_server", "camera_player", "page"}
 COLCON = Path(sys.executable).with_name("colcon")
 PARTS = ("setup.py", "setup.cfg", "pyproject.toml", "package.xml", "README.md", "resource",
          "launch", "config", "find_core", "find_field", "find_ros")  # fmt: skip

@@ -129,6 +129,11 @@ def test_what_is_launched(load):
     assert player.parameters[0]["source"] == "a.mp4" and player.parameters[0]["loop"] is False
     wanted = {"image": "/cam/rgb", "image/compressed": "/cam/rgb/compressed"}
     assert dict(node.remappings) == dict(player.remappings) == wanted
+    _, page = launched(load, "localize", page="true", image="/cam/rgb", compressed="true")
+    assert page.executable == "page" and dict(page.remappings) == wanted
+    own = page.arguments[: page.arguments.index("--ros-args")]
+    assert own[:2] == ["--localizer", "localizer"] and own[-1] == "--compressed"
+    assert own[own.index("--host") + 1] == "127.0.0.1"
     [server] = launched(load, "field", field="room.field", voxel_size_m="0.02")
     assert server.parameters[1] == {"field": "room.field", "voxel_size_m": 0.02}
 
@@ -178,7 +183,9 @@ def test_executables_of_ros2_run():
     """What lies in lib/find_ros starts the node, and explains itself."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     started = {}
-    for name in ("localizer", "field_server", "camera_player"):
+    names = ["localizer", "field_server", "camera_player"]
+    names += ["page"] if importlib.util.find_spec("nicegui") else []
+    for name in names:
         path = ROOT / "resource" / "lib" / name
         assert os.access(path, os.X_OK)
         started[name] = subprocess.Popen(
@@ -187,7 +194,7 @@ def test_executables_of_ros2_run():
     for name, process in started.items():
         text = process.communicate(timeout=PATIENCE_S)[0]
         assert process.returncode == 0 and f"ros2 run find_ros {name}" in text, text
-        assert "(default " in text
+        assert "(default" in text
 
 
 def test_the_fastdds_profile_is_what_platform_needs():

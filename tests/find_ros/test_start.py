@@ -41,7 +41,7 @@ def test_a_wrong_name_is_one_sentence() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "find_ros: no node 'locator': choose one of localizer, camera_player, field_server.\n"
+        "find_ros: no node 'locator': choose one of localizer, camera_player, field_server, page.\n"
     )
 
 
