@@ -27,6 +27,7 @@ from rich.table import Table
 from find_core.drawing import TimelineCurve, timeline_png
 from find_core.errors import FindError
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from find_core.video.timeline import TimelineConfig, segment_intervals
 from find_core.video.writer import VideoWriter
 
@@ -70,7 +71,7 @@ class Processes:
         self.out, self._running = out, []  # type: ignore[var-annotated]
 
     def start(self, module: str, parameters: dict[str, Any]) -> subprocess.Popen[bytes]:
-        arguments = [f"{name}:={json.dumps(value)}" for name, value in parameters.items()]
+        arguments = [f"{name}:={json_text(value)}" for name, value in parameters.items()]
         command = [sys.executable, "-m", START_MODULE, module, "--ros-args"]
         for argument in arguments:
             command += ["-p", argument]
@@ -251,7 +252,7 @@ def _count(source: str, fps: float) -> int | None:
 
 
 def _write(out: Path, received: Received, threshold: float) -> None:
-    write_text(out / "localizations.jsonl", "".join(json.dumps(x) + "\n" for x in received.lines))
+    write_text(out / "localizations.jsonl", "".join(json_text(x) + "\n" for x in received.lines))
     shown = [(x["time_s"], received.images.get(x["stamp_ns"])) for x in received.lines]
     with VideoWriter(out / "annotated.mp4") as video:
         for time_s, image in shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import shutil
 import zlib
@@ -18,6 +17,7 @@ import find_core
 import training
 from find_core.encoders import VisionEncoder, build_language, build_vision
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.config import RecipeError, changed
 from training.data.augment import ViewConfig
 from training.data.formats.records import Record
@@ -152,7 +152,7 @@ def _write_recipe(part: Path, recipe: Recipe, sources: Sources, val: list[str]) 
         "class_lists": [sorted(names) for names in sources.knowledge.class_lists],
         "val": val,
     }
-    write_text(part / "pack.json", json.dumps(data))
+    write_text(part / "pack.json", json_text(data))
 
 
 def _write_rows(out: Path, records: list[Record], view: ViewConfig, limit_mib: float) -> list[Path]:
@@ -176,7 +176,7 @@ def _fill(part: Path, records: list[Record], at: int, view: ViewConfig, room: fl
         while at < len(records):
             image, numbers = kept(*records[at].read(), view)
             row = encode_image(image), encode_numbers(numbers)
-            line = json.dumps(
+            line = json_text(
                 {"record": record_to_json(records[at]), "place": [start, len(row[0]), len(row[1])]}
             )
             packed += len(zlib.compress(line.encode())) * 0.7  # LZMA over all does better
