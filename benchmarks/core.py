@@ -8,7 +8,6 @@ Ratios, not absolute times: every pair is timed in alternation on the same machi
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -27,6 +26,7 @@ from find_core.images import read_image
 from find_core.model import TokenGroup
 from find_core.predictor import Find
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 
 SAMPLE = Path(fc.__file__).parent / "share/samples/tabletop/rgb"
 THINGS = ("mug", "plate", "bowl", "apple", "carton", "bear", "bottle", "spoon", "banana", "box",
@@ -127,7 +127,7 @@ def main() -> int:
             f"{name:24s} {row['slow_ms']:8.1f} ms -> {row['fast_ms']:7.1f} ms  {row['ratio']:6.2f}x"
         )
     if args.json:
-        text = json.dumps({"threads": torch.get_num_threads(), **figures}, indent=1)
+        text = figures_text({"threads": torch.get_num_threads(), **figures}, indent=1)
         write_text(args.json, text + "\n")
     missed = [t[1] for n, t in TARGETS.items() if figures[n]["ratio"] < t[0]]
     missed += [t[1] for n, t in MOST.items() if figures[n]["ratio"] > t[0]]

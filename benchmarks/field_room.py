@@ -12,7 +12,6 @@ question, which the pictures in DIR answer.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -27,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import find_core
 import find_field as ff
+from find_core.support.json_text import figures_text
 from find_field.io.datasets import open_folder
 from find_field.io.export import heat_colors
 from find_field.io.render import draw_hits, overlay, reproject, top_view
@@ -97,9 +97,9 @@ def main() -> None:
         view = held[len(held) // 2]
         drawn = draw_hits(view.rgb, hits, view.K, view.T_world_camera)
         cv2.imwrite(str(options.out / f"query_{i}_view.jpg"), drawn[..., ::-1])
-    text = json.dumps(report, indent=2)
+    text = figures_text(report, indent=2)
     (options.out / "report.json").write_text(text + "\n")
-    print(json.dumps({k: v for k, v in report.items() if k != "hits"}, indent=2))
+    print(figures_text({k: v for k, v in report.items() if k != "hits"}, indent=2))
 
 
 def _parse() -> argparse.Namespace:

@@ -9,12 +9,13 @@ that wants a field walks (or turns) around it. Same rooms, objects and file layo
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+from find_core.support.json_text import json_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -59,7 +60,7 @@ def render(world, seed: int, views: int, out: Path) -> int:
             "T_world_camera": fmt.rounded(camera.T_world_camera, 6),
             "instances": world.instances(setting, frame),
         })  # fmt: skip
-    (out / "scenes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (out / "scenes.jsonl").write_text("".join(json_text(line) + "\n" for line in lines))
     return len(placed)
 
 

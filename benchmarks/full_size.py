@@ -12,7 +12,6 @@ Random weights say nothing of a model's answers, only of time and of rounding.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -44,6 +43,7 @@ from find_core.predictor import Find  # noqa: E402
 from find_core.preprocess import logits_to_original, plan, prepare  # noqa: E402
 from find_core.prompts.prompt import Prompt  # noqa: E402
 from find_core.support.files import write_text  # noqa: E402
+from find_core.support.json_text import figures_text  # noqa: E402
 
 LLAMA_WIDTH = 4096
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -217,7 +217,7 @@ def main() -> int:
     for count in args.prompts:
         figures["prompts"][str(count)] = measure(finds, args.side, args.rounds, count)
         if args.json:
-            write_text(args.json, json.dumps(figures, indent=1) + "\n")
+            write_text(args.json, figures_text(figures, indent=1) + "\n")
     figures["missed"] = missed(figures)
     publish(figures, args.json)
     for sentence in figures["missed"]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 
 
 def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:
     """Print the figures as JSON and write the same text to `path`, atomically, if there is one."""
-    text = json.dumps(report, indent=indent)
+    text = figures_text(report, indent=indent)
     print(text)
     if path is not None:
         write_text(path, text + "\n")

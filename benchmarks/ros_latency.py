@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from find_core.prompts.prompt import as_prompt
 from find_core.results import Entity, Instance, Localization
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text, json_text
 from find_ros.support.resources import use_fastdds_profile
 
 TARGET_OVERHEAD_MS, TARGET_AGE_MARGIN_MS, TARGET_JAIN = 5.0, 15.0, 0.99
@@ -99,7 +100,7 @@ def main() -> int:
     results["load_average"] = {"before": load_before, "after": os.getloadavg()[0]}
     missed = _report(results)
     if options.json:
-        write_text(options.json, json.dumps(results, indent=1) + "\n")
+        write_text(options.json, figures_text(results, indent=1) + "\n")
     return 1 if options.check and missed else 0
 
 
@@ -159,7 +160,7 @@ def _until(condition: Callable[[], Any], timeout_s: float) -> None:
 
 @contextmanager
 def _cameras(**plan: Any) -> Iterator[None]:
-    command = [sys.executable, __file__, "--camera", json.dumps(plan)]
+    command = [sys.executable, __file__, "--camera", json_text(plan)]
     process = subprocess.Popen(command)
     try:
         yield

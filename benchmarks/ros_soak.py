@@ -10,7 +10,6 @@ frame is not accounted for: received = published + dropped by cause.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -26,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text, json_text
 from find_ros.support.resources import use_fastdds_profile
 from tools.hostile import Hostile
 from tools.peer import Peers
@@ -145,7 +145,7 @@ def main() -> int:
     results["exit_status"] = process.returncode
     missed = _judge(results)
     if options.json:
-        write_text(options.json, json.dumps(results) + "\n")
+        write_text(options.json, figures_text(results) + "\n")
     if options.plot:
         _plot(results, options.plot)
     return 1 if options.check and missed else 0
@@ -198,7 +198,7 @@ def _command(model: str) -> list[str]:
     parameters |= {"use_depth": True, "target_frame": "world", "pose_source": "topic"}
     command = [sys.executable, "-m", "find_ros.start", "localizer", "--ros-args"]  # as ros2 run
     for name, value in parameters.items():
-        command += ["-p", f"{name}:={json.dumps(value)}"]
+        command += ["-p", f"{name}:={json_text(value)}"]
     return command
 
 
@@ -324,7 +324,7 @@ def _judge(results: dict[str, Any]) -> list[str]:
     if unaccounted:
         missed.append(f"{unaccounted} frames are not accounted for")
     shown = {k: v for k, v in results.items() if k not in ("curve", "columns")}
-    print(json.dumps(shown, indent=1))
+    print(figures_text(shown, indent=1))
     print("missed: " + "; ".join(missed) if missed else "all targets met")
     return missed
 

@@ -10,7 +10,6 @@ A new frame of 640x480 and one prompt, with 1 and 2 threads, all runtimes in tur
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -28,13 +27,14 @@ process.prepare()  # before torch, as our entry points do
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from find_core.files import write_text  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 import find_core as fc  # noqa: E402
 from find_core.images import read_image  # noqa: E402
 from find_core.predictor import Find  # noqa: E402
 from find_core.results import Localization  # noqa: E402
+from find_core.support.files import write_text  # noqa: E402
+from find_core.support.json_text import figures_text  # noqa: E402
 
 SAMPLES = Path(fc.__file__).parent / "share/samples/tabletop/rgb"
 THINGS = ("mug", "plate", "bowl", "red thing", "bottle", "banana", "box", "white cup")
@@ -302,7 +302,7 @@ def main() -> int:
     report(figures)
     figures["missed"] = missed(figures)
     if args.json:
-        write_text(args.json, json.dumps(figures, indent=1) + "\n")
+        write_text(args.json, figures_text(figures, indent=1) + "\n")
     for sentence in figures["missed"]:
         print(f"Target missed: {sentence}.")
     return 1 if args.check and figures["missed"] else 0

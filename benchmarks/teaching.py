@@ -11,7 +11,6 @@ ROOT/held, and everything that was known before in ROOT/val.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from benchmarks.report import publish
 from find_core.images import read_image
 from find_core.masks import mask_iou
 from find_core.predictor import Find
+from find_core.support.json_text import json_text
 from training.data.formats.tabletop import read_split
 from training.evaluation.metrics import DetectionAuc, ScoreSeries
 from training.evaluation.tabletop_suite import (
@@ -53,7 +53,7 @@ def write_lesson(scenes: list[dict[str, Any]], folder: Path) -> None:
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     names = {str(k + 1): kind for k, kind in enumerate(KINDS)}
-    (folder / "names.json").write_text(json.dumps(names))
+    (folder / "names.json").write_text(json_text(names))
     for data in scenes:
         labelled, name = LabelledScene.read(data), f"{data['index']:06d}"
         labels = np.zeros(labelled.ids.shape, np.uint8)

@@ -54,7 +54,7 @@ def main() -> int:
         "frame": field.frame, "label": target.label, "score": round(grasp.score, 3),
         "position_m": grasp.position_m.round(4).tolist(), "approach": grasp.approach.round(4).tolist(),
         "T_world_gripper": grasp.T_world_gripper.round(5).tolist(), "width_m": round(grasp.width_m, 4),
-    }, indent=2))  # fmt: skip
+    }, indent=2, allow_nan=False))  # fmt: skip
     if grasp.width_m > options.max_width:
         print(f"Wider than the gripper's {options.max_width} m.", file=sys.stderr)
     draw(field, target.hits[0], grasp, options.out)

@@ -110,7 +110,7 @@ def main() -> int:
         "frame": options.target_frame, "score": round(grasp.score, 3),
         "position_m": grasp.position_m.round(4).tolist(), "approach": grasp.approach.round(4).tolist(),
         "T_frame_gripper": grasp.T_world_gripper.round(5).tolist(), "width_m": round(grasp.width_m, 4),
-    }, indent=2))  # fmt: skip
+    }, indent=2, allow_nan=False))  # fmt: skip
     return 0
 
 

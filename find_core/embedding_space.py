@@ -8,9 +8,10 @@ first alone; they agree with every identity that begins with it.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import TYPE_CHECKING, Any
+
+from find_core.support.json_text import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,7 @@ def space_of(model: FindModel, vision: Any) -> str:
         vision: the frozen image encoder; one without tensors is known by the configuration alone.
     """
     config = {k: v for k, v in model.config.to_dict().items() if k not in NOT_VECTORS}
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    digest = hashlib.sha256(json_text(config, sort_keys=True).encode())
     tensors = {key.replace(_COMPILED, ""): t for key, t in model.state_dict().items()}
     for key, tensor in sorted(tensors.items()):
         digest.update(key.encode())

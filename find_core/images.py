@@ -16,6 +16,7 @@ import hashlib
 import math
 import os
 import tokenize
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,30 @@ def decode_image(
         raise ImageError(
             f"{what} holds {header.bits}-bit samples whose range is unknown: convert it to 8 bits."
         )
+    if not upright:
+        _check_as_stored(header, what)
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.cvtColor(_decode(data, flags, what), cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(_decode(data, flags, what), cv2.COLOR_BGR2RGB)
+    if upright and header.format == "webp":  # which OpenCV leaves as it is stored
+        image = np.ascontiguousarray(_TURNS[header.orientation](image))
+    return image
+
+
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda i: i, 2: lambda i: i[:, ::-1], 3: lambda i: i[::-1, ::-1], 4: lambda i: i[::-1],
+    5: lambda i: i.swapaxes(0, 1), 6: lambda i: np.rot90(i, -1), 7: lambda i: i[::-1, ::-1].swapaxes(0, 1),
+    8: lambda i: np.rot90(i),
+}  # fmt: skip
+"""From stored to upright, by EXIF's orientation."""
+
+
+def _check_as_stored(header: ImageHeader, what: str) -> None:
+    """OpenCV turns TIFF files, asked to or not."""
+    if header.format == "tiff" and header.orientation != 1:
+        raise ImageError(
+            f"{what} is a TIFF file to be shown turned (orientation {header.orientation}), whose stored "
+            "pixels are not read: save it as PNG."
+        )
 
 
 def measure_image(
@@ -150,6 +173,7 @@ def read_depth_image(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS
             f"{what} is no depth image: it has {header.channels} channels of {header.bits} bits. Give "
             "one channel of 16 bits, PNG."
         )
+    _check_as_stored(header, what)
     depth = _decode(data, cv2.IMREAD_UNCHANGED, what)
     if depth.ndim != 2:
         raise ImageError(f"{what} is no depth image: give one channel of 16 bits, PNG.")
@@ -163,8 +187,10 @@ def read_labels(path: str | Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> 
         ImageError: missing, cut short, of floats, or too large.
     """
     what, data = shown(path, PATH_LIMIT), read_bytes(path)
-    if measure_image(data, what, max_megapixels=max_megapixels).is_float:
+    header = measure_image(data, what, max_megapixels=max_megapixels)
+    if header.is_float:
         raise ImageError(f"{what} holds floats: give labels as whole numbers, PNG.")
+    _check_as_stored(header, what)
     return _decode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION, what)
 
 
@@ -244,7 +270,8 @@ def _read_npy(path: Path, what: str, max_megapixels: float) -> np.ndarray:
         raise ImageError(f"{what} is no depth array ({shown(problem, 120)}).") from None
     if dtype.itemsize == 1:
         raise ImageError(f"{what} has 8 bits a pixel, which hold no distances: save 16 or floats.")
-    return flat.reshape(shape, order="F" if fortran else "C")
+    native = flat.astype(dtype.newbyteorder("="), copy=False)
+    return native.reshape(shape, order="F" if fortran else "C")
 
 
 def image_key(image: np.ndarray) -> str:

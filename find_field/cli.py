@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from find_core.prompts.text_form import parse_references, read_prompt_file
 from find_core.runtime import process
 from find_core.support.command_line import Parser, run_command
 from find_core.support.files import replace_file
+from find_core.support.json_text import json_text
 from find_core.support.printable import shown
 from find_field.cli_arguments import (
     add_export_arguments,
@@ -131,7 +131,7 @@ def run_query(options: argparse.Namespace) -> int:
         if options.picture:
             _write_top_view(field, relevancy.max(axis=0), hits, options.picture)
     if options.json:
-        print(json.dumps(hits.to_json(), indent=2))
+        print(json_text(hits.to_json(), indent=2))
     else:
         _print_hits(hits)
     return 0
@@ -252,7 +252,7 @@ def _progress(items: Any, text: str) -> Any:
 
 def _print(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(summary, indent=2))
+        print(json_text(summary, indent=2))
     else:
         for key, value in summary.items():
             print(f"{key:>18}  {value}")

@@ -24,6 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from find_core.errors import FindError
+from find_core.support.json_text import json_text
 from find_ros.demo_results import rows_of, write_files, write_page
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
@@ -66,7 +67,7 @@ class Processes:
         self.out, self._running = out, []  # type: ignore[var-annotated]
 
     def start(self, module: str, parameters: dict[str, Any]) -> subprocess.Popen[bytes]:
-        arguments = [f"{name}:={json.dumps(value)}" for name, value in parameters.items()]
+        arguments = [f"{name}:={json_text(value)}" for name, value in parameters.items()]
         command = [sys.executable, "-m", START_MODULE, module, "--ros-args"]
         for argument in arguments:
             command += ["-p", argument]

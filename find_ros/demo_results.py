@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from find_core.page.report import Row, Shot, write_report
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import prompt_from_json_text
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from find_core.video.timeline import TimelineConfig, segment_intervals
 from find_core.video.writer import VideoWriter
 
@@ -26,7 +26,7 @@ Images = Mapping[int, np.ndarray]
 
 def write_files(out: Path, lines: Lines, images: Images, threshold: float) -> None:
     """localizations.jsonl, annotated.mp4 and timeline.png."""
-    write_text(out / "localizations.jsonl", "".join(json.dumps(x) + "\n" for x in lines))
+    write_text(out / "localizations.jsonl", "".join(json_text(x) + "\n" for x in lines))
     shown = [(x["time_s"], images.get(x["stamp_ns"])) for x in lines]
     with VideoWriter(out / "annotated.mp4") as video:
         for time_s, image in shown:

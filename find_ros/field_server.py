@@ -28,6 +28,7 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from find_core.errors import FindError, PromptError
+from find_core.support.json_text import json_text
 from find_core.support.strict_json import parse_json
 from find_ros.field_parameters import TABLE, FieldParameters
 from find_ros.messages.camera_info import intrinsics_from_info
@@ -55,7 +56,7 @@ from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percen
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
-from find_ros.support.text import SENTENCE_LIMIT, json_text, printable, sentence_of
+from find_ros.support.text import SENTENCE_LIMIT, printable, sentence_of
 
 # Queries that may wait; one is answered in milliseconds.
 MAX_WAITING = 1000

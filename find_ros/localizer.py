@@ -23,6 +23,7 @@ from std_msgs.msg import String
 
 from find_core.errors import FindError
 from find_core.protocols import FindLike, LocalizedImage
+from find_core.support.json_text import json_text
 from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
 from find_ros.messages.errors import UNUSABLE
@@ -43,7 +44,7 @@ from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
-from find_ros.support.text import json_text, printable, sentence_of
+from find_ros.support.text import printable, sentence_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # A deactivation waits this long for the frame in work.

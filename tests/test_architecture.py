@@ -86,6 +86,33 @@ def test_nothing_of_one_machine_is_committed():
             assert "pickle.load" not in text, path
 
 
+def calls(path: Path) -> list[tuple[str, set[str], int]]:
+    """(function, its keyword arguments, line) of every call in a file."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+    return [(ast.unparse(n.func), {str(k.arg) for k in n.keywords}, n.lineno) for n in nodes]
+
+
+def test_json_is_written_in_one_place():
+    """`find_core.support.json_text`: elsewhere NaN would slip into files and messages."""
+    apart = {"find_core/support/json_text.py", "tools/hostile.py"}  # the latter sends what is none
+    for folder in (*PACKAGES, "benchmarks", "tools", "examples"):
+        for path in sources(folder):
+            if str(path.relative_to(ROOT)) not in apart:
+                for name, keywords, line in calls(path):
+                    plain = name in ("json.dump", "json.dumps") and "allow_nan" not in keywords
+                    assert not plain, f"{path}:{line}"
+
+
+def test_images_are_read_in_one_place():
+    """`find_core.images` measures files before it decodes them."""
+    for package in PACKAGES:
+        for path in sources(package):
+            if path.relative_to(ROOT) != Path("training/pack/stand_in/cv2.py"):
+                assert not [c for c in calls(path) if c[0] in ("cv2.imread", "imageio.imread")], (
+                    path
+                )
+
+
 def test_weights_are_never_unpickled():
     for package in PACKAGES:
         for path in sources(package):

@@ -9,7 +9,6 @@ within 2 s, without a traceback. `--busy` processes compete for the CPUs meanwhi
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -23,6 +22,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from find_core.support.json_text import figures_text
 
 LIMIT_S, GIVE_UP_S = 2.0, 20.0
 NODES: dict[str, list[str]] = {
@@ -105,7 +106,7 @@ def main() -> int:
             rival.wait()
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(figures_text(found, indent=1) + "\n")
     return int(any(f["late"] or f["hung"] or f["tracebacks"] for f in found.values()))
 
 
@@ -119,7 +120,7 @@ def _tries(node: str, source: Path, options: argparse.Namespace) -> dict[str, An
             print(node, {k: v for k, v in newest.items() if k != "said"})
             print("   ", "\n    ".join(newest["said"].strip().splitlines()[-15:]), flush=True)
     found = judge(tried)
-    print(node, json.dumps(found), flush=True)
+    print(node, figures_text(found), flush=True)
     return found
 
 

@@ -10,7 +10,6 @@ long, or kept memory.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -25,6 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from find_core.support.json_text import figures_text, json_text
 from find_ros.support.resources import use_fastdds_profile
 from tools.hostile import HEIGHT, WIDTH, Hostile
 from tools.suspect import Suspect
@@ -69,7 +69,7 @@ class Range:
             f"__ns:=/{name}",
         ]
         for key, value in parameters.items():
-            command += ["-p", f"{key}:={json.dumps(value)}"]
+            command += ["-p", f"{key}:={figures_text(value)}"]
         log = folder / f"{name}.log"
         with log.open("wb") as out:
             return Suspect(
@@ -210,7 +210,7 @@ class Range:
                 continue
             if name == "field":
                 wanted = f"good {number}"
-                text = json.dumps({"id": wanted, "prompt": PROMPT})
+                text = json_text({"id": wanted, "prompt": PROMPT})
                 lifted = int(suspect.values.get("lifted", 0))
                 self.wait(
                     lambda w=wanted, s=suspect: w in s.query_ids, suspect, "answer to a good query",
@@ -286,10 +286,10 @@ def main() -> int:
         folder = options.logs or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
         found = run(options, Range(options.seed, folder))
-    print(json.dumps(found, indent=1))
+    print(figures_text(found, indent=1))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(figures_text(found, indent=1) + "\n")
     return 1 if any(node["faults"] for node in found["nodes"].values()) else 0
 
 

@@ -22,7 +22,7 @@ from find_core.encoders import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
 from find_core.preprocess import normalise
 from training.config import DataConfig
-from training.data.augment import ViewConfig
+from training.data.augment import View, ViewConfig
 from training.data.derived.references import is_reference
 from training.data.encoding import caching_encoder
 from training.data.formats import coco, tabletop
@@ -32,6 +32,8 @@ from training.data.store import RowShape, StoreWriter
 from training.data.views import PLAIN, view_of
 from training.engine.command import ends_in_a_sentence
 from training.recipes import recipe
+
+NAMED = 10  # images that are left out by name, the others by number
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,47 @@ class CacheJob:
 
 
 def fill(
-    writer: StoreWriter, encoder: VisionEncoder, vision: VisionConfig, job: CacheJob, batch: int = 8
-) -> int:
-    """Encode every view that the part does not hold yet; returns how many were added."""
+    writer: StoreWriter, encoder: VisionEncoder, vision: VisionConfig, job: CacheJob, batch: int = 8,
+    left_out: dict[str, str] | None = None,
+) -> int:  # fmt: skip
+    """Encode every view that the part does not hold yet; returns how many were added.
+
+    Args:
+        left_out: gets the reason for each record whose image cannot be read; None: such a one stops.
+
+    Raises:
+        ImageError: an image cannot be read, and `left_out` is not given.
+    """
     todo = [(r, v) for v in job.variants for r in job.records if not writer.has(r.key, v)]
+    added = 0
     for start in range(0, len(todo), batch):
-        chunk = todo[start : start + batch]
-        views = [view_of(r, v, job.view) for r, v in chunk]
-        maps = encoder(normalise([v.image for v in views], vision))
-        for k, ((record, variant), view) in enumerate(zip(chunk, views, strict=True)):
+        made = _views(todo[start : start + batch], job.view, left_out)
+        if not made:
+            continue
+        maps = encoder(normalise([view.image for *_, view in made], vision))
+        for k, (record, variant, view) in enumerate(made):
             if is_reference(record.key) and not view.numbers.any():
                 continue  # too small an object to be shown alone
             writer.append(record.key, variant, view, [m[k] for m in maps])
-    return len(todo)
+        added += len(made)
+    return added
+
+
+def _views(
+    wanted: Sequence[tuple[Record, int]], view: ViewConfig, left_out: dict[str, str] | None
+) -> list[tuple[Record, int, View]]:
+    """The views of images that can be read."""
+    made = []
+    for record, variant in wanted:
+        if left_out is not None and record.key in left_out:
+            continue
+        try:
+            made.append((record, variant, view_of(record, variant, view)))
+        except ImageError as error:
+            if left_out is None:
+                raise
+            left_out[record.key] = str(error)
+    return made
 
 
 def open_writer(
@@ -176,13 +206,19 @@ def run(args: argparse.Namespace) -> None:
     writer = open_writer(args.store, args.part, encoder, vision, view)
     variants = range(args.first_variant, args.first_variant + args.variants)
     start, added = time.monotonic(), 0
+    left_out: dict[str, str] = {}
     for records in _rounds(args):
         for at in range(0, len(records), 64):
-            added += fill(writer, encoder, vision, CacheJob(records[at : at + 64], variants, view))
+            job = CacheJob(records[at : at + 64], variants, view)
+            added += fill(writer, encoder, vision, job, left_out=left_out)
             rate = added / max(1e-6, time.monotonic() - start)
             print(f"{at + 64:6d}/{len(records)} records, {added} views, {rate:.1f}/s", flush=True)
     writer.close()
-    print(f"{added} views in {Path(args.store)}")
+    for why in list(left_out.values())[:NAMED]:
+        print(f"Left out: {why}")
+    print(f"{added} views in {Path(args.store)}, {len(left_out)} images left out")
+    if left_out and not added:
+        raise ImageError(f"No image could be read: {next(iter(left_out.values()))}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Figures carry 95 % bootstrap intervals (scenes resampled; kinds for held-out kin
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ import torch
 
 import find_core as fc
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 from training.engine.command import ends_in_a_sentence
 from training.evaluation.bench.models.open import model_names, open_model
 from training.evaluation.bench.options import Options
@@ -70,8 +70,8 @@ def main() -> None:
     with ends_in_a_sentence("training.evaluate"):
         result = bench(args) if args.suite in SUITES else evaluate(args)
         if args.out:
-            write_text(args.out, json.dumps(result, indent=1) + "\n")
-        print(json.dumps(result, indent=1) if args.json else table(result))
+            write_text(args.out, figures_text(result, indent=1) + "\n")
+        print(figures_text(result, indent=1) if args.json else table(result))
 
 
 def _bench_arguments(group: argparse._ArgumentGroup) -> None:

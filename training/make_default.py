@@ -27,6 +27,7 @@ from pathlib import Path
 
 from find_core.errors import ImageError
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.base_recipe import PLAIN_SCENES
 from training.config import RecipeError
 from training.data.formats.tabletop import read_split
@@ -197,7 +198,7 @@ class Plan:
             found = [m["seconds_a_step"] for m in read_metrics(folder / "metrics.jsonl")
                      if "seconds_a_step" in m]  # fmt: skip
             steady = sorted(found[len(found) // 3 :])  # the first steps fill caches
-            write_text(path, json.dumps({"seconds_a_step": steady[len(steady) // 2]}))
+            write_text(path, json_text({"seconds_a_step": steady[len(steady) // 2]}))
         return float(json.loads(path.read_text())["seconds_a_step"])
 
     def export(self) -> list[list[list[str]]]:
@@ -240,7 +241,7 @@ def make(plan: Plan, report: Callable[[str], None] = print) -> None:
             _run(group)
         seconds = round(time.monotonic() - started, 1)
         done[part.name] = {"settings": part.settings, "seconds": seconds}
-        write_text(record, json.dumps(done, indent=1))
+        write_text(record, json_text(done, indent=1))
         report(f"{head}: done in {seconds / 60:.1f} min")
 
 

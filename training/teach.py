@@ -23,6 +23,7 @@ from torch import Tensor
 from find_core import checkpoint
 from find_core.checkpoint import resolve
 from find_core.encoders import build_language, build_vision
+from find_core.errors import ImageError
 from find_core.model.find import FindModel
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
@@ -106,12 +107,21 @@ def teach_recipe(
 
 
 def cache_views(run: TrainConfig, records: list[Record], report: Report = print) -> None:
-    """Encode several views of every picture."""
+    """Encode several views of every picture; those that cannot be read are left out by name.
+
+    Raises:
+        ImageError: none can be read.
+    """
     encoder = build_vision(run.model.vision)
     writer = open_writer(run.data.store, "user", encoder, run.model.vision, run.data.view)
-    count = fill(writer, encoder, run.model.vision, CacheJob(records, range(VIEWS), run.data.view))
+    job, left_out = CacheJob(records, range(VIEWS), run.data.view), dict[str, str]()
+    count = fill(writer, encoder, run.model.vision, job, left_out=left_out)
     writer.close()
-    report(f"{count} views of {len(records)} pictures")
+    for why in left_out.values():
+        report(f"Left out: {why}")
+    if not count:
+        raise ImageError("None of the pictures can be read: there is nothing to teach from.")
+    report(f"{count} views of {len(records) - len(left_out)} pictures")
 
 
 def mix(old: Mapping[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@
         --set data.coco_panoptic=COCO data.store=STORE
 
 A run that was interrupted (even by kill -9) goes on where its last checkpoint stands when the same
-command is given again. The folder holds config.json, metrics.jsonl, curves.png, samples.png (answers
+command is given again; with other settings it is refused, unless by --changed. The folder holds config.json, metrics.jsonl, curves.png, samples.png (answers
 to the validation pictures, with --val-store), TensorBoard events, state.pt, best.safetensors and
 last.safetensors.
 """
@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 import torch
 
+from find_core.support.json_text import json_text
 from training.config import RecipeError, TrainConfig, override
 from training.data.batches import Batches
 from training.data.sample import Batch
@@ -39,7 +39,7 @@ def main() -> None:
         if args.print == "table":
             print(recipe.table(args.set))
         elif args.print == "json":
-            print(json.dumps(recipe.to_dict(args.set), indent=1))
+            print(json_text(recipe.to_dict(args.set), indent=1))
         else:
             stage = args.stage or stage
             train(override(config_of(recipe.config(stage), args), args.set), stage, args)
@@ -79,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
         help="recipes of hub encoders: small random encoders and a miniature COCO below --out",
     )  # fmt: skip
     parser.add_argument("--until", type=int, help="stop after this step (go on later)")
+    parser.add_argument(
+        "--changed", action="store_true",
+        help="go on with a run that was begun with other settings, which is refused otherwise",
+    )  # fmt: skip
     return parser
 
 
@@ -107,9 +111,10 @@ def train(config: TrainConfig, stage: int, args: argparse.Namespace) -> None:
     val = fixed_batches(config, sources, args.val_store) if args.val_store else []
     size = sum(p.numel() for p in module.model.parameters()) / 1e6
     print(f"{batches.refresh()} pictures, {len(sources.names)} names, {size:.2f} M parameters")
-    Trainer(config, args.out, module, batches, val, lambda line: print(line, flush=True)).run(
-        args.until
+    trainer = Trainer(
+        config, args.out, module, batches, val, lambda line: print(line, flush=True), args.changed
     )
+    trainer.run(args.until)
 
 
 def fixed_batches(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from find_core.images import MAX_SIDE_PX
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.json_text import json_text
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 
@@ -107,7 +107,7 @@ def write(
         "notes": dict(checkpoint.notes),
     }
     metadata = {"fingerprint": fingerprint}  # one key: their order in the file is random
-    text = json.dumps(config, indent=2) + "\n"
+    text = json_text(config, indent=2) + "\n"
     write_tensors(directory / WEIGHTS_FILE, tensors, metadata, CheckpointError)
     replace_file(directory / CONFIG_FILE, lambda path: path.write_text(text), CheckpointError)
     return directory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -23,6 +22,7 @@ from find_core.cli.common import (
 from find_core.errors import AlbumError
 from find_core.support.command_line import number, whole
 from find_core.support.files import locked
+from find_core.support.json_text import json_text
 from find_core.support.printable import shown
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _search(args: argparse.Namespace, find: Find, album: Album, prompt: Prompt) 
         write_json(args.out / "hits.json", answer)
         _draw(args.out, find, prompt, hits, args.threshold)
     if args.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json_text(answer, ensure_ascii=False))
     else:
         for hit in hits:
             print(f"{hit.score:7.3f}  relevance {hit.relevance:.2f}  {shown(hit.name, 400)}")

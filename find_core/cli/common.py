@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references, read_prompt_file
 from find_core.support.command_line import fraction, whole
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from find_core.support.printable import quoted
 
 if TYPE_CHECKING:
@@ -131,4 +131,4 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically, for people to read too."""
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+    write_text(path, json_text(data, ensure_ascii=False, indent=1) + "\n")

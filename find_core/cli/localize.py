@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from find_core.cli.common import (
     write_json,
 )
 from find_core.support.command_line import number, seconds, whole
+from find_core.support.json_text import json_text
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -107,7 +107,7 @@ def _localize_picture(args: argparse.Namespace, find: Find, prompts: list[Prompt
     answers = find.encode(image).localize_many(prompts, threshold=args.threshold, fast=args.fast)
     lines = [a.to_json() | {"prompt_index": n} for n, a in enumerate(answers)]
     if args.json:
-        print(json.dumps(lines[0] if len(lines) == 1 else lines, ensure_ascii=False))
+        print(json_text(lines[0] if len(lines) == 1 else lines, ensure_ascii=False))
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
         write_json(args.out / "localization.json", lines[0] if len(lines) == 1 else lines)
@@ -181,7 +181,7 @@ def _search(
     write_json(args.out / "moments.json", summary)
     _search_pictures(args.out, source.name, prompts, report)
     if args.json:
-        print(json.dumps(summary, ensure_ascii=False))
+        print(json_text(summary, ensure_ascii=False))
         return 0
     for prompt, moments in zip(prompts, report.moments, strict=True):
         print(f"{prompt.markup}:")

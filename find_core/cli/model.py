@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model
+from find_core.support.json_text import json_text
 
 if TYPE_CHECKING:
     from find_core.predictor import Find
@@ -70,7 +70,7 @@ def installed_version(name: str) -> str | None:
 def run_info(args: argparse.Namespace) -> int:
     facts = describe(load_model(args))
     if args.json:
-        print(json.dumps(facts))
+        print(json_text(facts))
         return 0
     packages = facts.pop("packages")
     width = max(map(len, facts))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model, write_json
 from find_core.support.command_line import fraction
+from find_core.support.json_text import json_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         ids, segments = getattr(result, "id_map", None), list(result.segments)
     answer = {"version": 1, "mode": args.mode, "segments": [segment_to_json(s) for s in segments]}
     if args.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json_text(answer, ensure_ascii=False))
     if args.out is not None:
         _write(args.out, image, ids, segments, answer)
     return 0

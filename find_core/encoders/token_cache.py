@@ -6,7 +6,6 @@ file alone. `find_core.encoders.precompute` is the command for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from find_core.encoders.base import (
 from find_core.errors import EncoderError, PromptError
 from find_core.support.files import read_tensors, write_tensors
 from find_core.support.formats import Array, Key, check_arrays, check_object
+from find_core.support.json_text import json_text
 from find_core.support.printable import quoted
 from find_core.support.strict_json import parse_json
 
@@ -79,8 +79,8 @@ def write_vocabulary(
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "texts": json.dumps(texts),
-        "language": json.dumps({"name": config.name, "options": config.options}),
+        "texts": json_text(texts),
+        "language": json_text({"name": config.name, "options": config.options}),
         "fingerprint": fingerprint,
     }
     write_tensors(Path(path), tensors, metadata, EncoderError)
@@ -169,7 +169,7 @@ class CachedText(FrozenModule):
             PromptError: a text is not in the file; the sentence holds the command that adds it.
         """
         if unknown := [text for text in texts if text not in self._tokens]:
-            command = ADD_COMMAND.format(path=self.path, text=json.dumps(unknown[0]))
+            command = ADD_COMMAND.format(path=self.path, text=json_text(unknown[0]))
             raise PromptError(
                 f"{quoted(unknown[0], 60)} is not in the language cache {self.path.name}: on a machine "
                 f"with the language model run `{command}`."

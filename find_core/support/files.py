@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -70,6 +71,24 @@ def write_text(path: Path, text: str, error: type[FindError] = FindError) -> Non
     """
     data = text.encode("utf-8", "backslashreplace")
     replace_file(path, lambda file: file.write_bytes(data), error)
+
+
+def open_own(path: Path, mode: str, error: type[FindError] = FindError) -> IO[Any]:
+    """`path.open(mode)` for a file of ours that grows under a fixed name; text is UTF-8.
+
+    Raises:
+        error: a link is there, which somebody else may have put in a shared folder.
+    """
+    try:
+        return open(path, mode, encoding=None if "b" in mode else "utf-8", opener=_no_links)
+    except OSError as problem:
+        if problem.errno != errno.ELOOP:
+            raise
+        raise error(f"{shown(path, 200)} is a link: delete it, or give another folder.") from None
+
+
+def _no_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def sync(path: Path) -> None:

@@ -15,9 +15,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ANSWER_WITHIN_S = 15.0
+from find_core.errors import EncoderError
+from find_core.support.printable import quoted
+
+ANSWER_WITHIN_S, LONGEST_S = 15.0, 60.0
+TIMEOUT_VARIABLE = "FIND_HUB_TIMEOUT_S"
 _REMEMBER_S = 60.0
 _last: tuple[float, str, bool] = (-_REMEMBER_S, "", False)
+
+
+def answer_within_s() -> float:
+    """Seconds the hub has to answer: 15, or what the variable FIND_HUB_TIMEOUT_S says.
+
+    Raises:
+        EncoderError: it says no number of seconds up to 60.
+    """
+    said = os.environ.get(TIMEOUT_VARIABLE)
+    if said is None:
+        return ANSWER_WITHIN_S
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= LONGEST_S:
+        raise EncoderError(
+            f"{TIMEOUT_VARIABLE}={quoted(said)} is no time to wait for the hub: give seconds above 0, at "
+            f"most {LONGEST_S:g}."
+        )
+    return seconds
 
 
 def needs_network(name: str | Path) -> bool:
@@ -28,10 +53,16 @@ def needs_network(name: str | Path) -> bool:
         return True
 
 
-def hub_answers(within_s: float = ANSWER_WITHIN_S) -> bool:
-    """Does the hub answer at all? Asked once a minute; `HF_HUB_OFFLINE` says no."""
+def hub_answers(within_s: float | None = None) -> bool:
+    """Does the hub answer at all? Asked once a minute; `HF_HUB_OFFLINE` says no.
+
+    Args:
+        within_s: None: `answer_within_s()`.
+    """
     global _last
     from huggingface_hub import constants
+
+    within_s = answer_within_s() if within_s is None else within_s
 
     if constants.HF_HUB_OFFLINE:
         return False
@@ -76,4 +107,6 @@ def silence() -> str:
     """Why a model that is not here cannot come, for a sentence."""
     if os.environ.get("HF_HUB_OFFLINE"):
         return "HF_HUB_OFFLINE is set, and it is not in the local cache"
-    return f"the hub does not answer within {ANSWER_WITHIN_S:g} s, and it is not in the local cache"
+    return (
+        f"the hub does not answer within {answer_within_s():g} s, and it is not in the local cache"
+    )

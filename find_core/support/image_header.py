@@ -28,6 +28,7 @@ class ImageHeader:
         width, height: pixels, as stored (before any EXIF rotation).
         channels: samples a pixel; a palette counts as 3. bits: of one sample.
         is_float: samples are floating-point numbers.
+        orientation: EXIF's, 1 to 8, where OpenCV's own reading of it is not right: TIFF and WebP.
     """
 
     format: str
@@ -36,6 +37,7 @@ class ImageHeader:
     channels: int
     bits: int
     is_float: bool = False
+    orientation: int = 1
 
     @property
     def may_be_depth(self) -> bool:
@@ -133,7 +135,23 @@ def _webp(view: memoryview) -> ImageHeader:
         width, height = (v & 0x3FFF for v in struct.unpack_from("<HH", view, 26))
     else:
         raise ValueError("its header is damaged")
-    return ImageHeader("webp", width, height, 3, 8)
+    return ImageHeader("webp", width, height, 3, 8, orientation=_webp_orientation(view))
+
+
+def _webp_orientation(view: memoryview) -> int:
+    """Of its EXIF chunk; 1 where there is none that can be read."""
+    place = 12
+    while place + 8 <= len(view):
+        kind, length = struct.unpack_from("<4sI", view, place)
+        if kind == b"EXIF":
+            exif = view[place + 8 : place + 8 + length]
+            exif = exif[6:] if bytes(exif[:6]) == b"Exif\0\0" else exif
+            try:
+                return _orientation(_tags(exif))
+            except (struct.error, IndexError):
+                return 1
+        place += 8 + length + length % 2
+    return 1
 
 
 def _bmp(view: memoryview) -> ImageHeader:
@@ -153,7 +171,8 @@ def _bmp(view: memoryview) -> ImageHeader:
 _TIFF_TYPES = {1: "B", 3: "H", 4: "I"}
 
 
-def _tiff(view: memoryview) -> ImageHeader:
+def _tags(view: memoryview) -> dict[int, int]:
+    """The first value of each whole-number tag in the first directory of TIFF's or EXIF's bytes."""
     order = "<" if view[0] == ord("I") else ">"
     directory = struct.unpack_from(order + "I", view, 4)[0]
     count = struct.unpack_from(order + "H", view, directory)[0]
@@ -165,9 +184,22 @@ def _tiff(view: memoryview) -> ImageHeader:
             inline = n * struct.calcsize(code) <= 4
             place = entry + 8 if inline else struct.unpack_from(order + "I", view, entry + 8)[0]
             tags[tag] = struct.unpack_from(order + code, view, place)[0]
+    return tags
+
+
+def _orientation(tags: dict[int, int]) -> int:
+    found = tags.get(274, 1)
+    return found if 1 <= found <= 8 else 1
+
+
+def _tiff(view: memoryview) -> ImageHeader:
+    tags = _tags(view)
     # Tiles are decoded whole, also where they are larger than the image.
     width, height = max(tags[256], tags.get(322, 0)), max(tags[257], tags.get(323, 0))
     channels = 3 if tags.get(262) == 3 else tags.get(277, 1)
     # Sample format 3, or the logarithms of photometric kinds 32844 and 32845.
     is_float = tags.get(339, 1) == 3 or tags.get(262) in (32844, 32845)
-    return ImageHeader("tiff", width, height, channels, tags.get(258, 1), is_float)
+    if tags.get(262) in (8, 9, 10):
+        raise ValueError("its colours are L*a*b*, which is not read: save it as RGB")
+    turned = _orientation(tags)
+    return ImageHeader("tiff", width, height, channels, tags.get(258, 1), is_float, turned)

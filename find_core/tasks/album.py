@@ -29,6 +29,7 @@ from find_core.prompts.prompt import Prompt
 from find_core.protocols import Engine
 from find_core.support.files import read_tensors, write_tensors
 from find_core.support.formats import Array, check_arrays
+from find_core.support.json_text import json_text
 from find_core.tasks.retrieve import ENTITY_WEIGHT, RetrievalQuery
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Album:
         objects = np.array([r.vector[OBJECTS] for r in records], np.float16).reshape(-1, *size)
         images = np.array([r.vector[IMAGE] for r in records], np.float16).reshape(-1, size[1])
         tensors = {IMAGE: torch.from_numpy(images), OBJECTS: torch.from_numpy(objects)}
-        names = json.dumps([r.payload["name"] for r in records])
+        names = json_text([r.payload["name"] for r in records])
         metadata = {"format": FORMAT, "version": VERSION, "names": names}
         metadata["fingerprint"] = self.find.fingerprint
         write_tensors(path, tensors, metadata, AlbumError)

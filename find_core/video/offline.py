@@ -9,7 +9,6 @@ Writes into the folder: `localizations.jsonl` (one line a frame and prompt), `ti
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +27,8 @@ from find_core.drawing import (
 )
 from find_core.errors import FindError
 from find_core.protocols import FindLike, LocalizedImage
-from find_core.support.files import locked, write_text
+from find_core.support.files import locked, open_own, write_text
+from find_core.support.json_text import json_text
 from find_core.video.records import by_frame, merged, read_records
 from find_core.video.resume import read_resume
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
@@ -139,7 +139,7 @@ class _Run:
         asked = [p.prompt.to_json() for p in stream.prompts]
         model = [stream.find.fingerprint, stream.fast, stream.threshold]
         settings = [asdict(stream.config), self.period_s]
-        text = json.dumps([self.source.identity, asked, model, settings], sort_keys=True)
+        text = json_text([self.source.identity, asked, model, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def stream_pass(self, annotate: bool) -> None:
@@ -148,7 +148,7 @@ class _Run:
         writer = VideoWriter(self.video) if annotate and self.source.is_live else None
         frames = thin(self.source.frames(start_s, self.seconds, index), self.period_s, due_s)
         try:
-            with self.part.open("a", encoding="utf-8") as lines:
+            with open_own(self.part, "a") as lines:
                 for done, frame in enumerate(frames, 1):
                     answer = self.stream.update(frame.image, frame.stamp_ns)
                     lines.writelines(record_lines(answer, frame, len(self.stream.prompts)))
@@ -177,11 +177,12 @@ class _Run:
     def _save(self, frame: SourceFrame) -> None:
         state = {"key": self.key, "bytes": self.part.stat().st_size, "stream": self.stream.state()}
         state |= {"index": frame.index, "time_s": frame.time_s}
-        write_text(self.saved, json.dumps(state))
+        write_text(self.saved, json_text(state))
 
     def _resume(self) -> tuple[int, float, float, int]:
         """Next frame's index and time, when one is wanted, frames done; the stream is put back."""
-        if self.source.is_live or not (self.saved.is_file() and self.part.is_file()):
+        whole = self.saved.is_file() and self.part.is_file() and not self.part.is_symlink()
+        if self.source.is_live or not whole:
             self.part.unlink(missing_ok=True)
             return 0, 0.0, 0.0, 0
         state = read_resume(self.saved, self.part, self.key)
@@ -190,7 +191,8 @@ class _Run:
             self.saved.unlink(missing_ok=True)
             self.part.unlink(missing_ok=True)
             return 0, 0.0, 0.0, 0
-        os.truncate(self.part, state["bytes"])  # lines after the saved state are done again
+        with open_own(self.part, "r+b") as lines:
+            lines.truncate(state["bytes"])  # lines after the saved state are done again
         done_s = state["time_s"]
         due_s = next_due_s(done_s, self.period_s)
         # Two microseconds: more than sources round times by, less than any frame lasts.
@@ -240,7 +242,7 @@ def record_lines(answer: VideoFrame, frame: SourceFrame, prompts: int) -> Iterat
         line = answer.to_json(n)
         line |= {"frame_index": frame.index, "time_s": round(frame.time_s, 6)}
         events = [e.to_json() for e in answer.events if e.prompt_index == n]
-        yield json.dumps(line | ({"events": events} if events else {}), ensure_ascii=False) + "\n"
+        yield json_text(line | ({"events": events} if events else {}), ensure_ascii=False) + "\n"
 
 
 def _summarize(run: _Run, top: int) -> VideoReport:
@@ -285,7 +287,7 @@ def _write_summary(run: _Run, report: VideoReport) -> None:
     ]
     summary = {"version": JSON_VERSION, "source": run.source.name, "frames": report.frame_count}
     summary |= {"prompts": prompts, "events": list(report.events)}
-    write_text(run.out / "timeline.json", json.dumps(summary, ensure_ascii=False, indent=1))
+    write_text(run.out / "timeline.json", json_text(summary, ensure_ascii=False, indent=1))
 
 
 def _write_images(run: _Run, report: VideoReport) -> None:

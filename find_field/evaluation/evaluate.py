@@ -11,7 +11,6 @@ lifted. With --model oracle the embeddings are ground truth, so that what is los
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import find_core
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.protocols import EmbeddedImage, FindLike
+from find_core.support.json_text import figures_text
 from find_field.evaluation.ground_truth import GroundTruth, SceneObject, open_truth, truth_of_world
 from find_field.evaluation.toy_world import sample_world
 from find_field.field.feature_field import FeatureField, load
@@ -163,7 +163,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     summary = summarise(outcomes)
     if options.json:
-        print(json.dumps({"summary": summary, "outcomes": [asdict(o) for o in outcomes]}, indent=2))
+        print(
+            figures_text({"summary": summary, "outcomes": [asdict(o) for o in outcomes]}, indent=2)
+        )
     else:
         for kind, row in summary.items():
             print(f"{kind:<14}" + "  ".join(f"{k} {v:g}" for k, v in row.items()))

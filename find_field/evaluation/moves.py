@@ -10,7 +10,6 @@ are lost. A real room in which nothing moves tells what noise and tracking cost.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from find_core.support.files import replace_file
+from find_core.support.json_text import figures_text
 from find_field.evaluation.oracle import OracleFind
 from find_field.evaluation.toy_world import ToyObject, World, sample_world
 from find_field.field.feature_field import FeatureField
@@ -165,7 +165,7 @@ def main(args: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {"toy": toy(range(options.worlds))}
     if options.room is not None:
         figures["room"] = room(options.room)
-    text = json.dumps(figures, indent=1) + "\n"
+    text = figures_text(figures, indent=1) + "\n"
     replace_file(options.json, lambda file: file.write_text(text, "utf-8"))
     print(text)
     return 0

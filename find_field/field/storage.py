@@ -9,7 +9,6 @@ last_seen_ns.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ import numpy as np
 from find_core.errors import FieldError
 from find_core.support.files import check_genuine, replace_file
 from find_core.support.formats import Array, Key, check_arrays, check_object
+from find_core.support.json_text import json_text
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 from find_field.field.data import SEMANTIC, Channel, FieldData
@@ -74,7 +74,7 @@ def save(field: FieldData, path: str | Path) -> Path:
     """Write `field` to `path` (any name; `.field` is customary). An old file stays until then."""
     from safetensors.numpy import save_file
 
-    metadata = {"format": FORMAT, "version": str(VERSION), "info": json.dumps(field_info(field))}
+    metadata = {"format": FORMAT, "version": str(VERSION), "info": json_text(field_info(field))}
     arrays = field_arrays(field)
     replace_file(Path(path), lambda file: save_file(arrays, file, metadata), FieldError)
     return Path(path)

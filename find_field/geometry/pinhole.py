@@ -17,6 +17,7 @@ from find_core.errors import FieldError
 
 # Float poses on disk are rounded; real tracking drifts less than this from a rotation.
 RIGID_TOLERANCE = 1e-2
+MAX_POSITION_M = 1e8  # coordinates of maps, UTM's and the geocentric ones, are less
 # Axes of an OpenGL camera (x right, y up, looking along -z) in those of an OpenCV camera.
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -27,13 +28,15 @@ def check_rigid(T: ArrayLike, what: str = "Pose") -> np.ndarray:
     """Return a (4, 4) float64 rigid transform, its rotation snapped to the nearest true one.
 
     Raises:
-        FieldError: wrong shape, not finite, scaled, sheared or mirrored.
+        FieldError: wrong shape, not finite, scaled, sheared, mirrored, or beyond any place on Earth.
     """
     T = np.array(T, np.float64)
     if T.shape != (4, 4):
         raise FieldError(f"{what} has shape {T.shape}: give a (4, 4) matrix T_world_camera.")
     if not np.isfinite(T).all():
         raise FieldError(f"{what} is not finite: leave out frames whose tracking was lost.")
+    if np.abs(T[:3, 3]).max() > MAX_POSITION_M:
+        raise FieldError(f"{what} lies {np.abs(T[:3, 3]).max():g} m away: give metres.")
     R = T[:3, :3]
     error = np.abs(R.T @ R - np.eye(3)).max()
     if error > RIGID_TOLERANCE or np.linalg.det(R) < 0 or np.abs(T[3] - [0, 0, 0, 1]).max() > 1e-6:

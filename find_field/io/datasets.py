@@ -31,7 +31,7 @@ import numpy as np
 from find_core.errors import FieldError, FindError, ImageError
 from find_core.support.printable import shown
 from find_field.frames import PosedFrame
-from find_field.geometry.pinhole import check_rigid
+from find_field.geometry.pinhole import check_intrinsics, check_rigid
 from find_field.io import transforms_json
 from find_field.io.frame_files import FrameFiles
 
@@ -153,7 +153,8 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
     images = sorted(folder.glob("frame-*.color.*"))
     stems = [p.name.split(".")[0] for p in images]
     given = folder / "camera-intrinsics.txt"
-    K_depth = np.loadtxt(given) if given.is_file() else SEVEN_SCENES_K
+    K_depth = _numbers(given, (3, 3)) if given.is_file() else SEVEN_SCENES_K
+    check_intrinsics(K_depth, given.name)
     K = K_depth
     T_rgb_depth = np.eye(4)
     if not registered:
@@ -166,7 +167,7 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
         pose = folder / f"{stems[i]}.pose.txt"
         if not pose.is_file():
             raise FieldError(f"{stems[i]}: no pose file {pose.name}.")
-        T_world_depth = check_rigid(np.loadtxt(pose), f"Pose of {stems[i]}")
+        T_world_depth = check_rigid(_numbers(pose, (4, 4)), f"Pose of {stems[i]}")
         return FrameFiles(
             stems[i], images[i], folder / f"{stems[i]}.depth.png", K,
             T_world_depth @ np.linalg.inv(T_rgb_depth),
@@ -174,6 +175,23 @@ def _seven_scenes(folder: Path, registered: bool) -> tuple[list[str], Callable[[
         )  # fmt: skip
 
     return stems, make
+
+
+def _numbers(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """A matrix of a text file.
+
+    Raises:
+        FieldError: it holds something else.
+    """
+    wanted = f"{shape[0]} rows of {shape[1]} numbers"
+    try:
+        words = [line.split() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+        matrix = np.array([[float(word) for word in row] for row in words])
+    except (OSError, ValueError) as error:
+        raise FieldError(f"{path} does not hold {wanted} ({shown(error)}).") from None
+    if matrix.shape != shape:
+        raise FieldError(f"{path} holds numbers of shape {matrix.shape}, not {wanted}.")
+    return matrix
 
 
 def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str]:

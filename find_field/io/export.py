@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from find_core.errors import FieldError
 from find_core.support.files import replace_file
+from find_core.support.json_text import json_text
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.storage import VERSION, field_arrays, field_info
 
@@ -101,7 +101,7 @@ def to_npz(field: FieldData, path: str | Path) -> Path:
         best = data["points_world_m"][np.argsort(e @ t)[-100:]]
     """
     arrays = field_arrays(field)
-    info = json.dumps({"version": VERSION, **field_info(field)})
+    info = json_text({"version": VERSION, **field_info(field)})
     replace_file(Path(path), lambda file: _write_npz(file, arrays, info), FieldError)
     return Path(path)
 

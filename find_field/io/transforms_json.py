@@ -20,6 +20,7 @@ from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE")
 DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+MAX_COEFFICIENT = 1e4
 
 
 def frame_entries(meta: dict[str, Any]) -> list[dict[str, Any]]:
@@ -28,9 +29,7 @@ def frame_entries(meta: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         FieldError: another camera model, or frames that are no list of objects with a file_path.
     """
-    model = meta.get("camera_model", "OPENCV")
-    if model not in MODELS:
-        raise FieldError(f"Cameras of model {quoted(model)} are not read: undistort first.")
+    check_model(meta)
     frames = meta.get("frames", [])
     if not isinstance(frames, list) or not all(
         isinstance(f, dict) and isinstance(f.get("file_path"), str) for f in frames
@@ -85,8 +84,30 @@ def intrinsics(entry: dict[str, Any], image: Path) -> tuple[np.ndarray, tuple[in
 
 
 def distortion(entry: dict[str, Any]) -> np.ndarray:
-    """(k1, k2, p1, p2, k3), OpenCV's order."""
-    return np.array([_number(entry.get(name, 0.0), name) for name in DISTORTION])
+    """(k1, k2, p1, p2, k3), OpenCV's order.
+
+    Raises:
+        FieldError: another camera model, or coefficients of no lens.
+    """
+    check_model(entry)
+    if _number(entry.get("k4", 0.0), "k4"):
+        raise FieldError("a k4 beside k1, k2, k3 is no model of OpenCV's: undistort first")
+    values = np.array([_number(entry.get(name, 0.0), name) for name in DISTORTION])
+    if np.abs(values).max() > MAX_COEFFICIENT:
+        raise FieldError(f"distortion coefficients up to {np.abs(values).max():g} are of no lens")
+    return values
+
+
+def check_model(entry: dict[str, Any]) -> None:
+    """Only OpenCV's model without further terms is read; a frame may name its own.
+
+    Raises:
+        FieldError: another one.
+    """
+    model = entry.get("camera_model", "OPENCV")
+    if model not in MODELS or entry.get("is_fisheye"):
+        name = "fisheye" if model in MODELS else model
+        raise FieldError(f"Cameras of model {quoted(name)} are not read: undistort first.")
 
 
 def pose(entry: dict[str, Any]) -> np.ndarray:

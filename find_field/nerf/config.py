@@ -24,6 +24,7 @@ from find_field.nerf.datamanager import FindFieldDataManagerConfig
 from find_field.nerf.export import ExportConfig
 from find_field.nerf.model import FindFieldModelConfig
 from find_field.nerf.pipeline import FindFieldPipelineConfig
+from find_field.nerf.trainer import FindFieldTrainer
 
 # tiny-cuda-nn where it is installed, plain torch everywhere else.
 IMPLEMENTATION = "tcnn" if importlib.util.find_spec("tinycudann") else "torch"
@@ -74,6 +75,7 @@ def _optimizers(feature_lr: float) -> dict:
 
 find_field = MethodSpecification(
     config=TrainerConfig(
+        _target=FindFieldTrainer,
         method_name="find-field",
         steps_per_eval_batch=500,
         steps_per_save=2000,
@@ -102,6 +104,7 @@ find_field = MethodSpecification(
 
 find_field_lite = MethodSpecification(
     config=TrainerConfig(
+        _target=FindFieldTrainer,
         method_name="find-field-lite",
         steps_per_eval_batch=0,
         steps_per_eval_image=0,

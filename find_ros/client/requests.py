@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from find_core.errors import ImageError, PromptError
 from find_core.images import read_image
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.reference import Reference
+from find_core.support.json_text import json_text
 from find_ros.client.errors import PromptRefusedError
 
 AnyReference = Reference | np.ndarray | str | Path
@@ -37,13 +37,13 @@ def prompt_json(prompt: AnyPrompt, references: References | None = None, **envel
             prompt = Prompt.bind(prompt, bound)
         elif references:
             raise PromptError("A Prompt brings its own references: leave references= out.")
-        return json.dumps(prompt.to_json() | envelope)
+        return json_text(prompt.to_json() | envelope)
     except (PromptError, ImageError, OSError) as error:
         raise PromptRefusedError(str(error)) from error
 
 
 def removal_json(prompt_id: str) -> str:
-    return json.dumps({"version": 1, "id": prompt_id, "remove": True})
+    return json_text({"version": 1, "id": prompt_id, "remove": True})
 
 
 def _reference(value: AnyReference) -> Reference:

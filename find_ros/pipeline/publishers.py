@@ -12,6 +12,7 @@ from std_msgs.msg import Float32, Header, String
 from visualization_msgs.msg import MarkerArray
 
 from find_core.drawing import draw_localization
+from find_core.support.json_text import json_text
 from find_core.video.stream import VideoFrame
 from find_ros.messages import detections
 from find_ros.messages.images import array_to_image, rgb_to_compressed, stamp_to_ns
@@ -23,7 +24,6 @@ from find_ros.messages.objects_3d import (
 )
 from find_ros.pipeline.prompt_compiler import ActivePrompt
 from find_ros.support import qos
-from find_ros.support.text import json_text
 
 
 @dataclass(frozen=True, eq=False)

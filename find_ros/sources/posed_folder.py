@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from find_core.errors import FindError
+from find_core.support.numbers import check_number
+from find_core.support.printable import shown
 from find_core.video.sources.base import SourceError
+from find_core.video.sources.folder import MAX_FPS
 from find_field.io.datasets import open_folder
 from find_ros.sources.base import DEFAULT_FPS, PlayedFrame, Warn, say_nothing
+
+MIN_FPS = 1e-3
 
 
 class PosedImages:
@@ -47,7 +52,5 @@ def _fps_of(meta: Path) -> float:
     """The rate a sequence's meta.json names, or ours."""
     if not meta.is_file():
         return DEFAULT_FPS
-    fps = json.loads(meta.read_text(encoding="utf-8")).get("fps", DEFAULT_FPS)
-    if not isinstance(fps, int | float) or not fps > 0:
-        raise SourceError(f'{meta} has "fps": {fps!r}: give a number above 0.')
-    return float(fps)
+    fps = json.loads(meta.read_text(encoding="utf-8-sig")).get("fps", DEFAULT_FPS)
+    return check_number(fps, f'"fps" in {shown(meta, 200)}', SourceError, MIN_FPS, MAX_FPS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from find_core.errors import FindError
+from find_core.support.json_text import json_text
 from find_ros.support.parameters import Param
 from find_ros.support.resources import use_fastdds_profile
 from find_ros.support.text import SENTENCE_LIMIT, printable, sentence_of
@@ -126,7 +126,7 @@ def help_text(about: str, table: Sequence[Param]) -> str:
     """The module's own words and its parameters."""
     lines = [about.strip(), "", "Parameters (--ros-args -p name:=value):"]
     for param in table:
-        default = json.dumps(param.default)
+        default = json_text(param.default)
         lines += [f"  {param.name} (default {default})", f"      {param.meaning}"]
     return "\n".join(lines)
 

@@ -1,9 +1,6 @@
-"""Text that came from outside, made fit for logs, DDS strings and JSON."""
+"""Text that came from outside, made fit for logs and DDS strings."""
 
 from __future__ import annotations
-
-import json
-from typing import Any
 
 from find_core.support.printable import shown
 
@@ -19,12 +16,3 @@ def printable(text: object, limit: int = TEXT_LIMIT) -> str:
 def sentence_of(error: BaseException) -> str:
     """An error as one printable sentence; the name of its type where it has no words of its own."""
     return printable(error if str(error) else type(error).__name__, SENTENCE_LIMIT)
-
-
-def json_text(data: Any) -> str:
-    """JSON as the standard has it, ASCII only.
-
-    Raises:
-        ValueError: it holds NaN or infinity, for which JSON has no words.
-    """
-    return json.dumps(data, allow_nan=False)

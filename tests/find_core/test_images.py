@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from find_core.errors import ImageError
 from find_core.images import (
@@ -280,6 +281,44 @@ def test_memory_stays_below_four_times_the_image(tmp_path, kind):
     peak_mb, image_mb = map(float, out.split())
     assert (image_mb > 30) == (kind not in ("bomb", "chunk"))
     assert peak_mb < 4 * image_mb + 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["webp", "tiff"])
+def test_orientation_of_formats_that_opencv_reads_its_own_way(tmp_path, kind, orientation):
+    """Pillow is the oracle: OpenCV turns no WebP file, and every TIFF file."""
+    path, stored, exif = tmp_path / f"a.{kind}", Image.fromarray(noise()), Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True, "exif": exif.tobytes()} if kind == "webp" else {"tiffinfo": exif}
+    stored.save(path, **options)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    assert np.array_equal(read_image(path), upright)
+    if kind == "webp" or orientation == 1:
+        assert np.array_equal(read_image(path, upright=False), noise())
+        return
+    for read in (lambda p: read_image(p, upright=False), read_labels):
+        with pytest.raises(ImageError, match="save it as PNG"):
+            read(path)
+    Image.fromarray(noise(channels=1, dtype=np.uint16)).save(path, tiffinfo=exif)
+    with pytest.raises(ImageError, match="save it as PNG"):
+        read_depth_image(path)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff"]
+)
+def test_a_damaged_exif_costs_nothing_but_itself(damage):
+    good = encoded(noise(), ".webp")
+    chunk = b"EXIF" + struct.pack("<I", len(damage)) + damage + b"\0" * (len(damage) % 2)
+    riff = b"WEBP" + good[12:] + chunk
+    turned = b"RIFF" + struct.pack("<I", len(riff)) + riff
+    assert np.array_equal(decode_image(turned), decode_image(good))
+
+
+def test_exception_of_colours_that_are_read_wrongly(tmp_path):
+    Image.fromarray(noise()).convert("LAB").save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match="save it as RGB"):
+        read_image(tmp_path / "a.tif")
 
 
 def test_inline_images():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -29,14 +30,15 @@ from training.recipes import recipe
 
 
 def trainer(
-    config: TrainConfig, folder: Path, report: Callable[[str], None] = lambda line: None
-) -> Trainer:
+    config: TrainConfig, folder: Path, report: Callable[[str], None] = lambda line: None,
+    changed: bool = False,
+) -> Trainer:  # fmt: skip
     sources = open_sources(config.data)
     module = build_module(config, sources.knowledge, sources.names, sources.store.shape.channels)
     batches = Batches(
         sources.records, sources.store, sources.knowledge, config.data.batch, config.seed
     )
-    return Trainer(config, folder, module, batches, [], report=report)
+    return Trainer(config, folder, module, batches, [], report=report, changed=changed)
 
 
 def test_overfitting_the_miniature_world(config: TrainConfig, tmp_path: Path) -> None:
@@ -120,15 +122,48 @@ def test_a_damaged_state_is_a_sentence(config: TrainConfig, tmp_path: Path, dama
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_that_goes_on_says_what_differs(config: TrainConfig, tmp_path: Path) -> None:
-    trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path).run()
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("optim.lr=0.01", "optim.lr=0.002, now 0.01"), ("data.batch.size=2", "data.batch.size=4, now 2")],
+)  # fmt: skip
+def test_a_run_goes_on_with_other_settings_only_when_told(
+    config: TrainConfig, tmp_path: Path, setting: str, says: str
+) -> None:
+    config = override(config, ["optim.steps=1", "save_every=1"])
+    trainer(config, tmp_path).run()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    again = override(config, [setting])
+    with pytest.raises(RecipeError, match=f"begun with {says}.*--changed"):
+        trainer(again, tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
     said: list[str] = []
-    again = override(config, ["optim.steps=1", "save_every=1", "optim.lr=0.01"])
-    trainer(again, tmp_path, said.append)
-    assert said == [f"{tmp_path} was begun with optim.lr=0.002, now 0.01."]
+    trainer(again, tmp_path, said.append, changed=True)
+    assert said == [f"{tmp_path} was begun with {says}."]
     said.clear()
-    trainer(again, tmp_path, said.append)
+    trainer(again, tmp_path, said.append)  # from now on they are its settings
     assert said == []
+
+
+def test_settings_that_teach_nothing_else_may_change(config: TrainConfig, tmp_path: Path) -> None:
+    config = override(config, ["optim.steps=2", "save_every=1"])
+    trainer(config, tmp_path).run(until=1)
+    said: list[str] = []
+    run = trainer(override(config, ["save_every=2", "log_every=2"]), tmp_path, said.append)
+    assert run.state.step == 1 and said == []
+
+
+def test_a_step_that_is_not_finite_leaves_json(config: TrainConfig, tmp_path: Path) -> None:
+    run = trainer(override(config, ["optim.steps=1", "save_every=1"]), tmp_path)
+    run.log.write(0, {"loss": float("nan"), "grad_norm": float("inf"), "lr": 1.0})
+    (line,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "step": 0,
+        "loss": None,
+        "grad_norm": None,
+        "lr": 1.0,
+    }
+    run.run()  # curves are drawn of what is there
+    assert (tmp_path / "curves.png").is_file()
 
 
 def test_a_run_begun_under_the_old_name_of_relevance_goes_on(

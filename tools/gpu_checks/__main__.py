@@ -130,8 +130,14 @@ def main() -> int:
             result["seconds"] = round(time.monotonic() - begun, 1)
             report["parts"][name] = result
             report["seconds"] = round(time.monotonic() - started, 1)
-            args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            print(name, json.dumps({k: v for k, v in result.items() if k != "output"}), flush=True)
+            args.out.write_text(
+                json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+            )
+            print(
+                name,
+                json.dumps({k: v for k, v in result.items() if k != "output"}, allow_nan=False),
+                flush=True,
+            )
     failed = [n for n, r in report["parts"].items() if "error" in r or r.get("status", 0) != 0]
     print(
         f"{args.out}: {report['seconds']} s" + (f", failed: {', '.join(failed)}" if failed else "")

@@ -106,7 +106,9 @@ def main() -> int:
         pack_opencv(args.out / ARCHIVE)
     packages = {p: importlib.metadata.version(p) for p in PACKAGES}
     manifest = {"folder": args.out.name, "packages": packages, "opencv": args.opencv}
-    (args.out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    (args.out / MANIFEST).write_text(
+        json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
     sizes = {p: p.stat().st_size for p in args.out.rglob("*") if p.is_file()}
     for path, size in sorted(sizes.items(), key=lambda item: -item[1])[:12]:
         print(f"{size / 2**20:8.2f} MiB  {path.relative_to(args.out)}")

@@ -3,6 +3,8 @@
     python -m tools.interrupts --trials 20 --json benchmarks/results/interrupts.json
     python -m tools.interrupts --trials 3 --job album
 
+`--json` keeps the rows of jobs and ways that were not asked for this time.
+
 Each trial interrupts a job, looks at what it left, and gives the same command again. What was there
 is whole (old, new, or a stage that the job goes on from), and the result is that of a run which was
 never interrupted. Three ways: kill -9 at a random moment, kill in the midst of writing a file, and a
@@ -32,6 +34,7 @@ from typing import Any
 import torch
 
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from tools.interrupts.answer_jobs import Album, Features, FieldNpz, FieldPly, Lift, Localize
 from tools.interrupts.job import DamagedError, Job
 from tools.interrupts.training_jobs import Cache, Export, Teach, Train
@@ -225,13 +228,23 @@ def main() -> int:
         inputs, work = Path(made) / "inputs", Path(made) / "work"
         table = {kind.name: _trials(kind(inputs), options, work) for kind in kinds}
     if options.json:
-        answer = {"trials": options.trials, "seed": options.seed, "jobs": table}
-        write_text(options.json, json.dumps(answer, indent=1) + "\n")
+        merge(options.json, table)
     return int(
         any(
             key.startswith("bad") for ways in table.values() for row in ways.values() for key in row
         )
     )
+
+
+def merge(path: Path, table: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Put a table's rows into a file; rows of other jobs and ways there stay."""
+    jobs = json.loads(path.read_text())["jobs"] if path.exists() else {}
+    for name, ways in table.items():
+        jobs[name] = jobs.get(name, {}) | ways
+    every = [row for ways in jobs.values() for row in ways.values()]
+    total = {key: sum(row.get(key, 0) for row in every) for key in ("trials", "interrupted")}
+    total["damaged"] = sum(n for row in every for key, n in row.items() if key.startswith("bad"))
+    write_text(path, json_text({"total": total, "jobs": jobs}, indent=1) + "\n")
 
 
 def _trials(job: Job, options: argparse.Namespace, folder: Path) -> dict[str, dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from find_core.errors import ImageError
 from training.data.cutmix import may_mix, mix
 from training.data.derived.references import is_reference
 from training.data.formats.records import InstanceLabel, Record
@@ -18,6 +20,10 @@ from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.queries.sampling import is_ambiguous, sample_queries
 from training.data.sample import Batch, LabelledImage, collate, labelled_image
 from training.data.store import FeatureStore, StoredView
+
+log = logging.getLogger("training")
+READ_TRIES = 50
+"""Images that may be unreadable one after another before a training stops."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ def blank_channels(maps: list[Tensor], share: float, rng: np.random.Generator) -
 class Batches:
     """An endless, seeded stream of batches; step n is the same batch whatever came before.
 
+    An image that cannot be read costs itself: another one stands in for it, the same one each time.
+
+    Attributes:
+        left_out: why, for each record that could not be read so far.
+
     Args:
         records: by key. store: views of (some of) them, refreshed as it grows.
         reload: reads records and facts again, for label files that are still growing.
@@ -77,6 +88,7 @@ class Batches:
     ) -> None:  # fmt: skip
         self.records, self.store, self.knowledge = records, store, knowledge
         self.config, self.seed, self.reload = config, seed, reload
+        self.left_out: dict[str, str] = {}
         self._index()
 
     def refresh(self) -> int:
@@ -107,9 +119,14 @@ class Batches:
         return len(keys)
 
     def batch(self, step: int) -> Batch:
+        """Batch number `step`, from 0.
+
+        Raises:
+            ImageError: one image after another cannot be read.
+        """
         rng = np.random.default_rng((self.seed, step))
-        items = [self._item(key, rng) for key in self._choose(rng)]
-        shown = [self._item(key, rng) for key in self._choose_references(items, rng)]
+        items = [self._readable(key, rng) for key in self._choose(rng)]
+        shown = [self._readable(key, rng) for key in self._choose_references(items, rng)]
         images, references = [p for p, _ in items], [p for p, _ in shown]
         queries = sample_queries(images, self.knowledge, self.config.asks, rng, references)
         return collate(items, queries, shown)
@@ -124,6 +141,30 @@ class Batches:
         known = [n for n in names if n in self._shown]
         picked = [known[k] for k in rng.permutation(len(known))[: self.config.references]]
         return [str(rng.choice(self._shown[name])) for name in picked]
+
+    def what_was_left_out(self) -> str:
+        """How many images could not be read, and the first one, in a sentence."""
+        first = next(iter(self.left_out.values()))
+        return f"{len(self.left_out)} images were left out, the first: {first}"
+
+    def _readable(self, key: str, rng: np.random.Generator) -> tuple[LabelledImage, list[Tensor]]:
+        """The item of a record, or of another of its kind where it cannot be read."""
+        for _ in range(READ_TRIES):
+            try:
+                return self._item(key, rng)
+            except ImageError as error:
+                if not self.left_out:
+                    log.warning("An image is left out: %s", error)
+                self.left_out.setdefault(key, str(error))
+                key = str(rng.choice(self._alike(key)))
+        last = list(self.left_out.values())[-1]
+        raise ImageError(f"{READ_TRIES} images in a row cannot be read, the last: {last}")
+
+    def _alike(self, key: str) -> list[str]:
+        """Records of one kind: pictures of a thing alone, photographs, or rendered scenes."""
+        if is_reference(key):
+            return sorted({k for keys in self._shown.values() for k in keys})
+        return self._real if self.records[key].is_photograph else self._rendered
 
     def _item(self, key: str, rng: np.random.Generator) -> tuple[LabelledImage, list[Tensor]]:
         record, config = self.records[key], self.config

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from find_core.errors import CheckpointError
-from find_core.support.files import write_text
+from find_core.support.files import open_own, write_text
+from find_core.support.json_text import json_text
 from training.data.augment import View
 
 STRIDES = (4, 8, 16, 32)
@@ -64,8 +65,8 @@ class StoreWriter:
         _check_layout(self.folder, shape, encoder)
         self._rows = _read_lines(self.folder / f"{part}.jsonl")
         path = self.folder / f"{part}.bin"
-        self._bin = path.open("r+b" if self._rows else "w+b")
-        self._log = path.with_suffix(".jsonl").open("a+b")
+        self._bin = open_own(path, "r+b" if self._rows else "w+b", CheckpointError)
+        self._log = open_own(path.with_suffix(".jsonl"), "a+b", CheckpointError)
         self._log.truncate(_finished_bytes(self.folder / f"{part}.jsonl"))
         self._bin.truncate(len(self._rows) * shape.num_bytes)
         self._done = {(r["record"], r["variant"]) for r in self._rows}
@@ -89,7 +90,7 @@ class StoreWriter:
         line = {"record": record, "variant": variant, "row": self._row}
         line |= {"mirrored": view.mirrored, "cropped": view.cropped}
         line["content"] = content_key(view.image, view.numbers, self.encoder)
-        self._log.write(json.dumps(line).encode() + b"\n")
+        self._log.write(json_text(line).encode() + b"\n")
         self._log.flush()
         self._done.add((record, variant))
         self._row += 1
@@ -167,7 +168,7 @@ def _check_layout(folder: Path, shape: RowShape, encoder: str) -> None:
     layout["encoder"] = encoder
     path = folder / "layout.json"
     if not path.is_file():
-        write_text(path, json.dumps(layout), CheckpointError)
+        write_text(path, json_text(layout), CheckpointError)
     elif json.loads(path.read_text()) != layout:
         raise CheckpointError(
             f"The feature store {folder} was made with other sizes or another encoder: "

@@ -13,11 +13,14 @@ from torch.optim import Optimizer
 
 from find_core.errors import CheckpointError
 from find_core.support.files import read_tensors, replace_file, write_tensors, write_text
+from find_core.support.json_text import json_text
 from training.config import RecipeError, TrainConfig, flat, from_dict
 from training.engine.optim import MovingAverage
 from training.step.step import TrainStep
 
 STATE, CONFIG = "state.pt", "config.json"
+LEARNS_THE_SAME = ("name", "log_every", "save_every", "refresh_every")
+"""Settings that a run may go on with in another form: nothing that is learnt depends on them."""
 
 
 @dataclass
@@ -111,7 +114,7 @@ def _renamed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def what_differs(folder: Path, config: TrainConfig) -> str:
-    """How a run differs from how it was begun, in a sentence; empty where it does not."""
+    """How a run differs from how it was begun in what it learns, in a sentence; empty where not."""
     if not (folder / STATE).is_file():
         return ""
     try:
@@ -121,7 +124,7 @@ def what_differs(folder: Path, config: TrainConfig) -> str:
     changes = [
         f"{key}={_plain(old.get(key))}, now {_plain(value)}"
         for key, value in new.items()
-        if old.get(key) != value
+        if old.get(key) != value and key not in LEARNS_THE_SAME
     ]
     return f"{folder} was begun with {'; '.join(changes)}." if changes else ""
 
@@ -156,7 +159,7 @@ def model_weights(state: RunState) -> dict[str, Tensor]:
 
 
 def save_config(folder: Path, config: TrainConfig) -> None:
-    write_text(folder / CONFIG, json.dumps(config.to_dict(), indent=1))
+    write_text(folder / CONFIG, json_text(config.to_dict(), indent=1))
 
 
 def load_config(folder: Path) -> TrainConfig:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from find_core.support.files import replace_file, write_text
+from find_core.support.files import open_own, replace_file, write_text
+from find_core.support.json_text import figures_text
 from training.config import RecipeError
 
 
@@ -19,13 +20,13 @@ class MetricLog:
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "metrics.jsonl"
         kept = [m for m in read_metrics(self.path) if m["step"] < resume_step]
-        write_text(self.path, "".join(json.dumps(m) + "\n" for m in kept))
+        write_text(self.path, "".join(figures_text(m) + "\n" for m in kept))
         self._board = _tensorboard(folder)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        with self.path.open("a") as file:
+        with open_own(self.path, "a") as file:
             file.write(
-                json.dumps({"step": step, **{k: _short(v) for k, v in values.items()}}) + "\n"
+                figures_text({"step": step, **{k: _short(v) for k, v in values.items()}}) + "\n"
             )
         if self._board is not None:
             for name, value in values.items():

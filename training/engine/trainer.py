@@ -42,11 +42,15 @@ class Trainer:
 
     Args:
         batches: training stream. val: fixed batches for `validate`. report: prints a line.
+        changed: go on with a run in the folder that was begun with other settings.
+
+    Raises:
+        RecipeError: such a run is there, and `changed` is not given; or its state is damaged.
     """
 
     def __init__(
         self, config: TrainConfig, folder: Path, module: TrainStep, batches: Batches,
-        val: list[Batch], report: Report = print,
+        val: list[Batch], report: Report = print, changed: bool = False,
     ) -> None:  # fmt: skip
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
@@ -64,6 +68,11 @@ class Trainer:
             resumed = load_state(folder, self.state)
         except RecipeError as error:
             raise RecipeError(f"{error} {differs}".strip()) from None
+        if differs and not changed:
+            raise RecipeError(
+                f"{differs} Give the settings it was begun with, or another --out; --changed goes on "
+                "with it all the same."
+            )
         if average is not None and not resumed:
             average.values = {n: v.clone() for n, v in module.state_dict().items()}
         self.wrapped, *self.state.optimizers = self.accelerator.prepare(module, *made)
@@ -73,7 +82,7 @@ class Trainer:
             save_config(folder, config)
             self.log = MetricLog(folder, self.state.step)
         self.best = max(
-            (m.get("val_score", 0.0) for m in read_metrics(folder / "metrics.jsonl")), default=0.0
+            (m.get("val_score") or 0.0 for m in read_metrics(folder / "metrics.jsonl")), default=0.0
         )
 
     @property
@@ -82,6 +91,11 @@ class Trainer:
 
     def run(self, until: int | None = None) -> None:
         """Train to the recipe's last step, or stop after step `until`."""
+        self._train(until)
+        if self.batches.left_out:
+            self.report(self.batches.what_was_left_out())
+
+    def _train(self, until: int | None) -> None:
         end = min(self.config.optim.steps, until or self.config.optim.steps)
         sums: dict[str, list[float]] = defaultdict(list)
         started = time.monotonic()

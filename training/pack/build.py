@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import shutil
 import zlib
@@ -18,6 +17,7 @@ import find_core
 import training
 from find_core.encoders import VisionEncoder, build_language, build_vision
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.config import RecipeError, changed
 from training.data.augment import ViewConfig
 from training.data.formats.records import Record
@@ -156,7 +156,7 @@ def _write_recipe(part: Path, recipe: Recipe, sources: Sources, val: list[str]) 
         "val": val,
         "min_crop": {p.what: p.min_crop for p in recipe.stages[-1].data},
     }
-    write_text(part / "pack.json", json.dumps(data))
+    write_text(part / "pack.json", json_text(data))
 
 
 def _write_rows(
@@ -185,7 +185,7 @@ def _fill(
         while at < len(records):
             image, numbers = kept(*records[at].read(), view)
             row = encode(image), encode_numbers(numbers)
-            line = json.dumps(
+            line = json_text(
                 {"record": record_to_json(records[at]), "place": [start, len(row[0]), len(row[1])]}
             )
             packed += len(zlib.compress(line.encode())) * 0.7  # LZMA over all does better

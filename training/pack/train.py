@@ -25,6 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from find_core.encoders import build_language
 from find_core.model.find import FindModel
 from find_core.support.files import write_text
+from find_core.support.formats import Key, read_state
+from find_core.support.json_text import figures_text, json_text
 from training.config import TrainConfig, changed, from_dict
 from training.data.batches import Batches
 from training.data.formats.records import Record
@@ -261,12 +263,13 @@ def _resumed(out: Path, state: RunState) -> float:
     """Seconds that earlier runs took; their state is loaded."""
     if not load_state(out, state):
         return 0.0
-    return float(json.loads((out / "clock.json").read_text())["seconds"])
+    clock = read_state(out / "clock.json", {"seconds": Key((float,), low=0)})
+    return float(clock["seconds"]) if clock else 0.0  # killed before its first clock was written
 
 
 def _save(out: Path, state: RunState, elapsed_s: float) -> None:
     save_state(out, state)
-    write_text(out / "clock.json", json.dumps({"seconds": elapsed_s, "step": state.step}))
+    write_text(out / "clock.json", json_text({"seconds": elapsed_s, "step": state.step}))
 
 
 def _curves(out: Path) -> None:
@@ -304,7 +307,7 @@ class _Log:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+            file.write(figures_text({"step": step, **values}) + "\n")
 
 
 def main(folder: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from find_core.support.json_text import json_text
 from training.tabletop.assets.kinds import HELD_OUT_FOLDERS, held_out_names_in
 
 SCENE_KEYS = (
@@ -93,7 +94,7 @@ def rounded(value: Any, digits: int = 5) -> Any:
 
 def scene_line(scene: dict) -> str:
     """A scene as one line of JSON."""
-    return json.dumps(scene, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return json_text(scene, separators=(",", ":"), ensure_ascii=False) + "\n"
 
 
 def part_path(folder: Path, index: int) -> Path:

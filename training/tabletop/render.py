@@ -10,7 +10,6 @@ machine without a display it needs MUJOCO_GL=osmesa and Debian's libosmesa6.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing as mp
 import os
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from find_core.support.command_line import Parser, run_command, whole
+from find_core.support.json_text import json_text
 from training.tabletop import format as fmt
 from training.tabletop.assets.packages import missing_packages
 
@@ -55,7 +55,7 @@ def _run_command(args: argparse.Namespace) -> int:
         "folder": str(folder),
     }
     print(
-        json.dumps(summary)
+        json_text(summary)
         if args.json
         else f"{total} scenes in {folder} ({len(todo)} new, {summary['seconds']} s)"
     )
@@ -119,7 +119,7 @@ def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool, bool]) -> in
 
     if not _WORLD:
         _WORLD.append(World(wide=wide))
-        gallery = json.dumps(_WORLD[0].gallery_json(), indent=0, sort_keys=True)
+        gallery = json_text(_WORLD[0].gallery_json(), indent=0, sort_keys=True)
         fmt.write_bytes(root / "gallery.json", gallery.encode())
     for index in indices:
         _write(folder, _WORLD[0].scene(split, seed, index), split, depth)

@@ -14,7 +14,6 @@ record it. `--list` prints the asset ids.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from find_core.support.command_line import Parser, number, run_command, whole
+from find_core.support.json_text import json_text
 from training.tabletop import format as fmt
 from training.tabletop.assets.palette import Camera, Frame, Light
 from training.tabletop.scene.cameras import look_at, sample_lights
@@ -105,7 +105,7 @@ def _run_command(args: argparse.Namespace) -> int:
     size = sum(f.stat().st_size for f in args.out.rglob("*") if f.is_file())
     summary = {"frames": len(scenes), "folder": str(args.out), "bytes": size}
     print(
-        json.dumps(summary)
+        json_text(summary)
         if args.json
         else f"{len(scenes)} frames in {args.out}, {size / 1e6:.2f} MB"
     )
@@ -305,7 +305,7 @@ def write_sequence(
             fmt.write_image(out / f"{stem}_depth.png", depth)
         scenes.append(scene)
     if rgbd:
-        meta = json.dumps(rgbd_meta(world, script, scenes), indent=1) + "\n"
+        meta = json_text(rgbd_meta(world, script, scenes), indent=1) + "\n"
         fmt.write_bytes(out / "meta.json", meta.encode())
     else:
         fmt.write_bytes(out / "scenes.jsonl", "".join(map(fmt.scene_line, scenes)).encode())

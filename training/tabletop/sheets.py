@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from find_core.images import read_image, read_labels
 from find_core.support.command_line import Parser, run_command, whole
 from training.tabletop import format as fmt
 
@@ -106,8 +107,7 @@ def scene_tiles(folder: Path, first: int, count: int) -> list[np.ndarray]:
     tiles = []
     for scene in fmt.read_scenes(folder)[first : first + count]:
         stem = folder / f"{scene['index']:06d}"
-        rgb = cv2.imread(str(stem) + ".jpg")[..., ::-1]
-        ids = cv2.imread(str(stem) + ".png", cv2.IMREAD_UNCHANGED)
+        rgb, ids = read_image(f"{stem}.jpg"), read_labels(f"{stem}.png")
         masks = (0.45 * rgb + 0.55 * palette[ids % 256]).astype(np.uint8)
         for instance in scene["instances"]:
             rows, cols = np.nonzero(ids == instance["id"])

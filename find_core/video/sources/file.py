@@ -151,5 +151,27 @@ def _upright(frame: Any) -> np.ndarray:
             f"Its frames are {frame.width}x{frame.height}, more than {MAX_MEGAPIXELS:g} megapixels."
         )
     image = frame.to_ndarray(format="rgb24")
-    turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    matrix = _display_matrix(frame)
+    return image if matrix is None else _shown(image, matrix)
+
+
+def _display_matrix(frame: Any) -> np.ndarray | None:
+    """(2, 2) of how a player shows the frame; None where nothing is said."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)[:2, :2] / 65536
+    return None
+
+
+def _shown(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Turned and mirrored as a display matrix says; as it is where that is no such thing.
+
+    (x, y) of a pixel goes to (x a + y c, x b + y d); rows of the matrix are (a, b) and (c, d).
+    """
+    axes = np.round(matrix).astype(int)
+    if not np.array_equal(np.abs(axes).sum(0), [1, 1]) or not np.abs(axes).sum(1).all():
+        return image
+    if axes[0, 0] == 0:  # across becomes down
+        image = image.swapaxes(0, 1)
+    down, across = axes[:, 1].sum(), axes[:, 0].sum()
+    return np.ascontiguousarray(image[::down, ::across])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from find_core.errors import CheckpointError, EncoderError
-from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.files import open_own, read_tensors, replace_file, write_tensors
 
 
 def test_round_trip(tmp_path):
@@ -20,6 +20,21 @@ def test_round_trip(tmp_path):
     tensors, metadata = read_tensors(path)
     assert torch.equal(tensors["x"], torch.arange(3)) and metadata == {"k": "v"}
     assert [p.name for p in path.parent.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("mode", ["a", "w", "r+b", "a+b", "w+b"])
+def test_files_that_grow_are_no_links(tmp_path, mode):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "log").symlink_to(tmp_path / "victim")
+    with pytest.raises(EncoderError, match="is a link"):
+        open_own(tmp_path / "log", mode, EncoderError)
+    assert (tmp_path / "victim").read_text() == "mine"
+    (tmp_path / "log").unlink()
+    with pytest.raises(FileNotFoundError):
+        open_own(tmp_path / "log", "r+b")
+    with open_own(tmp_path / "log", "a") as file:
+        file.write("é")
+    assert (tmp_path / "log").read_text("utf-8") == "é"
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])

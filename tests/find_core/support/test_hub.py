@@ -11,19 +11,9 @@ import time
 
 import pytest
 
-LOAD = """
-import sys, time
 import find_core as fc
 from find_core.encoders import LanguageConfig, build_language
-began = time.monotonic()
-for load in (lambda: fc.load("xueyanz/FIND:focalt"), lambda: fc.load("someone/model"),
-             lambda: build_language(LanguageConfig("causal_lm", {"model": "someone/other"}))):
-    try:
-        load()
-    except (fc.CheckpointError, fc.EncoderError) as error:
-        print(error)
-print(time.monotonic() - began)
-"""
+from find_core.support import hub
 
 
 class Server:
@@ -55,21 +45,57 @@ class Server:
         time.sleep(600)
 
 
-@pytest.mark.parametrize("behaviour", ["swallows", "dribbles", "closes", "refuses"])
-def test_a_hub_that_does_not_answer(tmp_path, behaviour):
-    server = Server(behaviour)
-    if behaviour == "refuses":
+BEHAVIOURS = ["swallows", "dribbles", "closes", "refuses"]
+
+
+@pytest.fixture(params=BEHAVIOURS)
+def bad_hub(request, tmp_path, monkeypatch):
+    """The hub's client, pointed at a server that behaves in one bad way, with an empty cache."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    server = Server(request.param)
+    if request.param == "refuses":
         server.socket.close()
-    environment = {"HF_ENDPOINT": server.address, "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin",
-                   "PYTHONPATH": ":".join(filter(None, sys.path)), "HOME": str(tmp_path)}  # fmt: skip
-    code = "import find_core.support.hub as hub; hub.ANSWER_WITHIN_S = 3.0\n" + LOAD
-    code = code.replace("hub.ANSWER_WITHIN_S = 3.0", "hub.hub_answers.__defaults__ = (3.0,)")
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True,
-                          text=True, timeout=120, stdin=subprocess.DEVNULL)  # fmt: skip
-    *sentences, seconds = done.stdout.strip().splitlines()
-    assert len(sentences) == 3, done.stderr
-    assert all("does not answer" in s for s in sentences)
-    assert float(seconds) < 30
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "_last", (-hub._REMEMBER_S, "", False))
+    monkeypatch.setenv(hub.TIMEOUT_VARIABLE, "0.3")
+    yield server
+    server.socket.close()
+
+
+LOADS = {
+    "published": lambda: fc.load("xueyanz/FIND:focalt"),
+    "hub id": lambda: fc.load("someone/model"),
+    "language": lambda: build_language(LanguageConfig("causal_lm", {"model": "someone/other"})),
+}
+
+
+def test_a_hub_that_does_not_answer(bad_hub):
+    for load in LOADS.values():
+        with pytest.raises(
+            (fc.CheckpointError, fc.EncoderError), match=r"not answer within 0\.3 s"
+        ):
+            load()
+
+
+def test_the_hub_is_asked_once_and_no_longer_than_was_said(bad_hub, monkeypatch):
+    waited = []
+    join = threading.Thread.join
+    monkeypatch.setattr(
+        threading.Thread,
+        "join",
+        lambda self, timeout=None: (waited.append(timeout), join(self, timeout)),
+    )
+    assert not hub.hub_answers() and not hub.hub_answers()
+    assert waited == [0.3]
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "61", "nan", "soon", ""])
+def test_exception_of_a_time_that_is_none(monkeypatch, said):
+    monkeypatch.setenv(hub.TIMEOUT_VARIABLE, said)
+    with pytest.raises(fc.EncoderError, match="FIND_HUB_TIMEOUT_S"):
+        hub.answer_within_s()
 
 
 def test_code_that_comes_with_a_model_is_neither_run_nor_asked_about(tmp_path):

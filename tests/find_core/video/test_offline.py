@@ -118,6 +118,30 @@ def test_interrupted_run_goes_on_and_ends_the_same(clip, done, tmp_path, monkeyp
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
+@pytest.mark.parametrize("resuming", [False, True])
+def test_a_link_in_the_place_of_the_lines_is_not_followed(
+    clip, done, tmp_path, monkeypatch, resuming
+):
+    monkeypatch.setattr(offline, "CHECKPOINT_FRAMES", 5)
+    out, victim, prompts = tmp_path / "a", tmp_path / "victim", ["the <red>", "<blue>"]
+    out.mkdir()
+    part = out / "localizations.part.jsonl"
+    if resuming:
+        with pytest.raises(Killed):
+            localize_video(open_source(clip), DyingFind(), prompts, out, annotate=False)
+        part.rename(victim)
+    else:
+        victim.write_text("mine\n" * 9)
+    part.symlink_to(victim)
+    before = victim.read_bytes()
+    localize_video(open_source(clip), ColorFind(), prompts, out, annotate=False)
+    assert victim.read_bytes() == before
+    assert (out / "localizations.jsonl").read_text() == (
+        done[0] / "localizations.jsonl"
+    ).read_text()
+    assert not (out / "localizations.jsonl").is_symlink()
+
+
 def test_unfinished_run_of_something_else_is_refused(clip, tmp_path, monkeypatch):
     monkeypatch.setattr(offline, "CHECKPOINT_FRAMES", 5)
     with pytest.raises(Killed):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -44,6 +46,38 @@ def test_video_variable_frame_rate(tmp_path):
     path = write_video(tmp_path / "v.mp4", [paint([])] * 6, pts=pts)
     times = [f.time_s for f in open_source(path).frames()]
     np.testing.assert_allclose(times, np.array(pts) / 1000, atol=2e-3)
+
+
+def with_matrix(path, matrix):
+    """The display matrix (a, b, c, d) of an .mp4's only track, written into its header."""
+    data = bytearray(path.read_bytes())
+    a, b, c, d = (round(v * 65536) for v in matrix)
+    place = data.index(b"tkhd") + 44  # of a header of version 0
+    struct.pack_into(">9i", data, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+SHOWN = {
+    "mirrored": ((-1, 0, 0, 1), lambda i: i[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda i: i[::-1]),
+    "a quarter": ((0, 1, -1, 0), lambda i: np.rot90(i, -1)),
+    "transposed": ((0, 1, 1, 0), lambda i: i.swapaxes(0, 1)),
+    "leaning": ((0.7071, 0.7071, -0.7071, 0.7071), lambda i: i),
+    "nothing": ((0, 0, 0, 0), lambda i: i),
+    "huge": ((3000, 0, 0, 3000), lambda i: i),
+    "flat": ((1, 0, 1, 0), lambda i: i),
+}
+
+
+@pytest.mark.parametrize("how", SHOWN)
+def test_display_matrices_of_any_kind(tmp_path, how):
+    """As players show them; one that is no turn nor mirror leaves the image as it is."""
+    matrix, shown = SHOWN[how]
+    path = write_video(tmp_path / "v.mp4", [paint([("red", 2, 3, 20, 15)])] * 2)
+    (stored, _) = (f.image for f in open_source(path).frames())
+    for frame in open_source(with_matrix(path, matrix)).frames():
+        assert np.array_equal(frame.image, shown(stored))
 
 
 @pytest.mark.parametrize("degrees, turns", [(90, 1), (-90, 3), (180, 2)])

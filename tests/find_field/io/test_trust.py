@@ -14,6 +14,7 @@ from find_core.errors import FieldError, FindError, ImageError
 from find_field.cli import main
 from find_field.geometry.pinhole import backproject, check_intrinsics
 from find_field.io.datasets import open_folder
+from find_field.io.frame_files import read_depth
 
 H, W, FOCAL = 96, 128, 100.0
 DOT_XY = (100, 24)
@@ -205,3 +206,66 @@ def test_lift_leaves_out_what_it_cannot_read(tmp_path, capsys):
     summary = json.loads(said.out)
     assert (summary["frames"], summary["skipped"]) == (1, 1) and "left out" in said.err
     assert main(["info", str(out)]) == 0
+
+
+LENSES = {
+    "fisheye": {"camera_model": "OPENCV_FISHEYE"},
+    "is_fisheye": {"is_fisheye": True},
+    "k4": {"k4": 0.01},
+    "no lens": {"k1": 1e9},
+    "text": {"k1": "0.1"},
+}
+
+
+@pytest.mark.parametrize("where", ["file", "frame"])
+@pytest.mark.parametrize("lens", LENSES)
+def test_exception_of_lenses_that_are_not_read(tmp_path, lens, where):
+    """Of the whole file, and of a frame that has intrinsics of its own."""
+    if where == "file":
+        root = scene(tmp_path, **PINHOLE, **LENSES[lens])
+    else:
+        root = scene(tmp_path, lambda entry: [entry | LENSES[lens]], **PINHOLE)
+    with pytest.raises(FieldError, match=r"undistort first|of no lens|not a number"):
+        open_folder(root)
+
+
+def test_each_frame_may_have_its_own_intrinsics(tmp_path):
+    root = scene(tmp_path, lambda e: [e | {"fl_x": 80.0}, e | {"fl_x": 90.0, "k4": 0.0}], **PINHOLE)
+    assert [frame.K[0, 0] for frame in open_folder(root)] == [80, 90]
+
+
+def test_exception_of_a_pose_beyond_any_place(tmp_path):
+    far = np.diag([1.0, -1, -1, 1])
+    far[0, 3] = 1e300
+    with pytest.raises(FieldError, match="give metres"):
+        open_folder(scene(tmp_path, lambda e: [e | {"transform_matrix": far.tolist()}], **PINHOLE))
+
+
+NO_MATRIX = ["", "hello", "1 2\n3 4\n", "nan 0 1\n0 nan 1\n0 0 1\n", "<html>", "1 2 3\n4 5\n", "\0",
+             "1 0 0\n0 1 0\n0 0 1\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_MATRIX)
+def test_exception_of_7_scenes_intrinsics(tmp_path, text):
+    Image.fromarray(wall()).save(tmp_path / "frame-000000.color.png")
+    cv2.imwrite(str(tmp_path / "frame-000000.depth.png"), np.full((H, W), 2000, np.uint16))
+    np.savetxt(tmp_path / "frame-000000.pose.txt", np.eye(4))
+    (tmp_path / "camera-intrinsics.txt").write_text(text)
+    with pytest.raises(FieldError, match=r"camera-intrinsics\.txt"):
+        list(open_folder(tmp_path))
+    (tmp_path / "camera-intrinsics.txt").write_text("100 0 64\n0 100 48\n0 0 1\n")
+    assert len(list(open_folder(tmp_path))) == 1
+    (tmp_path / "frame-000000.pose.txt").write_text(text)
+    with pytest.raises(FieldError, match=r"pose\.txt|000000"):
+        list(open_folder(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["<u2", ">u2", "<f4", ">f8"])
+def test_depth_of_any_byte_order(tmp_path, kind):
+    metres = kind[1] == "f"
+    depth = np.full((4, 6), 2.0 if metres else 2000, kind)
+    depth[0] = 0
+    depth[1] = np.nan if metres else 65535
+    np.save(tmp_path / "d.npy", depth)
+    found = read_depth(tmp_path / "d.npy", 1.0 if metres else 0.001)
+    assert np.isnan(found[:2]).all() and (found[2:] == 2).all() and found.dtype.isnative

@@ -265,7 +265,8 @@ def test_exception_of_masks_that_are_none(tmp_path, what):
 
 
 @pytest.mark.parametrize(
-    "names", ['["a"]', '{"1": ""}', '{"1": null}', '{"0": "a"}', '{"x": "a"}', "{", "3", "[" * 90_000,
+    "names", ['{"1": "a", "1": "b"}', '{"1": "a\\u0000b"}', '{"1": "\\ud800"}', '{"300": "a"}',
+    '{"1": "%s"}' % ("x" * 1000), '{"1": ["a", NaN]}', '["a"]', '{"1": ""}', '{"1": null}', '{"0": "a"}', '{"x": "a"}', "{", "3", "[" * 90_000,
               '{"255": "a"}', '{"1": 3}', "{}"],
 )  # fmt: skip
 def test_exception_of_names_that_are_none(tmp_path, names):

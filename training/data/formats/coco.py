@@ -19,6 +19,7 @@ import numpy as np
 
 from find_core.errors import ImageError
 from find_core.images import MAX_SIDE_PX, read_image
+from find_core.support.json_text import json_text
 from find_core.support.printable import shown
 from training.data.formats.coco_masks import decode_segmentation, usable_segmentation
 from training.data.formats.oriented import read_as_labelled
@@ -170,7 +171,7 @@ def instance_records(root: str | Path, split: str = "train2017") -> list[Record]
                 category = _category(categories, a["category_id"])
                 shape = usable_segmentation(a.get("segmentation"))
                 if shape is not None and not a.get("iscrowd", 0) and _large_enough(a, shape, size):
-                    wanted.append((a.get("id", 0), category, json.dumps(shape)))
+                    wanted.append((a.get("id", 0), category, json_text(shape)))
         instances = tuple(_instance(category) for _, category, _ in wanted)
         shapes = tuple((number, shape) for number, _, shape in wanted)
         read = functools.partial(_read_instances, image_path, size, shapes)

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from find_core.errors import ImageError
+from find_core.images import read_labels
 from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import (
     IGNORED,
@@ -265,9 +265,9 @@ def _read(
     image = read_as_labelled(path, *size)
     numbers = np.zeros(size, np.uint8)
     if mask is not None:
-        full = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
-        if full is None or full.shape != size:
-            raise ImageError(f"{mask} is missing, damaged or not of its image's size.")
+        full = read_labels(mask)
+        if full.shape != size:
+            raise ImageError(f"{mask} has the shape {full.shape}, its image {size}.")
         for k, number in enumerate(ids):
             numbers[full == number] = k + 1
         numbers[np.isin(full, crowds)] = IGNORED

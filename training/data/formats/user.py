@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from PIL import Image
 
 from find_core.errors import ImageError
 from find_core.images import measure_image, read_bytes
-from find_core.support.printable import shown
+from find_core.support.printable import quoted, shown
+from find_core.support.strict_json import parse_json
 from training.data.formats.oriented import read_as_labelled
 from training.data.formats.records import InstanceLabel, PhraseLabel, Record
 from training.data.queries.label_knowledge import LabelKnowledge
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_LABEL = 254
+MAX_NAME_CHARS = 200
 WHITE = 255
 """What tools write for "object" in a mask of one object, and for "nobody knows" in VOC's palette
 masks (the rim around each object)."""
@@ -36,9 +37,9 @@ def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
         ImageError: not such a JSON object.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        data = parse_json(Path(path).read_bytes(), shown(path, 200), ImageError)
         names = {int(k): _words(v) for k, v in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ImageError(f'{path} must be JSON like {{"1": "my mug"}} ({error}).') from None
     bad = [k for k, v in names.items() if not 1 <= k <= MAX_LABEL or not v]
     if not names or bad:
@@ -49,9 +50,11 @@ def read_names(path: str | Path) -> dict[int, tuple[str, ...]]:
         )
     for label, words in names.items():
         for word in words:
-            if not isinstance(word, str) or not word.strip() or set(word) & set("<>"):
+            plain = isinstance(word, str) and word.strip() and word.isprintable()
+            if not plain or len(word) > MAX_NAME_CHARS or set(word) & set("<>"):
                 raise ImageError(
-                    f"{path}: label {label} has the name {word!r}: give plain words without < and >."
+                    f"{path}: label {label} has the name {quoted(word)}: give at most "
+                    f"{MAX_NAME_CHARS} plain characters without < and >."
                 )
     return names
 

@@ -14,7 +14,6 @@ made. Form: that of FIND-Bench, a phrase with a stand-in has `reference` {"image
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy as np
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.data.formats.coco import read_json
 from training.engine.command import ends_in_a_sentence
 from training.evaluation.bench import sources
@@ -279,7 +279,7 @@ def main() -> None:
 
             model = open_model(args.model)
             data = build(model, args.data, args.split, args.which, args.file, args.seed, args.limit)
-        write_text(args.out, json.dumps(data, indent=1) + "\n")
+        write_text(args.out, json_text(data, indent=1) + "\n")
         print(f"wrote {args.out}: {len(data['annotations'])} sentences", file=sys.stderr)
 
 

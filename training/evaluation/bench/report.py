@@ -13,6 +13,7 @@ import cv2
 
 from find_core.errors import FindError
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 from training.evaluation.bench.cases import Case, Cases
 
 JPEG_QUALITY = 80
@@ -24,7 +25,7 @@ figcaption{font-size:13px}"""
 
 def write_report(result: dict[str, Any], cases: Cases, folder: Path) -> None:
     """FOLDER/report.md, FOLDER/report.html and FOLDER/report.json."""
-    write_text(folder / "report.json", json.dumps(result, indent=1) + "\n")
+    write_text(folder / "report.json", figures_text(result, indent=1) + "\n")
     write_text(folder / "report.md", markdown(result))
     write_text(folder / "report.html", page(result, cases))
 

@@ -9,7 +9,6 @@ Two ways of reading the same frames: *streaming*, as a robot sees them (causal s
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import numpy as np
 from find_core.drawing import contact_sheet, draw_localization, write_image
 from find_core.support.command_line import Parser, run_command, whole
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 from find_core.video.stream import StreamConfig, StreamLocalizer, VideoFrame
 from find_core.video.timeline import (
     Interval,
@@ -180,7 +180,7 @@ def run_suite(
             progress(n, len(clips))
     summary = summarize(rows)
     report = {"model": model.name, "fingerprint": model.fingerprint, "summary": summary}
-    write_text(out_dir / "video.json", json.dumps(report | {"clips": rows}, indent=1) + "\n")
+    write_text(out_dir / "video.json", figures_text(report | {"clips": rows}, indent=1) + "\n")
     return summary
 
 

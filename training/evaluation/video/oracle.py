@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from find_core.images import read_labels
 from find_core.prompts.prompt import Prompt
 from find_core.results import Entity, Instance, Localization, box_of_mask
 from training.evaluation.video.clip import Clip
@@ -43,7 +44,7 @@ class OracleFind:
     def localize_many(self, prompts: list[Any], **_: Any) -> list[Localization]:
         truth = self.clip.truth(self.frame)
         seen = [self._instance(m) for m in truth.values() if self.rng.random() >= self.dropout]
-        height, width = cv2.imread(str(self.clip.folder / "ids" / "000000.png"), -1).shape
+        height, width = read_labels(self.clip.folder / "ids" / "000000.png").shape
         nothing = np.zeros((height, width), bool)
         best = max(seen, key=lambda i: i.score, default=None)
         best = best or Instance(float(self.rng.uniform(0, 0.3)), nothing, np.zeros(4), self._like)

@@ -6,7 +6,6 @@ python -m training.evaluation.video.real_clips --clips shared/data/clips --out o
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from find_core.drawing import contact_sheet, write_image
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.support.command_line import Parser, number, run_command
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 from find_core.video.offline import VideoReport, localize_video
 from find_core.video.sources import open_source
 
@@ -85,7 +85,7 @@ def run(find: Find, clips: Path, out: Path, fps: float = 4.0) -> dict[str, Any]:
         report = localize_video(open_source(clips / name), find, asked, folder, fps=fps)
         write_image(out / f"{folder.name}.png", strip_of(folder / "annotated.mp4"))
         answers[name] = counts(report, prompts)
-    write_text(out / "facts.json", json.dumps(answers, indent=1) + "\n")
+    write_text(out / "facts.json", figures_text(answers, indent=1) + "\n")
     return answers
 
 
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     import find_core
 
-    print(json.dumps(run(find_core.load(args.model), args.clips, args.out, args.fps), indent=1))
+    print(figures_text(run(find_core.load(args.model), args.clips, args.out, args.fps), indent=1))
     return 0
 
 

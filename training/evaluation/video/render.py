@@ -10,7 +10,6 @@ the rest), `clip.json` (prompt, targets, rate), and for visual prompts `referenc
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.evaluation.video.scripts import SCENARIOS
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def render_clip(world: World, stage: Stage, order: Order, folder: Path) -> None:
         ids = np.where((frame.slots >= 0) & (frame.slots < OBJECT_SLOTS), frame.slots + 1, 0)
         cv2.imwrite(str(folder / "frames" / f"{n:06d}.jpg"), rgb[..., ::-1], _QUALITY)
         cv2.imwrite(str(folder / "ids" / f"{n:06d}.png"), ids.astype(np.uint8))
-    write_text(folder / "clip.json", json.dumps(describe(stage, order), indent=1) + "\n")
+    write_text(folder / "clip.json", json_text(describe(stage, order), indent=1) + "\n")
 
 
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 94]

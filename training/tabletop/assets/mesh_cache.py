@@ -15,6 +15,7 @@ import torch
 
 from find_core.errors import CheckpointError
 from find_core.support.files import read_tensors, write_tensors
+from find_core.support.json_text import json_text
 from training.tabletop.assets.meshes import Geometry, Part
 from training.tabletop.assets.packages import cache_folder
 
@@ -54,7 +55,7 @@ def write_geometries(path: Path, geometries: dict[str, Geometry]) -> None:
                     tensors[f"{g}.{p}.{field}"] = torch.from_numpy(array.copy())
             rows.append({"rgba": [float(c) for c in part.rgba], "specular": float(part.specular)})
         table.append({"name": name, "parts": rows})
-    write_tensors(path, tensors, {"geometries": json.dumps(table)}, CheckpointError)
+    write_tensors(path, tensors, {"geometries": json_text(table)}, CheckpointError)
 
 
 def read_geometries(path: Path) -> dict[str, Geometry]:

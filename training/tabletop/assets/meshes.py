@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import trimesh
 
+from find_core.images import read_image
+
 TEXTURE_SIZE = 512  # every texture is resized to this square; slots of the renderer share it
 
 
@@ -136,10 +138,7 @@ def load_trimesh(
 
 def load_texture(path: Path) -> np.ndarray:
     """An image file as (512, 512, 3) uint8 RGB, top row first."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise FileNotFoundError(f"cannot read the texture {path}")
-    return fit_texture(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return fit_texture(read_image(path, upright=False))
 
 
 def fit_texture(image: np.ndarray) -> np.ndarray:
