@@ -81,6 +81,8 @@ class Localization:
         entities: exactly one per entity of the prompt, in prompt order.
         height, width: of the image, pixels.
         separated: every mask already stands for one object (`find_core.masks.split_disconnected`).
+        place_score: in [0, 1], whether the things chosen stand to one another as the sentence's
+            words say, by the judge of places; None where nothing was judged (one entity, or no judge).
     """
 
     relevance: float
@@ -88,6 +90,7 @@ class Localization:
     height: int
     width: int
     separated: bool = field(default=False, kw_only=True)
+    place_score: float | None = field(default=None, kw_only=True)
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
