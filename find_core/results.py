@@ -107,9 +107,11 @@ class Localization:
 
     def to_json(self) -> dict[str, Any]:
         """The versioned object of schemas/localization.schema.json."""
+        places = {} if self.place_score is None else {"place_score": round(self.place_score, 4)}
         return {
             "version": JSON_VERSION,
             "relevance": round(float(self.relevance), 4),
+            **places,
             "entities": [entity.to_json() for entity in self.entities],
         }
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from find_core.checkpoint.store import tensors_hash
 from find_core.encoders.base import LanguageConfig
 from find_core.errors import CheckpointError
 from find_core.places.judge import JudgeSizes, PlaceJudge
-from find_core.support.files import read_tensors, write_tensors
+from find_core.support.files import read_tensors, replace_file, write_tensors
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 
@@ -85,6 +86,23 @@ def load_places(path: str | Path, language: LanguageConfig) -> PlaceJudge:
         raise CheckpointError(f"{name} holds NaN or infinity: the file is damaged.")
     judge.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
     return judge.eval().requires_grad_(False)
+
+
+def carry_places(source: str | Path, out: str | Path, language: LanguageConfig) -> bool:
+    """Copy a judge into another checkpoint's folder; whether there was one for its language model.
+
+    Args:
+        source: the file, or the checkpoint folder that holds it.
+    """
+    file = Path(source) / PLACES_FILE if Path(source).is_dir() else Path(source)
+    if not file.is_file():
+        return False
+    try:
+        load_places(file, language)
+    except CheckpointError:
+        return False
+    replace_file(Path(out) / PLACES_FILE, lambda path: copyfile(file, path), CheckpointError)
+    return True
 
 
 def _object(text: str, name: str) -> dict[str, Any]:

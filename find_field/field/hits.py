@@ -136,10 +136,12 @@ class FieldHits(list[FieldHit]):
 
     def to_json(self) -> dict[str, Any]:
         """The versioned object of schemas/field_answer.schema.json."""
+        places = {} if self.place_score is None else {"place_score": round(self.place_score, 4)}
         return {
             "version": JSON_VERSION,
             "frame": self.frame,
             "best_score": round(float(self.best_score), 4),
+            **places,
             "entities": [
                 {
                     "label": e.label,
