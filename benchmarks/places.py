@@ -1,9 +1,11 @@
-"""Which of two look-alikes in a field, and does the relation hold: scores alone against places.
+"""Which of two look-alikes, and does the relation hold: scores alone against places.
 
-    python benchmarks/places.py --scenes DATA/tabletop --out benchmarks/results/places_field.json
+    python benchmarks/places.py --scenes DATA/tabletop --out benchmarks/results/places.json
 
-Each rendered scene of DATA/val is lifted from its one view with depth, and asked "the <mug> left of
-the <plate>" as its camera sees it; then in words that the judge of places was never trained on.
+Each rendered scene of DATA/val is asked "the <mug> left of the <plate>" as a picture, and as a
+field lifted from its one view with depth, as its camera sees it; by scores alone, with the judge of
+places, and in words that the judge was never trained on. `python -m training.tabletop.elsewhere`
+renders scenes of another kind than training's.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from training.evaluation.labelled import (
 )
 from training.evaluation.places import (
     PlaceReport,
+    measure_places,
     questions_that_do_not,
     questions_that_hold,
 )
@@ -111,17 +114,25 @@ def add_holds(
         (series.present if holds else series.absent).add(score, group)
 
 
-def measure(find: Find, root: Path, limit: int | None) -> dict[str, Any]:
-    """The figures of all scenes of ROOT/val."""
-    report = PlaceReport()
-    scenes = read_split(root, "val", limit)
+def measure(find: Find, root: Path, limit: int | None, out: Path | None = None) -> dict[str, Any]:
+    """The figures of all scenes of ROOT/val; written after every tenth."""
+    picture, field = PlaceReport(), PlaceReport()
+    scenes, figures = read_split(root, "val", limit), dict[str, Any]()
     for n, data in enumerate(scenes):
         labelled = LabelledScene.read(data)
-        field = ff.lift([frame_of(labelled)], find)
-        ask_scene(report, labelled, field, find, n)
+        scene = find.encode(labelled.image)
+        measure_places(picture, find, labelled, scene, np.random.default_rng(n))
+        lifter = ff.Lifter(find)
+        lifter.add(frame_of(labelled), scene)
+        ask_scene(field, labelled, lifter.field(), find, n)
         print(f"\rplaces {n + 1}/{len(scenes)}", end="", file=sys.stderr, flush=True)
+        if n % 10 == 9 or n == len(scenes) - 1:
+            figures = {"model": find.name, "fingerprint": find.fingerprint, "scenes": n + 1,
+                       "picture": picture.metrics(), "field": field.metrics()}  # fmt: skip
+            if out is not None:
+                out.write_text(json.dumps(figures, indent=1) + "\n")
     print(file=sys.stderr)
-    return {"scenes": len(scenes), **report.metrics()}
+    return figures
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -135,15 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     find = fc.load(args.model)
-    figures = {
-        "model": find.name,
-        "fingerprint": find.fingerprint,
-        **measure(find, args.scenes, args.limit),
-    }
-    text = json.dumps(figures, indent=1) + "\n"
-    if args.out:
-        args.out.write_text(text)
-    print(text)
+    print(json.dumps(measure(find, args.scenes, args.limit, args.out), indent=1))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,7 @@ from find_core.places.judge import PlaceJudge
 MOST_COMBINATIONS = 1500
 MOST_CANDIDATES = 8
 """Of one entity, best first."""
-SCORE_WEIGHT = 0.5
-"""How much a candidate's own log score counts beside the judge's log probability."""
-LEAST_SHARE = 0.3
+LEAST_SHARE = 0.2
 """Candidates with less than this share of their entity's best score are not considered."""
 
 
@@ -42,7 +40,8 @@ class Choice:
 
     Attributes:
         picked: of each entity the number of its candidate. probability: in [0, 1], that the words
-            about places hold for the chosen ones.
+            about places hold for the chosen ones, less where a chosen one scores below its
+            entity's best: what stands right and is not meant proves nothing.
     """
 
     picked: tuple[int, ...]
@@ -69,12 +68,12 @@ def choose(
     device = words.contexts_EEC.device
     log_p, grid = words.judge(words.contexts_EEC, features.to(device), rows)
     total = log_p.cpu()
-    for e, kept in enumerate(considered):
+    for e, kept in enumerate(considered):  # best first
         own = torch.tensor([float(scores[e][n]) for n in kept]).clamp(min=1e-6).log()
-        total = total + SCORE_WEIGHT * own[grid[:, e].cpu()]
+        total = total + (own - own[0])[grid[:, e].cpu()]
     best = int(total.argmax())
     picked = tuple(kept[int(k)] for kept, k in zip(considered, grid[best].tolist(), strict=True))
-    return Choice(picked, float(log_p[best].exp()))
+    return Choice(picked, float(total[best].exp()))
 
 
 def _worth(scores: Sequence[float], entities: int) -> list[int]:
