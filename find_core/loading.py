@@ -7,6 +7,7 @@ from typing import Any
 
 from find_core.checkpoint.build import build
 from find_core.checkpoint.open import read, resolve
+from find_core.places.store import PLACES_FILE, load_places
 from find_core.predictor import Find
 
 
@@ -14,6 +15,7 @@ def load(
     name: str | Path = "find-tabletop",
     device: str = "auto",
     language_cache: str | Path | None = None,
+    places: bool = True,
     **options: Any,
 ) -> Find:
     """Load a model: the packaged default, a directory, a hub id, or an imported checkpoint.
@@ -24,12 +26,18 @@ def load(
         device: "auto", "cpu", "cuda", ...
         language_cache: file of ready texts (`python -m find_core.encoders.precompute`); the
             language model is then not needed.
+        places: let the checkpoint's judge of places decide between candidates in sentences of
+            several entities; without it, or where a checkpoint has none, scores alone decide.
         options: of `Find` (dtype, compile, input_px, runtime).
 
     Raises:
         CheckpointError: missing, truncated, foreign. EncoderError: a frozen encoder is missing.
     """
-    parts = build(read(resolve(name)), language_cache)
+    path = resolve(name)
+    parts = build(read(path), language_cache)
+    judge = path / PLACES_FILE
+    if places and judge.is_file():
+        options["places"] = load_places(judge, parts.model.config.language)
     return Find(parts.model, parts.vision, parts.language, device=device, **options)
 
 

@@ -21,6 +21,8 @@ from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState
 from find_core.model.sampler import Legend, VisualPrompt
+from find_core.places.judge import PlaceJudge
+from find_core.places.reading import read_places
 from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
 from find_core.prompts.framing import framed
@@ -56,6 +58,7 @@ class Find:
             faster, larger finds smaller things. Time grows with its square.
         runtime: what computes the image path, one of `find_core.runtime.protocol.RUNTIMES`
             (docs/speed.md). One that cannot serve here is replaced by torch, with a log line.
+        places: decides between candidates in sentences of several entities; None: scores alone.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Find:
         compile: bool = False,
         input_px: int | None = None,
         runtime: str = "auto",
+        places: PlaceJudge | None = None,
     ) -> None:
         self.config: FindConfig = at_input_size(model.config, input_px)
         self.device = pick_device(device)
@@ -79,6 +83,7 @@ class Find:
             if self.device.type == "cuda":
                 torch.nn.Module.to(frozen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._language = language
+        self.places = None if places is None else places.to(self.device)
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
@@ -245,6 +250,7 @@ class Find:
             semantic=semantic,
             pixel=pixel,
             legend=states[TokenGroup.LEGEND_TOKENS],
+            places=read_places(self.places, self.language, prompt),
         )
 
     def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:

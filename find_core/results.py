@@ -81,6 +81,8 @@ class Localization:
         entities: exactly one per entity of the prompt, in prompt order.
         height, width: of the image, pixels.
         separated: every mask already stands for one object (`find_core.masks.split_disconnected`).
+        place_score: in [0, 1], whether the things chosen stand to one another as the sentence's
+            words say, by the judge of places; None where nothing was judged (one entity, or no judge).
     """
 
     relevance: float
@@ -88,6 +90,7 @@ class Localization:
     height: int
     width: int
     separated: bool = field(default=False, kw_only=True)
+    place_score: float | None = field(default=None, kw_only=True)
 
     def __iter__(self) -> Iterator[Entity]:
         return iter(self.entities)
@@ -104,9 +107,11 @@ class Localization:
 
     def to_json(self) -> dict[str, Any]:
         """The versioned object of schemas/localization.schema.json."""
+        places = {} if self.place_score is None else {"place_score": round(self.place_score, 4)}
         return {
             "version": JSON_VERSION,
             "relevance": round(float(self.relevance), 4),
+            **places,
             "entities": [entity.to_json() for entity in self.entities],
         }
 

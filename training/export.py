@@ -22,6 +22,7 @@ import torch
 from find_core import checkpoint
 from find_core.encoders import build_language, build_vision
 from find_core.model.find import FindModel
+from find_core.places.store import carry_places, load_places
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
 from training.config import override
@@ -47,12 +48,15 @@ def export(
     limit: int,
     settings: Sequence[str] = (),
     photos: Path | None = None,
+    places: Path | None = None,
 ) -> dict[str, float]:
-    """Write config.json and model.safetensors; returns the calibration.
+    """Write config.json, model.safetensors and places.safetensors; returns the calibration.
 
     Args:
         calibrate, photos: folders of rendered scenes and of photographs to calibrate on together;
             at most `limit` images of each.
+        places: judge of places (`training.places.train`) to put beside the weights; None: the
+            packaged model's, where it was made for the same language model.
     """
     config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
@@ -72,6 +76,10 @@ def export(
     notes = {"recipe": config.name, "seed": config.seed, "steps": config.optim.steps,
              "script": "python -m training.train", "calibration": fitted}  # fmt: skip
     checkpoint.save(out, model, vision, language, dtype=torch.float16, notes=notes)
+    if places is None:
+        carry_places(checkpoint.resolve("find-tabletop"), out, config.model.language)
+    elif not carry_places(places, out, config.model.language):
+        load_places(places, config.model.language)  # says what is wrong with it
     return fitted
 
 
@@ -146,6 +154,7 @@ def main() -> None:
     parser.add_argument("--weights", default="last", choices=("last", "best"))
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
     parser.add_argument("--photos", type=Path, help="calibrate on these photographs too")
+    parser.add_argument("--places", type=Path, help="judge of places to put beside the weights")
     parser.add_argument("--limit", type=int, default=60, help="scenes, and photographs, of each")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
@@ -154,7 +163,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with ends_in_a_sentence("training.export"):
         fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set,
-                        args.photos)  # fmt: skip
+                        args.photos, args.places)  # fmt: skip
         print(f"{args.out}: {fitted or 'not calibrated'}")
 
 

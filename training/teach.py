@@ -25,6 +25,7 @@ from find_core.checkpoint import resolve
 from find_core.encoders import build_language, build_vision
 from find_core.errors import ImageError
 from find_core.model.find import FindModel
+from find_core.places.store import carry_places
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
 from training.data.batches import BatchConfig, Batches
@@ -76,7 +77,10 @@ def teach(
     taught = FindModel(old.config, vision.channels, build_language(old.config.language).width)
     taught.load_state_dict(mixed)
     notes = {**old.notes, "taught": names, "teach": dataclasses.asdict(config)}
-    return checkpoint.save(out, taught, vision, dtype=torch.float16, notes=notes)
+    written = checkpoint.save(out, taught, vision, dtype=torch.float16, notes=notes)
+    if source.is_dir():
+        carry_places(source, written, old.config.language)
+    return written
 
 
 def teach_recipe(

@@ -98,7 +98,7 @@ def write(
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in checkpoint.tensors.items()
     }
-    fingerprint = _fingerprint(tensors)
+    fingerprint = tensors_hash(tensors)
     config = {
         "format": FORMAT,
         "version": VERSION,
@@ -186,14 +186,15 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise CheckpointError(
                 f"{shown(name)} is {tensor.dtype}, not a float: the file is foreign."
             )
-    if _fingerprint(tensors) != metadata.get("fingerprint"):
+    if tensors_hash(tensors) != metadata.get("fingerprint"):
         raise CheckpointError(
             f"{path} is damaged: its weights are not those that were saved. Copy it again."
         )
     return {name: tensor.float() for name, tensor in tensors.items()}, metadata
 
 
-def _fingerprint(tensors: Mapping[str, Tensor]) -> str:
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits that name tensors: their names, shapes and bytes."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())

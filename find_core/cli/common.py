@@ -48,6 +48,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="answer prompts from this file of ready texts, without the language model "
         "(made by: python -m find_core.encoders.precompute)",
     )
+    parser.add_argument(
+        "--no-places",
+        action="store_true",
+        help="in sentences of several things, choose by scores alone (docs/places.md)",
+    )
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +96,8 @@ def load_model(args: argparse.Namespace) -> Find:
         "runtime": args.runtime,
     }
     options = {name: value for name, value in given.items() if value is not None}
+    if args.no_places:
+        options["places"] = False
     return find_core.load(args.model, device=args.device, **options)
 
 

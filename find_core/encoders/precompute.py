@@ -22,6 +22,7 @@ from find_core.checkpoint.open import read, resolve
 from find_core.encoders.base import LanguageConfig, LanguageEncoder, TextTokens
 from find_core.encoders.token_cache import fingerprint_of, read_vocabulary, write_vocabulary
 from find_core.errors import EncoderError
+from find_core.places.words import blanked, is_judged
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference
 from find_core.support.command_line import Parser, run_command
 from find_core.support.files import locked
@@ -35,7 +36,8 @@ def texts_of(
     """Every text that `Find` will ask the language model for, sorted.
 
     Args:
-        prompts: their sentences (references as placeholders) and their entities' words.
+        prompts: their sentences (references as placeholders; of several entities also with the
+            entities' names blanked) and their entities' words.
         classes: names for `Scene.segment`, as the sentence they are read in.
         texts: anything else, e.g. captions, as it is.
     """
@@ -43,6 +45,8 @@ def texts_of(
     for prompt in prompts:
         words = [entity.label for entity in prompt.entities if not entity.is_visual]
         wanted |= {prompt.sentence()[0], prompt.text, *words}
+        if is_judged(prompt):
+            wanted.add(blanked(prompt)[0])
     return sorted(wanted)
 
 

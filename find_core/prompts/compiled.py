@@ -23,6 +23,7 @@ from find_core.model.attention_table import Tokens
 from find_core.model.heads import unit
 from find_core.model.interface import LayerStates
 from find_core.model.sampler import NO_ENTITY
+from find_core.places.choice import PlaceWords
 from find_core.prompts.prompt import Prompt
 
 
@@ -40,6 +41,7 @@ class CompiledPrompt:
         semantic: (E, D) raw, of the entities.
         pixel: (E, P) raw, of the entities.
         legend: the legend tokens' states, which entity proposals see.
+        places: what its words say of places; None where nothing is judged.
     """
 
     prompt: Prompt
@@ -49,6 +51,7 @@ class CompiledPrompt:
     semantic: Tensor = field(repr=False)
     pixel: Tensor = field(repr=False)
     legend: LayerStates = field(repr=False)
+    places: PlaceWords | None = field(default=None, repr=False)
 
     @cached_property
     def embedding(self) -> np.ndarray:

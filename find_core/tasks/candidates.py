@@ -17,6 +17,8 @@ from torch import Tensor
 
 from find_core.crops import Crop
 from find_core.masks import box_of_mask, is_duplicate, split_instance, without_duplicates
+from find_core.places.choice import LEAST_SHARE, PlaceWords, choose
+from find_core.places.geometry import Arrangement, small_masks
 from find_core.protocols import EncodedImage
 from find_core.results import Entity, Instance, Localization
 from find_core.tasks import postprocess
@@ -57,41 +59,70 @@ def localization(
     cosines_EN: Tensor,
     proposals: Proposals,
     threshold: float | None,
+    places: PlaceWords | None = None,
 ) -> Localization:
     """One `Entity` a label, and the least of their scores as relevance.
 
     Args:
         choice_EN: what proposals are ranked by. cosines_EN: what their scores are made of.
         threshold: score from which a proposal counts; None: the model's own.
+        places: what the words say of places; decides between candidates of one entity.
     """
     config = scene.find.config
     least = config.threshold if threshold is None else threshold
     # One transfer for all scores: each comparison on the device would wait for it.
     both = torch.stack([config.relevance(cosines_EN), choice_EN.float()])
     scores_EN, choice = both.cpu().numpy()
-    chosen = _choose(proposals, scores_EN, choice, least)
+    share = 1.0 if places is None else LEAST_SHARE
+    chosen = _choose(proposals, scores_EN, choice, least, share)
     wanted = sorted(set(chain.from_iterable(chosen)))
     crop_of = dict(zip(wanted, proposals.crops(wanted), strict=True))
-    entities = []
-    for label, scores_N, numbers in zip(labels, scores_EN, chosen, strict=True):
+    listed = []
+    for scores_N, numbers in zip(scores_EN, chosen, strict=True):
         rows = [(float(scores_N[n]), proposals.embeddings_ND[n], crop_of[n]) for n in numbers]
         whole = [_Candidate.of(*row) for row in rows]
-        separated = _separated(scene, whole) if config.single_things else whole
-        entities.append(_entity(label, [c.instance() for c in separated], least))
+        listed.append(_separated(scene, whole) if config.single_things else whole)
+    place_score = None if places is None else _by_place(listed, places)
+    entities = [
+        _entity(label, [c.instance() for c in _shown(listed_of, least)], least)
+        for label, listed_of in zip(labels, listed, strict=True)
+    ]
     relevance = min(entity.score for entity in entities)
     return Localization(
-        relevance, tuple(entities), scene.height, scene.width, separated=config.single_things
-    )
+        relevance, tuple(entities), scene.height, scene.width,
+        separated=config.single_things, place_score=place_score,
+    )  # fmt: skip
+
+
+def _by_place(listed: list[list[_Candidate]], places: PlaceWords) -> float:
+    """Bring to the front of each list what stands where the words say; how likely that is so."""
+
+    def arrange(members: list[tuple[int, int]]) -> Arrangement:
+        return Arrangement(small_masks([listed[e][n].mask for e, n in members]))
+
+    choice = choose(places, [[c.score for c in candidates] for candidates in listed], arrange)
+    for candidates, picked in zip(listed, choice.picked, strict=True):
+        candidates.insert(0, candidates.pop(picked))
+    return choice.probability
+
+
+def _shown(candidates: list[_Candidate], least: float) -> list[_Candidate]:
+    """The first, and of the others those that pass."""
+    return [c for n, c in enumerate(candidates) if n == 0 or c.score >= least]
 
 
 def _choose(
-    proposals: Proposals, scores_EN: np.ndarray, choice_EN: np.ndarray, least: float
+    proposals: Proposals, scores_EN: np.ndarray, choice_EN: np.ndarray, least: float, share: float
 ) -> list[list[int]]:
-    """Of each entity its best proposal, then those that pass and show something else."""
+    """Of each entity its best proposal, then those that pass and show something else.
+
+    Args:
+        share: those with this share of the best one's score pass too.
+    """
     orders = []
     for scores_N, choice_N in zip(scores_EN, choice_EN, strict=True):
         order = np.argsort(-choice_N, kind="stable")
-        passing = scores_N[order] >= least
+        passing = scores_N[order] >= min(least, share * scores_N[order[0]] if share < 1 else least)
         passing[0] = True
         orders.append(order[passing].tolist())
     rivals = sorted(set(chain.from_iterable(order for order in orders if len(order) > 1)))
@@ -119,7 +150,7 @@ def _separated(scene: EncodedImage, whole: Sequence[_Candidate]) -> list[_Candid
 
 
 def _entity(label: str, candidates: Sequence[Instance], least: float) -> Entity:
-    """The first candidate, and all of them by score where it is found."""
+    """The first candidate, and all of them where it is found."""
     first = candidates[0]
     found = bool(first.score >= least and first.box_xyxy.any())
     passed = sorted(candidates, key=lambda i: -i.score) if found else []

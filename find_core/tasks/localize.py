@@ -144,4 +144,6 @@ def _matched(
             compiled.pixel,
             torch.from_numpy(compiled.entity_is_visual),
         )
-    return candidates.localization(scene, compiled.labels, choice, cosines, proposals, threshold)
+    return candidates.localization(
+        scene, compiled.labels, choice, cosines, proposals, threshold, compiled.places
+    )

@@ -45,7 +45,11 @@ def localization_from_json(data: Any) -> Localization:
     check_schema(data, "localization", "The localization", FindError)
     height, width = data["entities"][0]["mask_rle"]["size"]
     entities = tuple(_entity_from_json(e, (height, width)) for e in data["entities"])
-    return Localization(float(data["relevance"]), entities, height, width)
+    place_score = data.get("place_score")
+    return Localization(
+        float(data["relevance"]), entities, height, width,
+        place_score=None if place_score is None else float(place_score),
+    )  # fmt: skip
 
 
 def _entity_from_json(data: dict[str, Any], size: tuple[int, int]) -> Entity:

@@ -92,7 +92,7 @@ class FieldEntity:
     Attributes:
         label, entity_index: as in the prompt. found: whether there is a hit.
         best_score: of its best hit; without one, of the best place that did not pass.
-        hits: its hits, best first.
+        hits: its hits, best first; the one that stands where the sentence says before the others.
     """
 
     label: str
@@ -108,17 +108,27 @@ class FieldEntity:
 class FieldHits(list[FieldHit]):
     """Hits of all entities, best score first; a plain list otherwise.
 
+    Where places decided between hits of an entity, those that scored above its first one come
+    behind it.
+
     Attributes:
         entities: one `FieldEntity` per entity of the prompt, in prompt order.
         best_score: the best score of any entity, also when there is no hit.
         frame: name of the world frame.
+        place_score: in [0, 1], whether the first hits of the entities stand to one another as the
+            sentence's words say; None where no places were judged.
     """
 
-    def __init__(self, entities: Iterable[FieldEntity], frame: str = "world") -> None:
+    def __init__(
+        self,
+        entities: Iterable[FieldEntity],
+        frame: str = "world",
+        place_score: float | None = None,
+    ) -> None:
         self.entities = tuple(entities)
-        self.frame = frame
-        hits = [hit for entity in self.entities for hit in entity.hits]
-        super().__init__(sorted(hits, key=lambda hit: -hit.score))
+        self.frame, self.place_score = frame, place_score
+        hits = [(min(h.score, e.hits[0].score), h) for e in self.entities for h in e.hits]
+        super().__init__(hit for _, hit in sorted(hits, key=lambda item: -item[0]))
 
     @property
     def best_score(self) -> float:
@@ -126,10 +136,12 @@ class FieldHits(list[FieldHit]):
 
     def to_json(self) -> dict[str, Any]:
         """The versioned object of schemas/field_answer.schema.json."""
+        places = {} if self.place_score is None else {"place_score": round(self.place_score, 4)}
         return {
             "version": JSON_VERSION,
             "frame": self.frame,
             "best_score": round(float(self.best_score), 4),
+            **places,
             "entities": [
                 {
                     "label": e.label,

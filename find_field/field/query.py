@@ -16,6 +16,7 @@ from find_core.protocols import CompiledLike, FindLike
 from find_core.support.numbers import check_number, check_threshold
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
+from find_field.field.places import by_place, check_viewer
 from find_field.field.voxels import connected_components
 from find_field.geometry.boxes import oriented_box
 
@@ -46,6 +47,11 @@ class QueryConfig:
     bias: float | None = None
     """Relevancy = sigmoid(temperature * (cosine - max(bias, negatives' cosines))). None: the model's
     own calibration (`find.config.relevance_scale` and `relevance_bias`)."""
+    viewer: Any = None
+    """(4, 4) T_world_camera of who says "left of" or "behind". None: words that need a viewer decide
+    nothing; "next to", "on", "in" and "between" do."""
+    places: bool = True
+    """Let the model's judge of places, if it has one, decide between hits of one entity."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no query can mean.
@@ -63,6 +69,7 @@ class QueryConfig:
             check_number(self.temperature, "temperature", FieldError, 0, 1e6)
         if self.bias is not None:
             check_number(self.bias, "bias", FieldError, -1e3, 1e3)
+        check_viewer(self.viewer)
 
 
 def configured(config: QueryConfig | None, overrides: dict[str, Any]) -> QueryConfig:
@@ -81,7 +88,7 @@ class EntityScorer:
     """Cosines of voxels with each entity of a prompt, against what it must beat.
 
     Attributes:
-        labels: of the prompt's E entities. config: as asked for.
+        labels: of the prompt's E entities. words: what it says of places. config: as asked for.
         threshold, temperature, bias: the config's, or the model's own where it says nothing.
     """
 
@@ -90,6 +97,7 @@ class EntityScorer:
         field.check_model(find)
         compiled = find.compile(prompt) if isinstance(prompt, Prompt | str) else prompt
         self.labels = [entity.label for entity in compiled.prompt.entities]
+        self.words = getattr(compiled, "places", None) if config.places else None
         self.config = config
         own = find.config
         self.threshold = own.threshold if config.threshold is None else config.threshold
@@ -158,7 +166,9 @@ def query(field: FieldData, prompt: Prompt | str | CompiledLike, find: FindLike,
     scorer = EntityScorer(field, prompt, find, configured(config, overrides))
     cosines = field.search_index.cosines(scorer.queries)
     entities = [_entity_hits(field, scorer, cosines, e) for e in range(len(scorer.labels))]
-    return FieldHits(entities, field.frame)
+    viewer = check_viewer(scorer.config.viewer)
+    entities, place_score = by_place(entities, scorer.words, field, viewer)
+    return FieldHits(entities, field.frame, place_score)
 
 
 def _entity_hits(field: FieldData, scorer: EntityScorer, cosines: np.ndarray,

@@ -70,16 +70,19 @@ class LiveField:
         with self._lock:
             self._lifter.add(frame, scene)
             self._added += 1
+            self._viewer = frame.T_world_camera
 
     def query(self, prompt: Prompt | str, **options: Any) -> find_field.FieldHits:
         """What the field as it is now answers; options: of `QueryConfig`.
+
+        "left of" and "behind" are as the last lifted camera sees them.
 
         Raises:
             FieldError: it is still empty. PromptError: not a prompt.
         """
         compiled = self.find.compile(prompt)
         with self._lock:
-            return self._lifter.query(compiled, **options)
+            return self._lifter.query(compiled, **{"viewer": self._viewer} | options)
 
     def field(self) -> find_field.FeatureField:
         """The whole field as it is now, a copy.
@@ -101,4 +104,5 @@ class LiveField:
 
     def _new_lifter(self) -> find_field.Lifter:
         self._added = 0
+        self._viewer: np.ndarray | None = None  # the last lifted camera's pose
         return find_field.Lifter(self.find, start=self._loaded, **self._options)

@@ -16,7 +16,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from find_core.images import read_image, read_labels
 from find_core.masks import mask_iou
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
@@ -24,35 +23,21 @@ from find_core.prompts.region import Region
 from find_core.scene import Scene
 from training.data.formats.tabletop import read_split
 from training.data.queries.strokes import click
+from training.evaluation.labelled import (
+    MIN_TARGET_PX,
+    LabelledScene,
+    bootstrap_unit,
+    has_lookalike,
+    split_of,
+)
 from training.evaluation.metrics import DetectionAuc, IoUMeter, ScoreSeries
+from training.evaluation.places import PlaceReport, measure_places
 
-MIN_TARGET_PX = 100
 MIN_REFERENCE_PX = 400
 MAX_ABSENT = 12
 ENTITY_WEIGHT = 5.0
 """Weight of the entities beside the whole image's vector, which is the weaker of the two."""
 Progress = Callable[[int, int], None]
-
-
-@dataclass
-class LabelledScene:
-    """A scene on disk. `ids`: (H, W) uint16 instance ids."""
-
-    data: dict[str, Any]
-    image: np.ndarray
-    ids: np.ndarray
-
-    @staticmethod
-    def read(data: dict[str, Any]) -> LabelledScene:
-        stem = Path(data["folder"]) / f"{data['index']:06d}"
-        ids = read_labels(stem.with_suffix(".png"))
-        return LabelledScene(data, read_image(stem.with_suffix(".jpg")), ids)
-
-    def mask(self, ids: Sequence[int]) -> np.ndarray:
-        return np.isin(self.ids, list(ids))
-
-    def instance(self, number: int) -> dict[str, Any]:
-        return next(i for i in self.data["instances"] if i["id"] == number)
 
 
 @dataclass
@@ -64,6 +49,7 @@ class EvaluationReport:
         default_factory=lambda: defaultdict(DetectionAuc)
     )
     right: dict[str, ScoreSeries] = field(default_factory=lambda: defaultdict(ScoreSeries))
+    places: PlaceReport = field(default_factory=PlaceReport)
     by_kind: dict[tuple[str, str], ScoreSeries] = field(
         default_factory=lambda: defaultdict(ScoreSeries)
     )
@@ -88,20 +74,8 @@ class EvaluationReport:
         for (kind, question), answers in sorted(self.by_kind.items()):
             kinds[kind][question] = round(float(np.mean(answers.values)), 3)
         out["held_out_miou_by_kind"] = kinds
+        out["known"]["places"] = self.places.metrics()
         return out
-
-
-def split_of(instance: dict[str, Any]) -> str:
-    return "held_out" if instance["held_out"] else "known"
-
-
-def bootstrap_unit(instance: dict[str, Any], scene: LabelledScene) -> str:
-    """What is resampled: the kind of a held-out object, else the scene."""
-    return (
-        instance["kind"]
-        if instance["held_out"]
-        else f"{scene.data['folder']}/{scene.data['index']}"
-    )
 
 
 def run_suite(
@@ -123,6 +97,8 @@ def run_suite(
             measure_sentences(report, split, labelled, scene, oracle, scenes, holders, rng)
             measure_absent(report, split, labelled, scene, scenes, rng)
             measure_clicks(report, split, labelled, scene, oracle)
+            if split == "val":
+                measure_places(report.places, find, labelled, scene, rng)
             encoded.append((labelled, scene))
             progress(n + 1, len(scenes))
         if split == "val":
@@ -191,14 +167,6 @@ def measure_phrases(
 def kind_of_claim(phrase_type: str) -> str:
     """Is it said that an object is there, or that it stands somewhere?"""
     return "things" if phrase_type in ("name", "attribute", "category") else "relations"
-
-
-def has_lookalike(labelled: LabelledScene, instance: dict[str, Any]) -> bool:
-    """Another instance of the same kind is in view."""
-    return any(
-        i["kind"] == instance["kind"] and i["id"] != instance["id"]
-        for i in labelled.data["instances"]
-    )
 
 
 def reference_to(

@@ -122,11 +122,11 @@ def _render_chunk(job: tuple[Path, Path, str, int, list[int], bool, bool]) -> in
         gallery = json_text(_WORLD[0].gallery_json(), indent=0, sort_keys=True)
         fmt.write_bytes(root / "gallery.json", gallery.encode())
     for index in indices:
-        _write(folder, _WORLD[0].scene(split, seed, index), split, depth)
+        write_scene(folder, _WORLD[0].scene(split, seed, index), split, depth)
     return len(indices)
 
 
-def _write(folder: Path, rendered: Rendered, split: str, depth: bool) -> None:
+def write_scene(folder: Path, rendered: Rendered, split: str, depth: bool) -> None:
     """Images first, the JSON last: a scene counts once its JSON is there."""
     index = rendered.scene["index"]
     line = fmt.scene_line(rendered.scene)

@@ -44,7 +44,7 @@ def _edit_weights(folder: Path, change) -> None:
     path = folder / ck.WEIGHTS_FILE
     tensors = load_file(path)
     change(tensors)
-    fingerprint = store._fingerprint(tensors)  # as a program that wrote such weights would
+    fingerprint = store.tensors_hash(tensors)  # as a program that wrote such weights would
     _edit_config(folder, fingerprint=fingerprint)
     save_file(tensors, path, {"fingerprint": fingerprint})
 

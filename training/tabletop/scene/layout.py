@@ -106,7 +106,7 @@ class Composer:
                 str(a) for a in rng.choice(self._held, size=int(rng.integers(1, 4)), replace=False)
             ]
         if rng.random() < LOOKALIKES[split]:
-            chosen += self._lookalikes(shelves, rng)
+            chosen += self.lookalikes(split, rng)
         pools = sorted(shelves.by_source)
         weights = np.array([_POOL_WEIGHT[p] for p in pools])
         while len(chosen) < count:
@@ -117,9 +117,9 @@ class Composer:
                 chosen.append(pick)
         return chosen[:MAX_OBJECTS]
 
-    def _lookalikes(self, shelves: _Shelves, rng: np.random.Generator) -> list[str]:
+    def lookalikes(self, split: str, rng: np.random.Generator) -> list[str]:
         """Two or three of one noun: the same asset, or siblings that differ in colour or form."""
-        assets = self.gallery.assets
+        shelves, assets = self._shelves[split], self.gallery.assets
         everyday = [
             a
             for p in ("libero", "variant", "shapes", "models")
@@ -147,7 +147,7 @@ class Composer:
         area = (min(half_m[0], spread), min(half_m[1], spread * rng.uniform(0.6, 1.0)))
         for asset_id in sorted(ids, key=lambda a: (-size[a], a)):
             asset = self.gallery.assets[asset_id]
-            done = rng.random() < 0.28 and self._stack(layout, asset, rng)
+            done = rng.random() < 0.28 and self.stack(layout, asset, rng)
             if not done:
                 self._stand(layout, asset, area, half_m, rng)
         order = rng.permutation(len(layout.placed))
@@ -238,7 +238,7 @@ class Composer:
                 return True
         return False
 
-    def _stack(self, layout: Layout, asset: Asset, rng: np.random.Generator) -> bool:
+    def stack(self, layout: Layout, asset: Asset, rng: np.random.Generator) -> bool:
         """Try to rest the object on or in one already placed."""
         supports = [
             i

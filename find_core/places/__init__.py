@@ -1,0 +1,1 @@
+"""Which of several candidates stands where the sentence says: a small learned judge of places."""
