@@ -33,7 +33,9 @@ class FindFieldTrainer(Trainer):
                 super().save_checkpoint(step)
                 self._put_in_place(Path(beside), folder)
         except (OSError, RuntimeError) as problem:  # the latter is what torch makes of a full disk
-            CONSOLE.print(f"No checkpoint could be written ({shown(problem, 120)}): check the disk.")
+            CONSOLE.print(
+                f"No checkpoint could be written ({shown(problem, 120)}): check the disk."
+            )
             sys.exit(2)
         finally:
             self.checkpoint_dir = folder
