@@ -8,7 +8,7 @@ Letters: N proposals, E entities.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -95,14 +95,18 @@ def localization(
 
 
 def _by_place(listed: list[list[_Candidate]], places: PlaceWords) -> float:
-    """Bring to the front of each list what stands where the words say; how likely that is so."""
+    """Bring to the front of each list what stands where the words say; how likely that is so.
+
+    It takes over the list's best score: places decide which one is meant, scores whether one is here.
+    """
 
     def arrange(members: list[tuple[int, int]]) -> Arrangement:
         return Arrangement(small_masks([listed[e][n].mask for e, n in members]))
 
     choice = choose(places, [[c.score for c in candidates] for candidates in listed], arrange)
     for candidates, picked in zip(listed, choice.picked, strict=True):
-        candidates.insert(0, candidates.pop(picked))
+        best = max(c.score for c in candidates)
+        candidates.insert(0, replace(candidates.pop(picked), score=best))
     return choice.probability
 
 

@@ -108,9 +108,6 @@ class FieldEntity:
 class FieldHits(list[FieldHit]):
     """Hits of all entities, best score first; a plain list otherwise.
 
-    Where places decided between hits of an entity, those that scored above its first one come
-    behind it.
-
     Attributes:
         entities: one `FieldEntity` per entity of the prompt, in prompt order.
         best_score: the best score of any entity, also when there is no hit.
@@ -127,8 +124,8 @@ class FieldHits(list[FieldHit]):
     ) -> None:
         self.entities = tuple(entities)
         self.frame, self.place_score = frame, place_score
-        hits = [(min(h.score, e.hits[0].score), h) for e in self.entities for h in e.hits]
-        super().__init__(hit for _, hit in sorted(hits, key=lambda item: -item[0]))
+        hits = [hit for entity in self.entities for hit in entity.hits]
+        super().__init__(sorted(hits, key=lambda hit: -hit.score))
 
     @property
     def best_score(self) -> float:

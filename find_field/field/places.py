@@ -9,46 +9,51 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from find_core.errors import FieldError
-from find_field.field.hits import FieldEntity
+from find_field.field.hits import FieldEntity, FieldHit
 
 if TYPE_CHECKING:
     from find_core.places.choice import PlaceWords
     from find_core.places.geometry import Arrangement
-    from find_field.field.data import FieldData
+
+LEAST_SHARE = 0.2
+"""What scores less than this share of an entity's best hit is not it, wherever it stands."""
 
 
 def by_place(
     entities: Sequence[FieldEntity],
-    words: PlaceWords | None,
-    field: FieldData,
+    others: Sequence[Sequence[FieldHit]],
+    words: PlaceWords,
+    up_world: np.ndarray,
     T_world_viewer: np.ndarray | None,
-) -> tuple[list[FieldEntity], float | None]:
+) -> tuple[list[FieldEntity], float]:
     """The entities with what stands where the words say at the front of their hits.
 
+    It takes over its entity's best score: places decide which one is meant, scores whether one is
+    here.
+
     Args:
+        entities: each has a hit. others: what looks like each entity and does not pass; such a one
+            joins the hits only where it is chosen.
         words: what the prompt says of places. T_world_viewer: as `QueryConfig.viewer`.
 
     Returns:
-        the entities, and in [0, 1] whether the hits at the front stand so; None where nothing was
-        judged: an entity without a hit, a world without up.
+        the entities, and in [0, 1] whether the hits at the front stand so.
     """
-    if words is None or field.up_world is None or not all(e.hits for e in entities):
-        return list(entities), None
     from find_core.places.choice import choose  # torch, which a field does without
 
-    up = np.asarray(field.up_world, float)
+    up = np.asarray(up_world, float)
     up /= np.linalg.norm(up)
+    listed = [[*e.hits, *more] for e, more in zip(entities, others, strict=True)]
 
     def arrange(members: list[tuple[int, int]]) -> Arrangement:
-        points = [entities[e].hits[n].points_world_m for e, n in members]
-        return arrangement(points, up, T_world_viewer)
+        return arrangement([listed[e][n].points_world_m for e, n in members], up, T_world_viewer)
 
-    choice = choose(words, [[h.score for h in e.hits] for e in entities], arrange)
+    choice = choose(words, [[h.score for h in hits] for hits in listed], arrange)
     chosen = []
-    for entity, picked in zip(entities, choice.picked, strict=True):
-        hits = list(entity.hits)
-        hits.insert(0, hits.pop(picked))
-        chosen.append(replace(entity, hits=tuple(hits)))
+    for entity, hits, picked in zip(entities, listed, choice.picked, strict=True):
+        rest = tuple(h for h in entity.hits if h is not hits[picked])
+        first = replace(hits[picked], score=entity.hits[0].score)
+        chosen.append(replace(entity, hits=(first, *rest)))
     return chosen, choice.probability
 
 

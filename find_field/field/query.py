@@ -16,7 +16,7 @@ from find_core.protocols import CompiledLike, FindLike
 from find_core.support.numbers import check_number, check_threshold
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
-from find_field.field.places import by_place, check_viewer
+from find_field.field.places import LEAST_SHARE, by_place, check_viewer
 from find_field.field.voxels import connected_components
 from find_field.geometry.boxes import oriented_box
 
@@ -165,35 +165,57 @@ def query(field: FieldData, prompt: Prompt | str | CompiledLike, find: FindLike,
     """
     scorer = EntityScorer(field, prompt, find, configured(config, overrides))
     cosines = field.search_index.cosines(scorer.queries)
-    entities = [_entity_hits(field, scorer, cosines, e) for e in range(len(scorer.labels))]
+    margins = [scorer.margin(cosines, e) for e in range(len(scorer.labels))]
+    entities = [_entity_hits(field, scorer, margin, e) for e, margin in enumerate(margins)]
+    if scorer.words is None or field.up_world is None or not all(e.hits for e in entities):
+        return FieldHits(entities, field.frame)
+    others = [_less_likely(field, scorer, m, e) for m, e in zip(margins, entities, strict=True)]
     viewer = check_viewer(scorer.config.viewer)
-    entities, place_score = by_place(entities, scorer.words, field, viewer)
+    entities, place_score = by_place(entities, others, scorer.words, field.up_world, viewer)
     return FieldHits(entities, field.frame, place_score)
 
 
-def _entity_hits(field: FieldData, scorer: EntityScorer, cosines: np.ndarray,
+def _entity_hits(field: FieldData, scorer: EntityScorer, margin: np.ndarray,
                  entity: int) -> FieldEntity:  # fmt: skip
-    config, label, threshold = scorer.config, scorer.labels[entity], scorer.threshold
-    margin = scorer.margin(cosines, entity)
+    taken = np.zeros(len(field), bool)
+    hits = _hits_above(field, scorer, margin, entity, scorer.threshold, taken)
+    best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
+    return FieldEntity(scorer.labels[entity], entity, float(best), tuple(hits))
+
+
+def _less_likely(field: FieldData, scorer: EntityScorer, margin: np.ndarray,
+                 entity: FieldEntity) -> list[FieldHit]:  # fmt: skip
+    """What is no hit of an entity by its score, but may be the one by its place."""
+    taken = np.zeros(len(field), bool)
+    for hit in entity.hits:
+        taken[hit.voxel_rows] = True
+    least = min(LEAST_SHARE * entity.hits[0].score, scorer.threshold)
+    return _hits_above(field, scorer, margin, entity.entity_index, least, taken)
+
+
+def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, entity: int,
+                threshold: float, taken: np.ndarray) -> list[FieldHit]:  # fmt: skip
+    """Hits from a score on, among voxels that are not `taken` (N,), which grows with them."""
+    config = scorer.config
     # Compared as margins: a sigmoid over all voxels costs more than their cosines.
-    seeds = np.flatnonzero(margin >= scorer.least_margin(threshold))
+    seeds = np.flatnonzero((margin >= scorer.least_margin(threshold)) & ~taken)
     clusters = _clusters(field, seeds, config)
     scored = sorted(((_score(field, scorer, rows, entity), rows) for rows in clusters),
                     key=lambda item: -item[0])  # fmt: skip
     hits: list[FieldHit] = []
-    taken = np.zeros(len(field), bool)
     free = margin >= scorer.least_margin(min(config.refine_relevancy, threshold))
+    free &= ~taken
     for score, rows in scored:
         if score < threshold or len(hits) == config.max_hits or taken[rows].any():
             continue
         rows = _grown(field, rows, free, config)
         taken[rows] = True
         free[rows] = False
-        hit = _hit(field, label, entity, score, rows, scorer.relevancy(margin[rows]))
+        how_relevant = scorer.relevancy(margin[rows])
+        hit = _hit(field, scorer.labels[entity], entity, score, rows, how_relevant)
         if _confirmed(hit, config.seen_since_ns):
             hits.append(hit)
-    best = hits[0].score if hits else _near_miss(field, scorer, margin, entity)
-    return FieldEntity(label, entity, float(best), tuple(hits))
+    return hits
 
 
 def _clusters(field: FieldData, rows: np.ndarray, config: QueryConfig) -> list[np.ndarray]:

@@ -92,6 +92,8 @@ class PlaceReport:
         default_factory=lambda: defaultdict(lambda: defaultdict(ScoreSeries))
     )
     holds: dict[str, DetectionAuc] = field(default_factory=lambda: defaultdict(DetectionAuc))
+    iou_of_others: dict[str, ScoreSeries] = field(default_factory=lambda: defaultdict(ScoreSeries))
+    """Of sentences that say nothing of places: requests and lists."""
 
     def add_right(self, way: str, relation: str, hit: bool, group: str) -> None:
         self.right[way].add(hit, group)
@@ -105,6 +107,7 @@ class PlaceReport:
         return {
             "right_of_lookalikes": {way: s.summary() for way, s in self.right.items()},
             "holds_auc": {way: auc.metrics() for way, auc in self.holds.items()},
+            "miou_of_other_sentences": {w: s.summary() for w, s in self.iou_of_others.items()},
             "by_relation": relations,
         }
 
@@ -138,6 +141,23 @@ def measure_places(
         compiled = find.compile(question.text)
         alone, judged = _answers(scene, [without_places(compiled), compiled])
         _add_holds(report, alone, judged, False, group)
+    measure_others(report, find, labelled, scene, group)
+
+
+def measure_others(
+    report: PlaceReport, find: Find, labelled: LabelledScene, scene: Scene, group: str
+) -> None:
+    """Sentences of several entities that do not name things by their places."""
+    for sentence in labelled.data["sentences"]:
+        ids = sentence["entities"]
+        if len(ids) < 2 or any(len(e) != 1 for e in ids) or _MARKED.match(sentence["text"]):
+            continue
+        compiled = find.compile(sentence["text"])
+        alone, judged = _answers(scene, [without_places(compiled), compiled])
+        for way, answer in (("scores", alone), ("places", judged)):
+            for entity, (number,) in zip(answer.entities, ids, strict=True):
+                iou = mask_iou(entity.mask, labelled.mask([number]))
+                report.iou_of_others[way].add(iou, group)
 
 
 def _answers(scene: Scene, prompts: Sequence[CompiledPrompt]) -> list[Localization]:

@@ -97,7 +97,7 @@ def run_suite(
             measure_sentences(report, split, labelled, scene, oracle, scenes, holders, rng)
             measure_absent(report, split, labelled, scene, scenes, rng)
             measure_clicks(report, split, labelled, scene, oracle)
-            if split == "val":
+            if split == "val" and getattr(find, "places", None) is not None:
                 measure_places(report.places, find, labelled, scene, rng)
             encoded.append((labelled, scene))
             progress(n + 1, len(scenes))

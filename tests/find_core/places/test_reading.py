@@ -66,14 +66,17 @@ def test_several_entities_are_judged(judged):
     assert fast.place_score is not None
 
 
-def test_what_is_found_and_how_well_stays_in_the_list(judged):
-    """Choosing another candidate first hides none that passes."""
+def test_places_choose_and_scores_find(judged):
+    """Whichever candidate comes first: whether one is found, and how surely, is as before."""
     scene, text = judged.encode(IMAGE), "the <mug> left of the <plate>"
     compiled = judged.compile(text)
-    answer = scene.localize(compiled, threshold=0.0)
-    alone = scene.localize(dataclasses.replace(compiled, places=None), threshold=0.0)
-    for mine, theirs in zip(answer.entities, alone.entities, strict=True):
-        assert {i.score for i in theirs.instances} <= {i.score for i in mine.instances}
+    for threshold in (0.0, None, 1.0):
+        answer = scene.localize(compiled, threshold=threshold)
+        alone = scene.localize(dataclasses.replace(compiled, places=None), threshold=threshold)
+        assert answer.relevance == alone.relevance
+        for mine, theirs in zip(answer.entities, alone.entities, strict=True):
+            assert (mine.found, mine.score) == (theirs.found, theirs.score)
+            assert not mine.found or mine.instances[0].mask is mine.mask
 
 
 def test_a_cache_without_the_blanked_sentence_is_no_error(judged, caplog):

@@ -34,8 +34,9 @@ class ArrayObjects:
         return np.count_nonzero(self._masks()[number])
 
 
-def localization(scene, labels, choice_EN, cosines_EN, proposals, threshold) -> Localization:
-    """As `candidates.localization`."""
+def localization(scene, labels, choice_EN, cosines_EN, proposals, threshold, places=None):
+    """As `candidates.localization`, by scores alone."""
+    assert places is None
     config = scene.find.config
     least = config.threshold if threshold is None else threshold
     everyone = list(range(cosines_EN.shape[1]))

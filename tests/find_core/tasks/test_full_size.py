@@ -98,7 +98,7 @@ def test_parts_of_noise_mostly_agree_between_sizes(monkeypatch, size):
 
 @pytest.fixture(scope="module")
 def packaged():
-    return fc.load(device="cpu", runtime="torch")
+    return fc.load(device="cpu", runtime="torch", places=False)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (720, 1280)])

@@ -63,7 +63,7 @@ def test_resting_things():
 
 
 def test_near_things_hide_far_ones():
-    things = [box(0, 0.3), box(0, -0.3)]
+    things = [box(0, 0.06), box(0, -0.06)]
     masks = draw(things, picture())
     alone = draw(things[:1], picture())[0]
     assert not (masks[0] & masks[1]).any()
@@ -167,13 +167,13 @@ def test_a_judge_of_few_steps_beats_chance():
     reads = read_sentences(
         [sentence(t, ((n, "a", "b"),)) for t, n in zip(templates, names, strict=True)], language
     )
-    views = random_views(120, rng)
+    views = random_views(70, rng)
     torch.manual_seed(0)
     judge = PlaceJudge(JudgeSizes(token_width=language.width))
-    train(judge, reads, views[20:], steps=120, seed=0, progress=False)
-    questions = draw_questions(grouped(reads), views[:20], 200, rng)
+    train(judge, reads, views[20:], steps=60, seed=0, progress=False)
+    questions = draw_questions(grouped(reads), views[:20], 150, rng)
     got = figures(judge, questions, "image")
-    assert got["right"] > got["chance"] + 0.2 and got["auc"] > 0.75
+    assert got["right"] > got["chance"] + 0.15 and got["auc"] > 0.7
 
 
 def test_command(tmp_path, capsys):
