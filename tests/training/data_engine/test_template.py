@@ -34,6 +34,7 @@ def marks(caption: str, picture=RIDER) -> str | None:
         ("There is no bicycle.", None),
         ("a man and a woman", None),  # one person is labelled: which of them?
         ("The sky is blue", None),
+        ("A trip by train", None),
         ("Some [odd] <text> with a bike", "Some odd text with [2]<a bike>."),
     ],
 )
