@@ -28,7 +28,6 @@ from find_core.support.files import write_text
 from training.data_engine import convert, options
 from training.data_engine.ask import asker
 from training.data_engine.budget import Budget
-from training.data_engine.captioner import caption_items
 from training.data_engine.images import read_items
 from training.data_engine.journal import Journal
 from training.data_engine.output import entity_file, report
@@ -122,6 +121,8 @@ def stand_ins(args: argparse.Namespace) -> None:
 
 
 def captions(args: argparse.Namespace) -> None:
+    from training.data_engine.captioner import caption_items  # imports torch
+
     items = read_items(args.data, args.split, limit=args.limit)
     kept = args.out / f"pseudo_captions_{args.split}.jsonl"
     data = caption_items(

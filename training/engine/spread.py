@@ -112,7 +112,7 @@ def _ray_workers(make: Make, spread: Spread) -> Iterator[_OnRay]:
         packages = [str(ROOT / name) for name in ("training", "find_core")]
         options |= {"address": spread.cluster, "runtime_env": {**runtime, "py_modules": packages}}
     else:
-        options |= {"num_cpus": spread.processes, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": spread.processes, "include_dashboard": False}
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises many kinds
@@ -146,7 +146,10 @@ class _OnRay:
             error = done.exception()
             lost = isinstance(error, RayActorError)
             self._idle.append(None if lost else actor)
-            if lost:
+            if lost and getattr(error, "actor_init_failed", False):  # nor would the next one start
+                said = [line for line in str(error).splitlines() if line.strip()]
+                ready.set_exception(SpreadError(f"No worker can be made ({said[-1]:.300})."))
+            elif lost:
                 ready.set_exception(WorkerLostError("The worker of this item died."))
             elif error is not None:
                 cause = getattr(error, "cause", None) if isinstance(error, RayTaskError) else None

@@ -91,6 +91,13 @@ def test_kill_9_costs_at_most_the_request_under_way(root, tmp_path, server) -> N
     assert "| requests | 6 |" in (tmp_path / "killed" / "report_val2017.md").read_text()
 
 
+def test_several_requests_at_a_time_give_the_same_file(root, tmp_path, server) -> None:
+    for name, count in (("one", 1), ("many", 4)):
+        assert sentences(root, tmp_path / name, *to(server, "--in-flight", count)) == 0
+    for file in ("entity_val2017.json", "report_val2017.md"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "many" / file).read_bytes()
+
+
 def test_a_torn_line_is_cut_off_and_other_work_is_not_continued(tmp_path, root) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, {"work": 1}) as journal:

@@ -92,6 +92,14 @@ def test_the_engine_gives_the_same_bytes_with_workers(root, tmp_path) -> None:
         )
 
 
+@needs_ray
+def test_a_worker_that_cannot_start_says_why(root, tmp_path, capsys) -> None:
+    command = ["sentences", "--data", str(root), "--out", str(tmp_path), "--writer", "transformers",
+               "--name", str(tmp_path / "nothing"), "--workers", "1"]  # fmt: skip
+    assert main(command) == 2
+    assert "cannot be loaded" in capsys.readouterr().err
+
+
 @pytest.fixture
 def cluster(tmp_path):
     """Address of a Ray cluster of one CPU, whose processes form a group of their own."""

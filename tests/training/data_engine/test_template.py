@@ -34,6 +34,7 @@ def marks(caption: str, picture=RIDER) -> str | None:
         ("There is no bicycle.", None),
         ("a man and a woman", None),  # one person is labelled: which of them?
         ("The sky is blue", None),
+        ("A trip by train", None),
         ("Some [odd] <text> with a bike", "Some odd text with [2]<a bike>."),
     ],
 )
@@ -69,7 +70,7 @@ def test_composed_sentences_are_true_by_the_boxes() -> None:
     left, right = segment(1, "dog", (0, 0, 50, 50)), segment(2, "car", (300, 0, 400, 80))
     assert place(left, right) == "to the left of" and place(right, left) == "to the right of"
     above, below = segment(1, "dog", (0, 0, 50, 50)), segment(2, "car", (10, 200, 60, 300))
-    assert place(above, below) == "above" and place(below, above) == "below"
+    assert place(above, below) == "higher up than" and place(below, above) == "lower down than"
     assert place(segment(1, "dog", (0, 0, 50, 50)), segment(2, "car", (20, 20, 90, 90))) == ""
     (text,) = compose(image(left, right), 4, np.random.default_rng(0))
     assert text == "[2]<The car> is to the right of [1]<the dog>."

@@ -43,7 +43,9 @@ def mark_caption(caption: str, image: LabelledImage, lexicon: Lexicon) -> str | 
     for mention in lexicon.mentions(caption):
         segment = sure_segment(mention, image)
         if segment is not None and _stands_alone(caption, words, mention):
-            chosen.append((*_noun_phrase(caption, words, mention, start), segment))
+            phrase = _noun_phrase(caption, words, mention, start)
+            if not (segment.thing and phrase[0] == mention.start and _is_material(words, mention)):
+                chosen.append((*phrase, segment))
         start = mention.last + 1
     numbers = [s.id for *_, s in chosen]
     chosen = [c for c in chosen if numbers.count(c[2].id) == 1]
@@ -87,6 +89,12 @@ def _stands_alone(caption: str, words: Sequence[Word], mention: Mention) -> bool
         return False
     verb = _VERB.fullmatch(after.text) and after.text not in _NO_VERB.split()
     return after.text in ENDS_A_NOUN or after.text in _ALSO_AFTER.split() or bool(verb)
+
+
+def _is_material(words: Sequence[Word], mention: Mention) -> bool:
+    """Is a bare noun no object: "made of glass", "dressed in orange", "going by train", "light"?"""
+    before = words[mention.first - 1].text if mention.first else ""
+    return mention.noun == "light" or (before in ("of", "in", "by") and not mention.plural)
 
 
 def _noun_phrase(

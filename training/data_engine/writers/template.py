@@ -116,7 +116,7 @@ def referring_name(segment: Segment, image: LabelledImage) -> str:
 
 def place(one: Segment, other: Segment) -> str:
     """Where `one` is beside `other` in the image, if their boxes leave no doubt; else ""."""
-    names = (("to the left of", "to the right of"), ("above", "below"))
+    names = (("to the left of", "to the right of"), ("higher up than", "lower down than"))
     for axis, words in enumerate(names):
         for k, (a, b) in enumerate(((one, other), (other, one))):
             slack = 0.1 * min(_extent(one, axis), _extent(other, axis))
