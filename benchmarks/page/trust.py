@@ -28,7 +28,8 @@ def interrupts() -> str:
     return "\n\n".join([
         "### Jobs that write files, interrupted at random moments, then given again",
         "What an interrupted job leaves is whole: the old file, the new one, or a stage it goes on from. The same result "
-        "is that of a run which nobody interrupted. Small inputs, random weights.",
+        "is that of a run which nobody interrupted. Small inputs, random weights. `ns_train` is nerfstudio's own command, which "
+        "draws its rays anew when it goes on: there the result is the last step and a field that is whole.",
         table("job | how | met it at work | left behind | same result after | faults", rows),
         f"`python -m tools.interrupts --json OUT` → [`{path}`](../{path}).",
     ])  # fmt: skip

@@ -38,6 +38,16 @@ class FrameFiles:
     size: tuple[int, int] | None = None
     depth_unit_is_given: bool = False
 
+    def intrinsics(self, size: tuple[int, int]) -> np.ndarray:
+        """(3, 3) K of the image as it is stored, whose size is (H, W).
+
+        Raises:
+            FieldError: K belongs to an image of another shape.
+        """
+        if self.size is None:
+            return self.K
+        return scaled_intrinsics(self.K, self.size, size, self.name)
+
     def read(self) -> PosedFrame:
         """Decode, register and undistort.
 
@@ -45,7 +55,7 @@ class FrameFiles:
             ImageError, FieldError: a part is missing or cannot be what it should.
         """
         rgb = read_image(self.rgb, upright=False)  # intrinsics and depth are of stored pixels
-        K = self.K if self.size is None else scaled_intrinsics(self.K, self.size, rgb, self.name)
+        K = self.intrinsics((rgb.shape[0], rgb.shape[1]))
         depth_m = None
         if self.depth is not None:
             depth_m = read_depth(self.depth, self.depth_scale, self.depth_unit_is_given)
@@ -80,15 +90,14 @@ def read_depth(path: Path, scale: float, unit_is_given: bool = True) -> np.ndarr
 
 
 def scaled_intrinsics(
-    K: np.ndarray, size: tuple[int, int], rgb: np.ndarray, name: str
+    K: np.ndarray, size: tuple[int, int], here: tuple[int, int], name: str
 ) -> np.ndarray:
-    """K, given for an image of `size` (H, W), for the one that there is.
+    """K, given for an image of `size` (H, W), for one of the size `here`; the names are for errors.
 
     Raises:
         FieldError: the two have different shapes, so that no scale fits.
     """
-    here = rgb.shape[0], rgb.shape[1]
-    if here == tuple(size):
+    if tuple(here) == tuple(size):
         return K
     scale_y, scale_x = here[0] / size[0], here[1] / size[1]
     # Half a pixel of rounding on the shorter side; more is another crop or orientation.

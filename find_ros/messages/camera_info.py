@@ -53,6 +53,17 @@ def intrinsics_from_info(info: Any, *, rectified: bool = True) -> Intrinsics:
     return Intrinsics(K, distortion, int(info.height), int(info.width))
 
 
+def raw_matrix(info: Any) -> np.ndarray:
+    """(3, 3) float64 K of sensor_msgs/CameraInfo, pixels of its width and height.
+
+    Raises:
+        MessageError: "bad_camera_info": not calibrated, or numbers no camera has.
+    """
+    K = np.asarray(info.k, np.float64).reshape(3, 3)
+    _check_matrix(K, info.width, info.height)
+    return K
+
+
 def _check_matrix(K: np.ndarray, width: int, height: int) -> None:
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     if not (np.isfinite(K).all() and fx > 0 and fy > 0 and K[2, 2] == 1):

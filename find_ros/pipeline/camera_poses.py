@@ -19,7 +19,7 @@ from rclpy.time import Time
 
 from find_ros.messages.errors import PoseError
 from find_ros.messages.images import stamp_to_ns
-from find_ros.messages.poses import interpolate, pose_to_matrix
+from find_ros.messages.poses import MAX_GAP_NS, interpolate, pose_to_matrix
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.qos import COMMAND
 
@@ -58,6 +58,8 @@ class TfPoses:
         self._wait = Duration(seconds=wait_s)
 
     def lookup(self, target: str, camera_frame: str, stamp_ns: int) -> np.ndarray:
+        if stamp_ns < 0:  # rclpy has no such time
+            raise PoseError("no_transform", "The image's stamp lies before the year 1970.")
         try:
             time = Time(nanoseconds=stamp_ns, clock_type=rclpy_ros_time())
             found = self._buffer.lookup_transform(target, camera_frame, time, self._wait)
@@ -91,8 +93,11 @@ class TopicPoses:
             self._node.throttled_log.warn(f"pose:{self._topic}", f"{self._topic}: {error}")
             return
         with self._lock:
-            if self._poses and stamp_ns < self._poses[-1][0]:
+            back_ns = self._poses[-1][0] - stamp_ns if self._poses else 0
+            if back_ns > MAX_GAP_NS:
                 self._poses.clear()  # time ran backwards: another recording
+            elif back_ns > 0:
+                return  # overtaken by its neighbours, between which it is interpolated
             self._poses.append((stamp_ns, msg.header.frame_id, T))
 
     def lookup(self, target: str, camera_frame: str, stamp_ns: int) -> np.ndarray:

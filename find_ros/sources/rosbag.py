@@ -5,16 +5,20 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from find_core.errors import FieldError
 from find_core.video.sources.base import SourceError
 from find_core.video.sources.image_encodings import DEPTH_ENCODINGS, ImageMessageError
 from find_core.video.sources.rosbag import decode_message, open_bag
-from find_ros.messages.errors import UNUSABLE, PoseError, check_same_frame
+from find_field.io.frame_files import scaled_intrinsics
+from find_ros.messages.camera_info import raw_matrix
+from find_ros.messages.errors import UNUSABLE, MessageError, PoseError, check_same_frame
 from find_ros.messages.images import compressed_to_rgb, depth_to_m
 from find_ros.messages.poses import interpolate, pose_to_matrix
 from find_ros.sources.base import PlayedFrame, Warn, say_nothing
@@ -24,6 +28,7 @@ INFO, TF = "sensor_msgs/msg/CameraInfo", "tf2_msgs/msg/TFMessage"
 GREY_ENCODINGS = ("mono8", "8UC1", "mono16")
 # How far apart the stamps of colour and depth may lie, and how many depths are kept for pairing.
 PAIR_NS, KEPT_DEPTHS = 20_000_000, 8
+FIRST_MESSAGES = 10  # of a topic, that may be damaged before it counts as empty
 
 
 class BagCamera:
@@ -95,29 +100,48 @@ class BagCamera:
         except UNUSABLE as error:
             self._leave_out("an image", error)
             return
-        K = np.array(info.k, np.float64).reshape(3, 3) if info is not None else None
+        K = self._intrinsics(info, (image_rgb.shape[0], image_rgb.shape[1]))
         pose = self._tree.lookup(self.world_frame, msg.header.frame_id, stamp_ns)
         yield PlayedFrame(image_rgb, (stamp_ns - first_ns) * 1e-9, depth_m, K, pose)
+
+    def _intrinsics(self, info: Any, size: tuple[int, int]) -> np.ndarray | None:
+        """(3, 3) of an image of `size` (H, W); None where none were recorded, or of no such image."""
+        if info is None:
+            return None
+        try:
+            own = int(info.height), int(info.width)
+            return scaled_intrinsics(raw_matrix(info), own, size, f"an image on {self._colour}")
+        except (MessageError, FieldError) as error:
+            self._leave_out("camera_info", error)
+            return None
 
     def _leave_out(self, what: str, error: Exception) -> None:
         self._warn(what, f"Left out of {self.path.name}: {what}: {error}")
 
 
 def _camera_topics(reader: Any, name: str) -> tuple[str, str | None]:
-    """(colour, depth or None). What a topic carries its first message tells, not its name."""
+    """(colour, depth or None). What a topic carries its messages tell, not its name."""
     found: dict[str, list[str]] = {"colour": [], "grey": [], "depth": []}
     for connection in reader.connections:
         if connection.msgtype in (IMAGE, COMPRESSED):
-            first = next(reader.messages(connections=[connection]), None)
-            if first is not None:
-                kind = _carries(reader.deserialize(first[2], connection.msgtype))
-                found.setdefault(kind, []).append(connection.topic)
+            kind = _kind_of(reader, connection)
+            found.setdefault(kind, []).append(connection.topic)
     images = found["colour"] + found["grey"]
     if not images:
         raise SourceError(f"{name} has no colour images: record the camera's image topic.")
     # "aligned_depth_to_color" and the like before the depth camera's own view.
     depth = sorted(found["depth"], key=lambda t: ("aligned" not in t and "registered" not in t, t))
     return images[0], depth[0] if depth else None
+
+
+def _kind_of(reader: Any, connection: Any) -> str:
+    """What the first message of a topic that is whole carries; "none" where there is none."""
+    for _, _, raw in islice(reader.messages(connections=[connection]), FIRST_MESSAGES):
+        try:
+            return _carries(reader.deserialize(raw, connection.msgtype))
+        except Exception:  # the parser's, of whatever kind
+            continue
+    return "none"
 
 
 def _carries(msg: Any) -> str:
@@ -151,7 +175,11 @@ class _TfTree:
         moving: dict[str, tuple[str, list[tuple[int, np.ndarray]]]] = {}
         connections = [c for c in reader.connections if c.msgtype == TF]
         for connection, _, raw in reader.messages(connections=connections) if connections else ():
-            for t in reader.deserialize(raw, TF).transforms:
+            try:
+                transforms = reader.deserialize(raw, TF).transforms
+            except Exception:  # the parser's, of whatever kind: it costs itself alone
+                continue
+            for t in transforms:
                 try:
                     T = pose_to_matrix(t.transform.translation, t.transform.rotation)
                 except PoseError:

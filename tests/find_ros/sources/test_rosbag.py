@@ -139,11 +139,11 @@ def test_exception(tmp_path):
         open_player_source(str(tmp_path))
 
 
-def record(path, topics: dict[str, list]) -> None:
-    """A bag of topics with their messages, one each `PERIOD_NS`."""
+def record(path, topics: dict[str, list], kinds: dict[str, str] | None = None) -> None:
+    """A bag of topics with their messages, one each `PERIOD_NS`; kinds: where the first is bytes."""
     with Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
         for topic, messages in topics.items():
-            kind = messages[0].__msgtype__
+            kind = kinds[topic] if kinds else messages[0].__msgtype__
             connection = writer.add_connection(topic, kind, typestore=STORE)
             for n, msg in enumerate(messages):
                 raw = msg if isinstance(msg, bytes) else STORE.serialize_cdr(msg, kind)
@@ -208,3 +208,40 @@ def test_depth_of_another_frame_is_no_depth(tmp_path):
     source = open_player_source(str(tmp_path / "bag"), warn=lambda *about: told.append(about))
     [frame] = source.frames()
     assert frame.depth_m is None and "depth is in optical, the image in colour" in told[0][1]
+
+
+def test_damaged_beginnings_cost_themselves(tmp_path):
+    """Bytes that are no message at the begin of an image topic and among the transforms."""
+    T = transform("map", "optical", np.eye(4), START_NS)
+    later = transform("map", "optical", np.eye(4), START_NS + PERIOD_NS)
+    kinds = {"/z/image": "sensor_msgs/msg/Image", "/tf": "tf2_msgs/msg/TFMessage"}
+    topics = {"/z/image": [b"\0\1\0\0", colour(), colour(1)],
+              "/tf": [b"\0\1\0\0\xff\xff", T, later]}  # fmt: skip
+    record(tmp_path / "damaged", topics, kinds)
+    told: list[tuple[str, str]] = []
+    source = open_player_source(
+        str(tmp_path / "damaged"), world_frame="map", warn=lambda *about: told.append(about)
+    )
+    frames = list(source.frames())
+    assert len(frames) == 2 and all(f.T_world_camera is not None for f in frames)
+    assert len(told) == 1 and "a message on /z/image" in told[0][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "focal_px"),
+    [({}, 90.0), ({"height": 2 * HEIGHT, "width": 2 * WIDTH}, 45.0), ({"width": 2 * WIDTH}, None),
+     ({"k": np.zeros(9)}, None), ({"k": np.full(9, np.nan)}, None), ({"height": 0, "width": 0}, None)],
+)  # fmt: skip
+def test_intrinsics_belong_to_one_size(tmp_path, change, focal_px):
+    """Scaled where the shape is the image's; else left out and told, not used."""
+    own = info(START_NS, 90.0)
+    for name, value in change.items():
+        setattr(own, name, value)
+    told: list[tuple[str, str]] = []
+    record(tmp_path / "bag", {"/camera_info": [own], "/image": [colour()]})
+    source = open_player_source(str(tmp_path / "bag"), warn=lambda *about: told.append(about))
+    [frame] = source.frames()
+    if focal_px is None:
+        assert frame.K is None and "camera_info" in told[0][1]
+    else:
+        assert frame.K[0, 0] == pytest.approx(focal_px) and not told
