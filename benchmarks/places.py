@@ -11,7 +11,6 @@ renders scenes of another kind than training's.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 import find_core as fc
 import find_field as ff
 from find_core.predictor import Find
+from find_core.support.json_text import figures_text
 from find_field.field.feature_field import FeatureField
 from find_field.field.hits import FieldHits
 from training.data.formats.tabletop import read_split
@@ -130,7 +130,7 @@ def measure(find: Find, root: Path, limit: int | None, out: Path | None = None) 
             figures = {"model": find.name, "fingerprint": find.fingerprint, "scenes": n + 1,
                        "picture": picture.metrics(), "field": field.metrics()}  # fmt: skip
             if out is not None:
-                out.write_text(json.dumps(figures, indent=1) + "\n")
+                out.write_text(figures_text(figures, indent=1) + "\n")
     print(file=sys.stderr)
     return figures
 
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     find = fc.load(args.model)
-    print(json.dumps(measure(find, args.scenes, args.limit, args.out), indent=1))
+    print(figures_text(measure(find, args.scenes, args.limit, args.out), indent=1))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from find_core.page.source import PageError
 from find_core.page.stills import cut_out, fitted, jpeg
 from find_core.prompts.prompt import Prompt
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from find_core.video.timeline import Interval
 
 MAX_FRAMES, MAX_SIDE_PX = 240, 720
@@ -85,7 +85,7 @@ def write_report(
             for what, command in commands
         ),
         # "</script>" inside the data would end it.
-        data=json.dumps(data).replace("</", "<\\/"),
+        data=json_text(data).replace("</", "<\\/"),
     )
     write_text(path, text, PageError)
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from find_core.page.source import PageError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import read_prompt_file
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,59}")
 
@@ -37,7 +37,7 @@ class SavedPrompts:
         Raises:
             PageError: the name is none, or the disk refuses.
         """
-        text = json.dumps(prompt.to_json(), ensure_ascii=False, indent=1) + "\n"
+        text = json_text(prompt.to_json(), ensure_ascii=False, indent=1) + "\n"
         write_text(self._path(name), text, PageError)
 
     def load(self, name: str) -> Prompt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
@@ -16,6 +15,7 @@ from find_core.encoders.base import LanguageConfig
 from find_core.errors import CheckpointError
 from find_core.places.judge import JudgeSizes, PlaceJudge
 from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.json_text import json_text
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 
@@ -44,9 +44,9 @@ def save_places(
         "format": FORMAT,
         "version": VERSION,
         "fingerprint": tensors_hash(state),
-        "sizes": json.dumps(dataclasses.asdict(judge.sizes)),
-        "language": json.dumps({"name": language.name, "options": language.options}),
-        "notes": json.dumps(dict(notes or {})),
+        "sizes": json_text(dataclasses.asdict(judge.sizes)),
+        "language": json_text({"name": language.name, "options": language.options}),
+        "notes": json_text(dict(notes or {})),
     }
     write_tensors(Path(path), state, metadata, CheckpointError)
     return Path(path)

@@ -25,6 +25,7 @@ from find_core.places.geometry import small_masks
 from find_core.places.judge import JudgeSizes, PlaceJudge
 from find_core.places.store import save_places
 from find_core.support.files import write_text
+from find_core.support.json_text import figures_text
 from training.engine.command import ends_in_a_sentence
 from training.places.examples import Question, ReadSentence, collate, question, read_sentences
 from training.places.layouts import at_random, of_scene
@@ -200,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ends_in_a_sentence("training.places.train"):
         config = LanguageConfig(args.language)
         result = run(args, build_language(config), config)
-        text = json.dumps(result, indent=1) + "\n"
+        text = figures_text(result, indent=1) + "\n"
         if args.json:
             write_text(args.json, text)
         print(text)

@@ -10,7 +10,6 @@ training never looks from, lower or steeper, with wider lenses; lamps are single
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from find_core.support.command_line import Parser, run_command, whole
+from find_core.support.json_text import json_text
 from training.tabletop import format as fmt
 from training.tabletop.assets.palette import Camera, Light
 from training.tabletop.scene.cameras import look_at
@@ -143,7 +143,7 @@ def _run(args: argparse.Namespace) -> int:
     todo = sorted(set(range(args.scenes)) - fmt.finished(folder))
     world = another_world() if todo else None
     if world is not None:
-        gallery = json.dumps(world.gallery_json(), indent=0, sort_keys=True)
+        gallery = json_text(world.gallery_json(), indent=0, sort_keys=True)
         fmt.write_bytes(args.out / "gallery.json", gallery.encode())
         for index in todo:
             write_scene(folder, world.scene(SPLIT, args.seed, index), SPLIT, depth=True)
