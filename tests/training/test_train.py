@@ -73,6 +73,14 @@ def test_resumed_run_has_the_same_losses(config: TrainConfig, tmp_path: Path, mu
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_processes_that_would_each_train_alone_are_refused(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # and nothing else of what torchrun sets
+    with pytest.raises(RecipeError, match="2 processes were started, and each would train alone"):
+        trainer(config, tmp_path / "run")
+
+
 def test_kill_9_loses_nothing_before_the_checkpoint(config: TrainConfig, tmp_path: Path) -> None:
     settings = [f"data.tabletop={config.data.tabletop}", f"data.store={config.data.store}",
                 "optim.steps=4", "save_every=2", "data.batch.size=4"]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +59,17 @@ class Trainer:
         self.batches, self.val = batches, val
         # Not every step asks every task: which parameters take part differs.
         partly = DistributedDataParallelKwargs(find_unused_parameters=True)
+        if (
+            not torch.cuda.is_available()
+        ):  # or accelerate would not see that torchrun started several
+            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
         self.accelerator = Accelerator(kwargs_handlers=[partly])
+        started = int(os.environ.get("WORLD_SIZE", "1"))
+        if started != self.accelerator.num_processes:
+            raise RecipeError(
+                f"{started} processes were started, and each would train alone: start them with torchrun "
+                "or accelerate launch."
+            )
         made = build_optimizers(module, config.optim)
         average = MovingAverage(module, config.optim.ema) if config.optim.ema else None
         self.state = RunState(module, made, average)
