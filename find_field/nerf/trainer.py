@@ -25,7 +25,7 @@ class FindFieldTrainer(Trainer):
 
         Where that cannot be, the command ends with one sentence and status 2; what was there stays.
         """
-        folder = self.checkpoint_dir
+        folder: Path = self.checkpoint_dir  # type: ignore[has-type]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as beside:

@@ -35,8 +35,8 @@ class LocalizerLink:
             DiagnosticArray, "/diagnostics", self._on_diagnostics, 10
         )
         # rclpy's client of parameters makes six clients and gives none back.
-        self._getting = node.create_client(GetParameters, f"{name}/get_parameters")
-        self._setting = node.create_client(SetParameters, f"{name}/set_parameters")
+        self._getting: Any = node.create_client(GetParameters, f"{name}/get_parameters")
+        self._setting: Any = node.create_client(SetParameters, f"{name}/set_parameters")
 
     def waits_for(self) -> str:
         """What the localizer lacks, or that it is not there; "" all is well."""
@@ -64,7 +64,7 @@ class LocalizerLink:
         if not self._setting.service_is_ready():
             raise PageError(f"{self.full_name} does not offer its parameters.")
         wanted = Parameter("threshold", value=threshold).to_parameter_msg()
-        asked = self._setting.call_async(SetParameters.Request(parameters=[wanted]))
+        asked: Any = self._setting.call_async(SetParameters.Request(parameters=[wanted]))
         end_s = time.monotonic() + WAIT_S
         while not asked.done():
             if time.monotonic() > end_s:

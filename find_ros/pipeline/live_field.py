@@ -37,6 +37,7 @@ class LiveField:
         if self._loaded is not None and up:  # what the file says of it no longer holds
             told = {k: v for k, v in self._loaded.provenance.items() if not k.startswith("up_")}
             self._loaded = replace(self._loaded, provenance=told)
+        self._viewer: np.ndarray | None = None  # the last lifted camera's pose
         self._lifter = self._new_lifter()
 
     @property
@@ -104,5 +105,5 @@ class LiveField:
 
     def _new_lifter(self) -> find_field.Lifter:
         self._added = 0
-        self._viewer: np.ndarray | None = None  # the last lifted camera's pose
+        self._viewer = None
         return find_field.Lifter(self.find, start=self._loaded, **self._options)

@@ -79,7 +79,7 @@ def convert(
         )
     names = {i.name: not i.stuff for r, _ in members for i in r.instances}
     categories = [{"id": k, "name": n, "isthing": int(names[n])} for k, n in enumerate(sorted(names), 1)]  # fmt: skip
-    ids = {c["name"]: c["id"] for c in categories}
+    ids = {name: k for k, name in enumerate(sorted(names), 1)}
     pngs = out / "annotations" / f"panoptic_{split}"
     pngs.mkdir(parents=True, exist_ok=True)
     (out / split).mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,15 +93,22 @@ class Item:
         ids = self.image.read_ids()
         measured = extents(ids)
         segments = tuple(
-            Segment(
-                int(s["id"]), name, thing, bool(s.get("iscrowd", 0)), bool(s.get("merged", False)),
-                *measured.get(int(s["id"]), (0, (0, 0, 0, 0))),
-            )
+            _segment(s, name, thing, measured)
             for s, name, thing in zip(self.image.segments, self.names, self.things, strict=True)
         )  # fmt: skip
         return LabelledImage(
-            self.image_id, self.image.key, *ids.shape, segments, self.captions, self.pseudo
-        )
+            self.image_id, self.image.key, ids.shape[0], ids.shape[1], segments, self.captions,
+            self.pseudo,
+        )  # fmt: skip
+
+
+def _segment(
+    row: Mapping[str, Any], name: str, thing: bool,
+    measured: Mapping[int, tuple[int, tuple[int, int, int, int]]],
+) -> Segment:  # fmt: skip
+    area, box = measured.get(int(row["id"]), (0, (0, 0, 0, 0)))
+    crowd, merged = bool(row.get("iscrowd", 0)), bool(row.get("merged", False))
+    return Segment(int(row["id"]), name, thing, crowd, merged, area, box)
 
 
 def extents(ids: np.ndarray) -> dict[int, tuple[int, tuple[int, int, int, int]]]:

@@ -69,12 +69,12 @@ def _entities(coco: Path) -> Path:
 def _vision(name: str, options: Mapping[str, Any], folder: Path) -> str:
     import transformers as hf
 
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}  # fmt: skip
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}  # fmt: skip
     if name == "siglip_vision":
         return _siglip(folder)
     if name == "radio":
-        config = hf.RadioConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, max_img_size=256)  # fmt: skip
-        return _saved(folder / "radio", lambda: hf.RadioModel(config))
+        radio = hf.RadioConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, max_img_size=256)  # fmt: skip
+        return _saved(folder / "radio", lambda: hf.RadioModel(radio))
     if name == "auto_backbone" and "dinov3" in str(options.get("model")):
         config = hf.DINOv3ViTConfig(**sizes, image_size=64)
         return _saved(folder / "dinov3", lambda: hf.AutoBackbone.from_config(config))
@@ -86,7 +86,7 @@ def _language(name: str, options: Mapping[str, Any], folder: Path) -> str:
 
     if name == "siglip_text":
         return _siglip(folder)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2,
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2,
              "num_key_value_heads": 1, "head_dim": 16, "vocab_size": _tokenizer().vocab_size}  # fmt: skip
     if name == "causal_lm" and "Qwen3" in str(options.get("model")):
         return _saved(folder / "qwen3", lambda: hf.Qwen3ForCausalLM(hf.Qwen3Config(**sizes)), _tokenizer())  # fmt: skip
@@ -99,7 +99,7 @@ def _siglip(folder: Path) -> str:
     """One folder for both towers, as SigLIP 2 is published."""
     import transformers as hf
 
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}  # fmt: skip
+    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}  # fmt: skip
     config = hf.SiglipConfig(
         text_config={**sizes, "vocab_size": _tokenizer().vocab_size, "max_position_embeddings": 64, "projection_size": 32},
         vision_config={**sizes, "image_size": 64, "patch_size": 16},

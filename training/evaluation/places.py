@@ -73,14 +73,16 @@ def questions_that_hold(scene: dict[str, Any]) -> list[PlaceQuestion]:
     for sentence in scene["sentences"]:
         found = _MARKED.match(sentence["text"])
         if found and all(len(ids) == 1 for ids in sentence["entities"]):
-            out.append(PlaceQuestion(*found.groups(), tuple(e[0] for e in sentence["entities"])))
+            subject, word, other = found.groups()
+            whose = tuple(e[0] for e in sentence["entities"])
+            out.append(PlaceQuestion(subject, word, other, whose))
     return out
 
 
 def questions_that_do_not(scene: dict[str, Any]) -> list[PlaceQuestion]:
     """Things that are there and do not stand so."""
     found = [_PLAIN.match(a["text"]) for a in scene["absent"] if a["type"] == "relation"]
-    return [PlaceQuestion(*match.groups()) for match in found if match]
+    return [PlaceQuestion(m[1], m[2], m[3]) for m in found if m]
 
 
 @dataclass

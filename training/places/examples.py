@@ -202,12 +202,13 @@ def collate(questions: Sequence[Question], rng: np.random.Generator, known: str 
     entity = torch.full((many, longest), -1)
     valid = torch.zeros(many, longest, dtype=torch.bool)
     features = np.zeros((many, count, count, size, size, FEATURES), np.float32)
-    truth = np.full((many, *(size,) * count), UNCLEAR, np.int8)
+    truth = np.full((many, *[size] * count), UNCLEAR, np.int8)
     for n, q in enumerate(questions):
         length = len(q.read.states)
         states[n, :length], entity[n, :length] = q.read.states.float(), q.read.entity
         valid[n, :length] = True
-        truth[(n, *(slice(s) for s in q.truth.shape))] = q.truth
+        place = (n, *(slice(s) for s in q.truth.shape))
+        truth[place] = q.truth
         for i, j in itertools.permutations(range(count), 2):
             features[n, i, j] = q.view.features_NNF[q.rows[i][:, None], q.rows[j][None]]
         _forget(features[n], known or str(rng.choice(["image", "metric", "both"], p=[.45, .35, .2])))  # fmt: skip

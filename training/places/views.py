@@ -170,7 +170,7 @@ def _filled(points_P3: np.ndarray, T_camera_world: np.ndarray, picture: Picture)
 
 def _misjudged(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The mask as a detector would err: a little large or small, an end lost, a spill."""
-    out = mask.astype(np.uint8)
+    out: np.ndarray = mask.astype(np.uint8)
     roll = rng.random()
     if roll < 0.25:
         out = cv2.dilate(out, np.ones((3, 3), np.uint8))
