@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from find_core.encoders import LanguageConfig
@@ -119,7 +120,7 @@ def run(variant: Variant, config: TrainConfig, args: argparse.Namespace) -> dict
     figures = validate(trainer.state.module, val)
     result = {
         "variant": variant.name, "axis": variant.axis, "steps": config.optim.steps,
-        "figures": {k: round(v, 4) for k, v in figures.items()}, "config": config.to_dict(),
+        "figures": {k: round(v, 4) for k, v in figures.items() if np.isfinite(v)}, "config": config.to_dict(),
     }  # fmt: skip
     write_text(path, figures_text(result, indent=1) + "\n")
     return json.loads(figures_text(result))
@@ -158,7 +159,7 @@ def draw(out: Path, results: Sequence[Mapping[str, Any]]) -> None:
         for row in results:
             if row["axis"] in ("", axis):
                 metrics = read_metrics(out / row["folder"] / "metrics.jsonl")
-                points = [(m["step"], m["loss"]) for m in metrics if "loss" in m]
+                points = [(m["step"], m["loss"]) for m in metrics if m.get("loss") is not None]
                 steps, losses = zip(*points, strict=True) if points else ((), ())
                 panel.plot(steps, smooth(torch.tensor(losses).numpy()), lw=1.1, label=row["variant"])  # fmt: skip
         panel.set_title(axis or WHOLE, fontsize=9)
