@@ -21,8 +21,9 @@ from rich.progress import track
 
 import find_core
 from find_core.errors import FieldError
-from find_core.images import read_image
+from find_core.images import measure_image, read_bytes, read_image
 from find_core.protocols import EmbeddedImage, FindLike
+from find_core.support.printable import shown
 from find_field.nerf.feature_cache import FeatureCache, FeatureSet, build_set
 
 # Models by name that `find_core.load` does not know, made of (data, device); evaluations add theirs.
@@ -87,6 +88,8 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
 
     def __init__(self, config: FindFieldDataManagerConfig, device: Any = "cpu", **kwargs: Any):
         super().__init__(config, device, **kwargs)
+        for dataset in (self.train_dataset, self.eval_dataset):
+            check_sizes(dataset)
         data = Path(config.data or config.dataparser.data)
         self.find = _load(config.find, data, str(device).split(":")[0])
         self._cache = FeatureCache(config.feature_cache, self.find)
@@ -150,6 +153,25 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
         width = cameras.width[image, 0].cpu().numpy()
         values = self.features.sample(image, (column + 0.5) / width, (row + 0.5) / height)
         return torch.from_numpy(values).to(self.device)
+
+
+def check_sizes(dataset: FindFieldDataset | None) -> None:
+    """Compare each camera with its image: nerfstudio draws rays of the one for pixels of the other.
+
+    Raises:
+        FieldError: they differ in size. ImageError: an image is missing or damaged.
+    """
+    if dataset is None or dataset.scale_factor != 1.0:
+        return
+    sizes = zip(dataset.cameras.height.flatten(), dataset.cameras.width.flatten(), strict=True)
+    for path, (height, width) in zip(dataset.image_filenames, sizes, strict=True):
+        header = measure_image(read_bytes(path), shown(path, 200))
+        if (header.height, header.width) != (int(height), int(width)):
+            raise FieldError(
+                f"{shown(path, 200)} is {header.width}x{header.height}, its camera "
+                f"{int(width)}x{int(height)}: correct w and h in transforms.json, and fl_x, fl_y, cx, cy "
+                "with them."
+            )
 
 
 def _load(name: str, data: Path, device: str) -> FindLike[EmbeddedImage]:

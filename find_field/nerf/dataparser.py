@@ -20,6 +20,7 @@ from nerfstudio.data.dataparsers.base_dataparser import (
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.plugins.registry_dataparser import DataParserSpecification
 
+from find_core.errors import FieldError
 from find_core.images import measure_image, read_bytes
 from find_field.geometry.pinhole import OPENCV_FROM_OPENGL
 from find_field.io.datasets import FrameFiles, open_folder
@@ -43,7 +44,7 @@ class PosedRGBDDataParserConfig(DataParserConfig):
 
 @dataclass
 class PosedRGBD(DataParser):
-    """Reads the folder kinds of `find_field.io.datasets` without distortion."""
+    """Reads the folder kinds of `find_field.io.datasets`."""
 
     config: PosedRGBDDataParserConfig
 
@@ -60,6 +61,10 @@ class PosedRGBD(DataParser):
         poses[:, :3, 3] *= scale
         is_eval = np.arange(len(files)) % self.config.eval_interval == 0
         chosen = np.flatnonzero(~is_eval if split == "train" else is_eval)
+        if not len(chosen):
+            raise FieldError(
+                f"{folder.path} has {len(files)} usable frames: none is left for {split}."
+            )
         half = self.config.scene_scale
         return DataparserOutputs(
             image_filenames=[files[i].rgb for i in chosen],
@@ -75,9 +80,9 @@ class PosedRGBD(DataParser):
 
 def _cameras(files: list[FrameFiles], poses: np.ndarray) -> Cameras:
     """nerfstudio's cameras; its pixel centres lie at + 0.5, ours at whole numbers."""
-    K = np.stack([f.K for f in files])
     headers = [measure_image(read_bytes(f.rgb), f.name) for f in files]
     sizes = [(header.height, header.width) for header in headers]  # as stored: EXIF is not applied
+    K = np.stack([f.intrinsics(size) for f, size in zip(files, sizes, strict=True)])
     return Cameras(
         camera_to_worlds=torch.tensor(poses[:, :3], dtype=torch.float32),
         fx=torch.tensor(K[:, 0, 0], dtype=torch.float32),
@@ -87,7 +92,18 @@ def _cameras(files: list[FrameFiles], poses: np.ndarray) -> Cameras:
         height=torch.tensor([h for h, _ in sizes], dtype=torch.int32),
         width=torch.tensor([w for _, w in sizes], dtype=torch.int32),
         camera_type=CameraType.PERSPECTIVE,
+        distortion_params=_distortion(files),
     )
+
+
+def _distortion(files: list[FrameFiles]) -> torch.Tensor | None:
+    """(N, 6) k1, k2, k3, k4, p1, p2 as nerfstudio orders them; None where no lens distorts."""
+    rows = np.zeros((len(files), 6), np.float32)
+    for row, file in zip(rows, files, strict=True):
+        if file.distortion is not None:
+            k1, k2, p1, p2, k3 = (*file.distortion, 0.0)[:5]
+            row[:] = k1, k2, k3, 0.0, p1, p2
+    return torch.from_numpy(rows) if rows.any() else None
 
 
 def _depth(files: list[FrameFiles]) -> dict:

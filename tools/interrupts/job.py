@@ -31,6 +31,7 @@ class Job:
 
     name = command = ""
     # Endings of files which belong to a run that is not finished, and of locks.
+    SPEAKS = True  # the command line is ours: it ends in a sentence, not in a traceback
     STAGES = (".part.jsonl", "resume.json", ".lock", "tfevents")
 
     def __init__(self, inputs: Path) -> None:
