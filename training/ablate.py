@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from find_core.encoders import LanguageConfig
@@ -157,9 +158,9 @@ def draw(out: Path, results: Sequence[Mapping[str, Any]]) -> None:
         for row in results:
             if row["axis"] in ("", axis):
                 metrics = read_metrics(out / row["folder"] / "metrics.jsonl")
-                points = [(m["step"], m["loss"]) for m in metrics if "loss" in m]
-                steps, losses = zip(*points, strict=True) if points else ((), ())
-                panel.plot(steps, smooth(torch.tensor(losses).numpy()), lw=1.1, label=row["variant"])  # fmt: skip
+                lines = [m for m in metrics if "loss" in m]
+                losses = smooth(np.array([m["loss"] for m in lines], float))
+                panel.plot([m["step"] for m in lines], losses, lw=1.1, label=row["variant"])
         panel.set_title(axis or WHOLE, fontsize=9)
         panel.set_xlabel("step")
         panel.set_ylabel("loss (terms differ between tasks)", fontsize=7)

@@ -98,8 +98,9 @@ class Item:
             )
             for s, name, thing in zip(self.image.segments, self.names, self.things, strict=True)
         )  # fmt: skip
+        height, width = ids.shape
         return LabelledImage(
-            self.image_id, self.image.key, *ids.shape, segments, self.captions, self.pseudo
+            self.image_id, self.image.key, height, width, segments, self.captions, self.pseudo
         )
 
 
