@@ -8,7 +8,6 @@ FIND-Bench's entity file is the data engine's work (`python -m training.data_eng
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 
 HEIGHT, WIDTH = 96, 128
 THINGS = {"cup": (47, (200, 60, 60)), "bowl": (51, (60, 60, 200)), "book": (84, (210, 180, 60))}
@@ -41,9 +41,9 @@ def write_coco(root: Path, split: str, count: int, seed: int = 0) -> Path:
     _write(root / "annotations" / f"captions_{split}.json", images, captions)
     _write(root / "annotations" / f"instances_{split}.json", images, instances)
     _write(root / "refs" / "instances.json", images, instances)
-    write_text(root / "refs" / "refs.json", json.dumps([s for r in rows for s in r["refs"]]))
+    write_text(root / "refs" / "refs.json", json_text([s for r in rows for s in r["refs"]]))
     karpathy = [{"cocoid": 10**6 + n, "split": "test", "sentences": [{"raw": "a thing"}]} for n in range(2)]  # fmt: skip
-    write_text(root / "dataset_coco.json", json.dumps({"images": karpathy, "dataset": "coco"}))
+    write_text(root / "dataset_coco.json", json_text({"images": karpathy, "dataset": "coco"}))
     return root
 
 
@@ -97,4 +97,4 @@ def _box(side: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 def _write(path: Path, images: Any, annotations: Any) -> None:
     data = {"images": images, "annotations": annotations, "categories": CATEGORIES}
-    write_text(path, json.dumps(data))
+    write_text(path, json_text(data))

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 from find_core.errors import FindError
 from find_core.support.command_line import Parser, run_command
 from find_core.support.files import write_text
+from find_core.support.json_text import json_text
 from training.data_engine import convert, options
 from training.data_engine.ask import asker
 from training.data_engine.budget import Budget
@@ -92,7 +92,7 @@ def sentences(args: argparse.Namespace) -> int:
             run = engine.run(items, workers, _progress("images"))
     out = args.out / f"entity_{args.split}{end}.json"
     data = entity_file(run, items, source.identity, args.seed)
-    write_text(out, json.dumps(data, indent=1) + "\n")
+    write_text(out, json_text(data, indent=1) + "\n")
     told = report(run, items, source.identity, f"{args.data.resolve().name}, {args.split}")
     write_text(args.out / f"report_{args.split}{end}.md", told)
     print(f"wrote {out}: {len(data['annotations'])} sentences about {len(data['images'])} images")
@@ -116,7 +116,7 @@ def stand_ins(args: argparse.Namespace) -> None:
                         options.spread_of(args, False), _progress("images"))  # fmt: skip
     data = build(model, args.data, args.split, which, file, args.seed, args.limit, embed)
     out = args.out / FILES[which].format(split=args.split)
-    write_text(out, json.dumps(data, indent=1) + "\n")
+    write_text(out, json_text(data, indent=1) + "\n")
     print(f"wrote {out}: {data['provenance']['shown']} phrases are shown by other images")
 
 
@@ -129,7 +129,7 @@ def captions(args: argparse.Namespace) -> None:
         args.name, items, kept, options.spread_of(args, False), _progress("images")
     )
     out = args.out / f"pseudo_captions_{args.split}.json"
-    write_text(out, json.dumps(data, indent=1) + "\n")
+    write_text(out, json_text(data, indent=1) + "\n")
     print(f"wrote {out}: {len(data['annotations'])} captions")
 
 

@@ -13,7 +13,6 @@ marked "merged". Unlabelled pixels stay 0.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.support.files import replace_file, write_text
+from find_core.support.json_text import json_text
 from training.data.formats import coco, photos, tabletop
 from training.data.formats.records import IGNORED, LabelKind, Record
 from training.data_engine.images import extents
@@ -92,7 +92,7 @@ def convert(
     made = [rows[k] for k in sorted(rows)]
     _write_captions(out / "annotations" / f"captions_{split}.json", members, made)
     data = {"images": [m[0] for m in made], "annotations": [m[1] for m in made], "categories": categories}  # fmt: skip
-    write_text(path, json.dumps(data))
+    write_text(path, json_text(data))
     return len(made)
 
 
@@ -147,4 +147,4 @@ def _write_captions(
         for k, entry in enumerate(entries, 1):
             entry["id"] = k
         images = [image for image, _ in made]
-        write_text(path, json.dumps({"images": images, "annotations": entries}))
+        write_text(path, json_text({"images": images, "annotations": entries}))

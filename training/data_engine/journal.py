@@ -17,6 +17,7 @@ from typing import Any
 
 from find_core.errors import FindError
 from find_core.support.files import locked, write_text
+from find_core.support.json_text import json_text
 from find_core.support.printable import shown
 
 SYNC_EVERY_S = 1.0
@@ -38,7 +39,7 @@ class Journal:
         self._stack = ExitStack()
         self._stack.enter_context(locked(path))
         try:
-            self.entries = self._read(json.loads(json.dumps(about)))
+            self.entries = self._read(json.loads(json_text(about)))
         except BaseException:
             self._stack.close()
             raise
@@ -47,7 +48,7 @@ class Journal:
 
     def _read(self, about: dict[str, Any]) -> list[dict[str, Any]]:
         if not self.path.exists():
-            write_text(self.path, json.dumps(about) + "\n")
+            write_text(self.path, json_text(about) + "\n")
             return []
         content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
@@ -69,7 +70,7 @@ class Journal:
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """One line; whole or not there."""
-        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        line = json_text(entry, separators=(",", ":")).encode() + b"\n"
         if self._file.write(line) != len(line):
             raise FindError(f"{shown(self.path, 200)} cannot be written: check the disk.")
         if time.monotonic() - self._synced > SYNC_EVERY_S:

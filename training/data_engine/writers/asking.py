@@ -6,11 +6,11 @@ segments by id, class and box. Our wording, and an example as in its in-context 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from find_core.errors import FindError
+from find_core.support.json_text import json_text
 from find_core.support.strict_json import parse_json
 from training.data_engine.images import LabelledImage
 from training.data_engine.nouns import spoken
@@ -38,7 +38,7 @@ segments:
 7: person, box 80 90 200 400
 9: sports ball, box 250 180 270 200
 3: grass, box 0 240 640 480"""
-EXAMPLE_ANSWER = json.dumps(
+EXAMPLE_ANSWER = json_text(
     {"sentences": ["[7]<A boy> throws [9]<a ball> to [12]<his dog> on [3]<the grass>."]}
 )
 
