@@ -30,7 +30,7 @@ import torch
 
 from find_core.encoders import LanguageConfig
 from find_core.support.files import replace_file, write_text
-from find_core.support.json_text import figures_text
+from find_core.support.json_text import figures_text, json_text
 from training.config import RecipeError, TrainConfig, changed, override
 from training.data.batches import Batches
 from training.data.sources import open_sources
@@ -106,7 +106,7 @@ def run(variant: Variant, config: TrainConfig, args: argparse.Namespace) -> dict
     path = folder / "result.json"
     if path.is_file():
         found = json.loads(path.read_text())
-        if found["config"] != json.loads(figures_text(config.to_dict())):
+        if found["config"] != json.loads(json_text(config.to_dict())):
             raise RecipeError(f"{folder} holds a run with other settings: give another --out.")
         return found
     sources = open_sources(config.data, config.model.vision, encoder=initial_vision(config))
@@ -122,8 +122,9 @@ def run(variant: Variant, config: TrainConfig, args: argparse.Namespace) -> dict
         "variant": variant.name, "axis": variant.axis, "steps": config.optim.steps,
         "figures": {k: round(v, 4) for k, v in figures.items() if np.isfinite(v)}, "config": config.to_dict(),
     }  # fmt: skip
-    write_text(path, figures_text(result, indent=1) + "\n")
-    return json.loads(figures_text(result))
+    text = figures_text(result, indent=1) + "\n"
+    write_text(path, text)
+    return json.loads(text)
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -140,9 +141,11 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(figures: Mapping[str, float], whole: Mapping[str, float], name: str, compare: bool) -> str:  # fmt: skip
-    if name not in figures:
+    if figures.get(name) is None:
         return "–"
-    difference = f" ({figures[name] - whole[name]:+.3f})" if compare and name in whole else ""
+    difference = (
+        f" ({figures[name] - whole[name]:+.3f})" if compare and whole.get(name) is not None else ""
+    )
     return f"{figures[name]:.3f}{difference}"
 
 
@@ -181,7 +184,7 @@ def ablate(args: argparse.Namespace) -> list[dict[str, Any]]:
         found = run(variant, base, args)
         kept = {k: found[k] for k in ("variant", "axis", "steps", "figures")}
         results.append({**kept, "folder": variant.folder})
-        write_text(args.out / "ablation.json", figures_text(results, indent=1) + "\n")
+        write_text(args.out / "ablation.json", json_text(results, indent=1) + "\n")
         write_text(args.out / "ablation.md", table(results))
         draw(args.out, results)
     return results

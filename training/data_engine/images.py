@@ -96,8 +96,9 @@ class Item:
             _segment(s, name, thing, measured)
             for s, name, thing in zip(self.image.segments, self.names, self.things, strict=True)
         )  # fmt: skip
+        height, width = ids.shape
         return LabelledImage(
-            self.image_id, self.image.key, ids.shape[0], ids.shape[1], segments, self.captions,
+            self.image_id, self.image.key, height, width, segments, self.captions,
             self.pseudo,
         )  # fmt: skip
 
