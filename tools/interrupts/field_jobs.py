@@ -32,7 +32,9 @@ class NsTrain(Job):
         from find_field.evaluation.toy_world import sample_world
         from tests.find_field.folders import write_nerfstudio
 
-        method = "find-field-lite=find_field.nerf.config:find_field_lite"  # as an installed one is known
+        method = (
+            "find-field-lite=find_field.nerf.config:find_field_lite"  # as an installed one is known
+        )
         os.environ["NERFSTUDIO_METHOD_CONFIGS"] = method
         import_module("nerfstudio.scripts.train")  # once, in the parent: half a minute
         self.model = write_checkpoint(self.inputs / "model")
