@@ -5,6 +5,7 @@ Letters: E entities, N candidates of all entities together, C width of a pair's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from find_core.places.judge import PlaceJudge
 MOST_COMBINATIONS = 1500
 MOST_CANDIDATES = 8
 """Of one entity, best first."""
+SURE = 3.0
+"""Another combination must be so many times as likely to be chosen instead of what the scores alone
+choose: words that say nothing of places must not decide between equal scores."""
 LEAST_SHARE = 0.2
 """Candidates with less than this share of their entity's best score are not considered."""
 
@@ -57,7 +61,8 @@ def choose(
     """The combination of candidates that the scores and the words about places agree on best.
 
     Args:
-        scores: of each entity its candidates' scores, in any order; none empty.
+        scores: of each entity its candidates' scores, first the one that scores alone would choose;
+            none empty.
         arrange: makes the arrangement of the given (entity, candidate)s, in their order.
     """
     considered = [_worth(s, len(scores)) for s in scores]
@@ -72,8 +77,16 @@ def choose(
         own = torch.tensor([float(scores[e][n]) for n in kept]).clamp(min=1e-6).log()
         total = total + (own - own[0])[grid[:, e].cpu()]
     best = int(total.argmax())
+    own_first = int((grid == _positions(considered).to(device)).all(1).nonzero()[0])
+    if total[best] < total[own_first] + math.log(SURE):
+        best = own_first
     picked = tuple(kept[int(k)] for kept, k in zip(considered, grid[best].tolist(), strict=True))
     return Choice(picked, float(total[best].exp()))
+
+
+def _positions(considered: Sequence[Sequence[int]]) -> Tensor:
+    """(E,) where each entity's first candidate stands in what is considered of it."""
+    return torch.tensor([kept.index(0) if 0 in kept else 0 for kept in considered])
 
 
 def _worth(scores: Sequence[float], entities: int) -> list[int]:

@@ -55,7 +55,12 @@ def test_the_anchor_is_chosen_too():
 
 def test_words_that_say_nothing_leave_the_scores_alone():
     silent = LeftJudge(strength=0.0)
-    assert chosen([[0.7, 0.9], [0.8, 0.3]], [[100, 10], [60, 5]], silent).picked == (1, 0)
+    assert chosen([[0.9, 0.9], [0.8, 0.3]], [[100, 10], [60, 5]], silent).picked == (0, 0)
+
+
+def test_places_must_be_sure_to_overrule_scores():
+    hesitant = LeftJudge(strength=0.05)  # hardly says which is left
+    assert chosen([[0.9, 0.9], [0.8]], [[100, 10], [60]], hesitant).picked == (0, 0)
 
 
 def test_what_scores_too_little_is_not_considered():
