@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from find_core import checkpoint
 from find_core.encoders import build_language, build_vision
@@ -127,22 +129,24 @@ def cosines(find: Find, questions: Iterable[Questions]) -> tuple[np.ndarray, np.
     return np.array(there), np.array(absent)
 
 
-def fit_relevance(there: np.ndarray, absent: np.ndarray, rounds: int = 200) -> dict[str, float]:
-    """Platt's logistic fit with both sides weighing the same (Newton's method)."""
+def fit_relevance(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
+    """Platt's logistic fit with both sides weighing the same.
+
+    Newton steps that were cut to a largest length could swing for ever between two points.
+    """
     x = np.concatenate([there, absent])
     y = np.concatenate([np.ones(len(there)), np.zeros(len(absent))])
     weight = np.where(y > 0, 0.5 / len(there), 0.5 / len(absent))
-    features = np.stack([x, np.ones_like(x)], axis=1)
-    theta = np.array([5.0, -2.5])
-    for _ in range(rounds):
-        p = 1 / (1 + np.exp(-features @ theta))
-        gradient = features.T @ (weight * (p - y)) + 1e-4 * theta * [1, 0]
-        curvature = (features * (weight * p * (1 - p))[:, None]).T @ features + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        theta = theta - np.clip(step, -5, 5)
-        if np.abs(step).max() < 1e-8:
-            break
-    return {"relevance_scale": float(theta[0]), "relevance_bias": float(-theta[1] / theta[0])}
+    middle = x.mean()  # scale and offset are then nearly independent of each other
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        logit = theta[0] * (x - middle) + theta[1]
+        value = float(weight @ (np.logaddexp(0.0, logit) - y * logit)) + 5e-5 * theta[0] ** 2
+        slope = weight * (expit(logit) - y)
+        return value, np.array([slope @ (x - middle) + 1e-4 * theta[0], slope.sum()])
+
+    scale, offset = minimize(loss, np.array([10.0, 0.0]), jac=True, method="L-BFGS-B").x
+    return {"relevance_scale": float(scale), "relevance_bias": float(middle - offset / scale)}
 
 
 def main() -> None:
