@@ -31,7 +31,7 @@ from training.config import override
 from training.data.formats.tabletop import read_split
 from training.data.sources import photographs
 from training.engine.build import start_from
-from training.engine.checkpoints import load_config, load_weights
+from training.engine.checkpoints import load_config, load_weights, mix
 from training.engine.command import ends_in_a_sentence
 from training.evaluation.tabletop_suite import LabelledScene
 
@@ -51,19 +51,25 @@ def export(
     settings: Sequence[str] = (),
     photos: Path | None = None,
     places: Path | None = None,
+    keep: float = 0.0,
+    of: str = "find-tabletop",
 ) -> dict[str, float]:
     """Write config.json, model.safetensors and places.safetensors; returns the calibration.
 
     Args:
         calibrate, photos: folders of rendered scenes and of photographs to calibrate on together;
             at most `limit` images of each.
+        keep, of: share of another checkpoint's weights, of the same sizes, in the result.
         places: judge of places (`training.places.train`) to put beside the weights; None: the
             packaged model's, where it was made for the same language model.
     """
     config = override(load_config(run), list(settings))
     vision, language = build_vision(config.model.vision), build_language(config.model.language)
     model = FindModel(config.model, vision.channels, language.width)
-    start_from(model, load_weights(run / f"{weights}.safetensors"), str(run))
+    trained = load_weights(run / f"{weights}.safetensors")
+    if keep:
+        trained = mix(checkpoint.read(checkpoint.resolve(of)).tensors, trained, keep)
+    start_from(model, trained, str(run))
     fitted: dict[str, float] = {}
     if calibrate is not None:
         find = Find(model, vision, language, device="cpu")
@@ -77,6 +83,8 @@ def export(
         )
     notes = {"recipe": config.name, "seed": config.seed, "steps": config.optim.steps,
              "script": "python -m training.train", "calibration": fitted}  # fmt: skip
+    if keep:
+        notes["kept"] = {"share": keep, "of": of}
     checkpoint.save(out, model, vision, language, dtype=torch.float16, notes=notes)
     if places is None:
         carry_places(checkpoint.resolve("find-tabletop"), out, config.model.language)
@@ -159,6 +167,11 @@ def main() -> None:
     parser.add_argument("--calibrate", type=Path, help="folder of scenes with other seeds")
     parser.add_argument("--photos", type=Path, help="calibrate on these photographs too")
     parser.add_argument("--places", type=Path, help="judge of places to put beside the weights")
+    parser.add_argument(
+        "--keep", type=float, default=0.0,
+        help="share of the weights of --of in the result: what those know stays known",
+    )  # fmt: skip
+    parser.add_argument("--of", default="find-tabletop", help="what the run began from")
     parser.add_argument("--limit", type=int, default=60, help="scenes, and photographs, of each")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
@@ -167,7 +180,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with ends_in_a_sentence("training.export"):
         fitted = export(args.run, args.out, args.weights, args.calibrate, args.limit, args.set,
-                        args.photos, args.places)  # fmt: skip
+                        args.photos, args.places, args.keep, args.of)  # fmt: skip
         print(f"{args.out}: {fitted or 'not calibrated'}")
 
 

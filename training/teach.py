@@ -14,11 +14,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
@@ -34,6 +32,7 @@ from training.data.formats.user import read_names, user_knowledge, user_records
 from training.data.queries.label_knowledge import LabelKnowledge
 from training.data.store import FeatureStore
 from training.engine.build import build_module
+from training.engine.checkpoints import mix
 from training.engine.command import ends_in_a_sentence
 from training.engine.trainer import Report, Trainer
 from training.recipes import recipe
@@ -126,11 +125,6 @@ def cache_views(run: TrainConfig, records: list[Record], report: Report = print)
     if not count:
         raise ImageError("None of the pictures can be read: there is nothing to teach from.")
     report(f"{count} views of {len(records) - len(left_out)} pictures")
-
-
-def mix(old: Mapping[str, Tensor], new: dict[str, Tensor], keep: float) -> dict[str, Tensor]:
-    """keep * old + (1 - keep) * new."""
-    return {n: torch.lerp(v.float(), old[n].float(), keep) for n, v in new.items()}
 
 
 def main() -> None:

@@ -94,6 +94,10 @@ def test_export_calibrates_and_loads(config: TrainConfig, tmp_path: Path) -> Non
     find = fc.load(str(tmp_path / "out"), device="cpu")
     assert find.config.relevance_scale == pytest.approx(fitted["relevance_scale"])
     assert build_vision(find.config.vision).channels == find.vision.channels
+    export(tmp_path / "run", tmp_path / "kept", "last", None, 4, keep=1.0, of=str(tmp_path / "out"))
+    before, after = (checkpoint.read(tmp_path / f).tensors for f in ("out", "kept"))
+    assert all((before[n] == after[n]).all() for n in before)
+    assert checkpoint.read(tmp_path / "kept").notes["kept"]["share"] == 1.0
 
 
 def test_platt_fit_recovers_a_logistic() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     """
     tensors, _ = read_tensors(path, CheckpointError)
     return {n: v.float() if v.is_floating_point() else v for n, v in tensors.items()}
+
+
+def mix(old: Mapping[str, Tensor], new: Mapping[str, Tensor], keep: float) -> dict[str, Tensor]:
+    """keep * old + (1 - keep) * new: what was known before stays known (WiSE-FT, arXiv 2109.01903)."""
+    return {
+        n: torch.lerp(v.float(), old[n].float(), keep) if v.is_floating_point() else v
+        for n, v in new.items()
+    }
 
 
 def model_weights(state: RunState) -> dict[str, Tensor]:
