@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from benchmarks.page import bench, model, places, trust
+from benchmarks.page import bench, gpu, model, places, trust
 from benchmarks.page.format import ROOT, shipped
 
 PAGE = "docs/benchmarks.md"
@@ -45,6 +45,7 @@ differ; where it is not recorded, the same holds. Times are of two cores without
                 model.video(),
                 places.field(),
                 places.node(),
+                gpu.gpu(),
                 trust.trust(),
                 model.speed(),
                 model.learning(),

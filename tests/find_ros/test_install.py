@@ -67,7 +67,9 @@ def assert_found_by_ros(prefix: Path, clone: Path) -> None:
     for file in [clone / "package.xml", *clone.glob("launch/*.py"), *clone.glob("config/*")]:
         installed = prefix / "share/find_ros" / file.relative_to(clone)
         assert installed.read_bytes() == file.read_bytes(), file.name
-    executables = [p for p in prefix.rglob("*") if p.name in NODES and os.access(p, os.X_OK)]
+    executables = [
+        p for p in prefix.rglob("*") if p.name in NODES and p.is_file() and os.access(p, os.X_OK)
+    ]
     assert sorted(executables) == [prefix / "lib/find_ros" / name for name in sorted(NODES)]
     launched = "".join(p.read_text() for p in clone.glob("launch/*.py"))
     names = set(re.findall(r'\bnode\(\s*"(\w+)"', launched))

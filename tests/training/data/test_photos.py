@@ -161,7 +161,7 @@ def test_missing_files_and_sizes(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no set 'x'"):
         read_photos(tmp_path, ["x"])
     (tmp_path / "masks" / "a.png").unlink()
-    with pytest.raises(ImageError, match="missing, damaged"):
+    with pytest.raises(ImageError, match="No image file at"):
         read_photos(tmp_path)[0].record.read()
 
 
