@@ -233,8 +233,8 @@ def _joined(own: np.ndarray, numbers: Sequence[np.ndarray]) -> np.ndarray:
     return np.clip(np.concatenate([first, second, pair], axis=-1), -8, 8)
 
 
-_IMAGE = _image_features(np.ones((1, 4, 4), bool)).shape[-1]
-_METRIC = _metric_features([np.eye(4, 3)], True).shape[-1]
+_IMAGE, _METRIC = 33, 26
+"""How many numbers `_image_features` and `_metric_features` make of a pair; a test counts them."""
 FEATURES = _IMAGE + _METRIC + 4
 """F: of the picture, in metres, and which of these are known."""
 METRIC_BLOCK = slice(_IMAGE, _IMAGE + _METRIC)

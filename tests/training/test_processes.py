@@ -22,7 +22,7 @@ import training.train as script
 from training.engine.checkpoints import save_weights
 
 class Kept(script.Trainer):
-    def __init__(self, config, folder, module, batches, val, report):
+    def __init__(self, config, folder, module, batches, val, report, changed=False):
         super().__init__(config, folder, module, batches, [batches.batch(999)], report)
 
     def run(self, until=None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from find_core.places import geometry
 from find_core.places.geometry import (
     FEATURES,
     METRIC_BLOCK,
@@ -104,3 +105,9 @@ def test_empty_masks_are_finite():
     masks = np.zeros((2, 120, 160), bool)
     masks[0, 5:9, 5:9] = True
     assert np.isfinite(pair_features(Arrangement(masks))).all()
+
+
+def test_the_features_are_as_many_as_said() -> None:
+    image = geometry._image_features(np.ones((1, 4, 4), bool))
+    metric = geometry._metric_features([np.eye(4, 3)], True)
+    assert (image.shape[-1], metric.shape[-1]) == (geometry._IMAGE, geometry._METRIC)
