@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from benchmarks.page import bench, gpu, model, places, trust
+from benchmarks.page import bench, gpu, judge, model, places, trust
 from benchmarks.page.format import ROOT, shipped
 
 PAGE = "docs/benchmarks.md"
@@ -39,6 +39,7 @@ differ; where it is not recorded, the same holds. Times are of two cores without
             [
                 head,
                 model.rendered(),
+                judge.judge(),
                 model.real(),
                 model.photos(),
                 bench.bench(),
