@@ -14,7 +14,7 @@ import inspect
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,16 +50,31 @@ def export(path: ImagePath, model: FindModel) -> bytes:
         del free[name][0]
     free |= {name: {0: "batch", 1: f"{name}_1"} for name in path.output_names}
     free[path.output_names[0]] = {0: "batch", 2: "quarter_h", 3: "quarter_w"}
+    return graph_of(path.eval(), example, path.input_names, path.output_names, free)
+
+
+def graph_of(
+    module: torch.nn.Module, example: Sequence[torch.Tensor], inputs: Sequence[str],
+    outputs: Sequence[str], free: Mapping[str, Mapping[int, str]],
+) -> bytes:  # fmt: skip
+    """The ONNX graph of a module in eval mode, weights included.
+
+    Args:
+        example: what is traced. free: per input or output the dimensions that may differ from it.
+
+    Raises:
+        RuntimeUnavailableError: this module, or this torch, does not export.
+    """
     file: Any = io.BytesIO()  # the older exporter takes a buffer; its annotation does not say so
     try:
         with _lock, warnings.catch_warnings(), without_onnx_package(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                path.eval(),
+                module,
                 tuple(example),
                 file,  # type: ignore[arg-type]  # the older exporter, used here, writes to files
-                input_names=path.input_names,
-                output_names=path.output_names,
+                input_names=inputs,
+                output_names=outputs,
                 dynamic_axes=free,
                 opset_version=OPSET,
                 **_OLDER_EXPORTER,

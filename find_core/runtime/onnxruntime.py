@@ -15,6 +15,28 @@ from find_core.runtime.places import PlacesCache
 from find_core.runtime.protocol import RuntimeUnavailableError
 
 
+def session_of(graph: bytes) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU, with as many threads as torch has.
+
+    Raises:
+        RuntimeUnavailableError: onnxruntime is not installed, or does not take the graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RuntimeUnavailableError("it is not installed: pip install onnxruntime") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that wait do so asleep: a robot's other programs need the cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own types have no common base
+        raise RuntimeUnavailableError(f"it does not take the graph ({str(error)[:120]})") from error
+
+
 class OnnxRuntime:
     """A session on the CPU, with as many threads as torch has.
 
@@ -28,24 +50,7 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, graph: bytes, path: ImagePath, model: FindModel) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise RuntimeUnavailableError("it is not installed: pip install onnxruntime") from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that wait do so asleep: a robot's other programs need the cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own types have no common base
-            raise RuntimeUnavailableError(
-                f"it does not take the graph ({str(error)[:120]})"
-            ) from error
+        self._session = session_of(graph)
         self._path, self._places = path, PlacesCache(model)
 
     def __call__(self, images_BCHW: Tensor) -> ImageState:

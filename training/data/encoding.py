@@ -5,8 +5,6 @@ The same features to about 1e-6, in half the time.
 
 from __future__ import annotations
 
-import io
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,9 @@ import torch
 from torch import Tensor
 
 from find_core.encoders import VisionConfig, VisionEncoder, build_vision
-from find_core.runtime.export import OPSET, without_onnx_package
+from find_core.runtime.export import graph_of
 from find_core.runtime.folding import folded
+from find_core.runtime.onnxruntime import session_of
 
 CLOSE = 1e-3
 """Largest difference to torch's features, relative to their largest value, that is believed."""
@@ -29,26 +28,12 @@ class OnnxEncoder:
     """
 
     def __init__(self, encoder: VisionEncoder, height: int, width: int) -> None:
-        import onnxruntime
-
         twin: Any = folded(encoder)
         self.channels = tuple(encoder.channels)
-        example, file = torch.rand(2, 3, height, width) - 0.5, io.BytesIO()
+        example = torch.rand(2, 3, height, width) - 0.5
         names = [f"map{level}" for level in range(len(self.channels))]
-        sink: Any = file
-        with warnings.catch_warnings(), without_onnx_package(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                twin, (example,), sink, input_names=["image"], output_names=names,
-                dynamic_axes={name: {0: "batch"} for name in ["image", *names]},
-                opset_version=OPSET, dynamo=False,
-            )  # fmt: skip
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            file.getvalue(), options, providers=["CPUExecutionProvider"]
-        )
+        free = {name: {0: "batch"} for name in ["image", *names]}
+        self._session = session_of(graph_of(twin, [example], ["image"], names, free))
         with torch.no_grad():
             theirs = list(encoder(example))
         for a, b in zip(self(example), theirs, strict=True):
