@@ -25,19 +25,9 @@ def sample_camera(rng: np.random.Generator, points_N3: np.ndarray, aspect: float
     fovy = float(rng.uniform(32, 62))
     elevation = np.radians(rng.uniform(18, 68))
     azimuth = np.radians(-90 + np.clip(rng.normal(0, 28), -70, 70))
-    target = (points_N3.min(0) + points_N3.max(0)) / 2 + rng.normal(0, 0.03, 3)
-    radius = float(np.linalg.norm(np.ptp(points_N3, axis=0))) / 2
-    fit = radius / np.sin(np.radians(fovy) / 2) / max(aspect, 1) ** 0.5
+    target, fit = _aim(rng, points_N3, aspect, fovy, spread_m=0.03)
     distance = max(fit * rng.uniform(0.5, 1.05), 0.34)
-    direction = np.array(
-        [
-            np.cos(elevation) * np.cos(azimuth),
-            np.cos(elevation) * np.sin(azimuth),
-            np.sin(elevation),
-        ]
-    )
-    eye = target + distance * direction
-    eye[2] = max(eye[2], 0.12)
+    eye = _eye(target, distance, elevation, azimuth, lowest_m=0.12)
     roll = np.radians(rng.normal(0, 2.5) if rng.random() < 0.85 else rng.uniform(-14, 14))
     return Camera(look_at(eye, target, roll), fovy)
 
@@ -48,17 +38,32 @@ def wide_camera(rng: np.random.Generator, points_N3: np.ndarray, aspect: float) 
     below, above = ((6, 25), (20, 66), (62, 89))[int(rng.choice(3, p=(0.3, 0.35, 0.35)))]
     elevation = np.radians(rng.uniform(below, above))
     azimuth = np.radians(-90 + np.clip(rng.normal(0, 45), -110, 110))
-    target = (points_N3.min(0) + points_N3.max(0)) / 2 + rng.normal(0, 0.06, 3)
-    radius = float(np.linalg.norm(np.ptp(points_N3, axis=0))) / 2
-    fit = radius / np.sin(np.radians(fovy) / 2) / max(aspect, 1) ** 0.5
+    target, fit = _aim(rng, points_N3, aspect, fovy, spread_m=0.06)
     distance = max(fit * rng.uniform(0.4, 1.7), 0.3)
-    flat = np.cos(elevation)
-    away = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
-    eye = target + distance * away
-    eye[2] = max(eye[2], 0.08)
+    eye = _eye(target, distance, elevation, azimuth, lowest_m=0.08)
     looks_down = elevation > np.radians(66)  # as a wrist does, whichever way it is turned
     roll_deg = rng.uniform(-180, 180) if looks_down and rng.random() < 0.5 else rng.normal(0, 9)
     return Camera(look_at(eye, target, np.radians(roll_deg)), fovy)
+
+
+def _aim(
+    rng: np.random.Generator, points_N3: np.ndarray, aspect: float, fovy: float, spread_m: float
+) -> tuple[np.ndarray, float]:
+    """A target near the middle of the points, and the distance in metres from which they fit."""
+    target = (points_N3.min(0) + points_N3.max(0)) / 2 + rng.normal(0, spread_m, 3)
+    radius = float(np.linalg.norm(np.ptp(points_N3, axis=0))) / 2
+    return target, radius / np.sin(np.radians(fovy) / 2) / max(aspect, 1) ** 0.5
+
+
+def _eye(
+    target: np.ndarray, distance: float, elevation: float, azimuth: float, lowest_m: float
+) -> np.ndarray:
+    """Where the camera stands, world metres; angles in radians, seen from the target."""
+    flat = np.cos(elevation)
+    away = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
+    eye = target + distance * away
+    eye[2] = max(eye[2], lowest_m)
+    return eye
 
 
 def wide_lights(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
