@@ -25,6 +25,7 @@ from find_core.images import decode_image
 ROOT = Path(__file__).parents[2]
 # Two busy cores: nothing here is a measurement.
 PATIENCE_S = 300.0
+LEFT_EDGE = '[aria-label="Left edge of the box in pixels"]'
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--no-first-run",
@@ -130,6 +131,19 @@ class Browser:
         for x, y in points[1:]:
             chain.move_to_element_with_offset(image, x, y)
         chain.release().perform()
+
+    def mark(self, css: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag a box over a still until its edges stand in numbers: a busy page may miss a drag."""
+        self.wait(lambda: self._marked(css, start, end), "a box in numbers")
+
+    def _marked(self, css: str, start: tuple[float, float], end: tuple[float, float]) -> bool:
+        self.drag(css, start, end)
+        end_s = time.monotonic() + 10.0
+        while not self.find(LEFT_EDGE).get_property("value"):
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.1)
+        return True
 
     def natural_size(self, css: str) -> tuple[int, int]:
         size = "return [arguments[0].naturalWidth, arguments[0].naturalHeight]"

@@ -28,7 +28,7 @@ def main() -> None:
         page.wait(lambda: "white mug yes" in page.text('[data-testid="findings"]'), "the mug")
         page.click("Freeze")
         page.wait(lambda: "/picture/still/" in page.find(IMAGE).get_attribute("src"), "the still")
-        page.drag(IMAGE, *_outlined(page.pixels(IMAGE)))
+        page.mark(IMAGE, *_outlined(page.pixels(IMAGE)))
         page.click("Only keep it")
         page.type('[data-testid="prompt"]', SECOND)
         page.click("Look for it")

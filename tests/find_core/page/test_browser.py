@@ -75,7 +75,7 @@ def test_a_box_on_a_still_becomes_a_reference_whose_mask_follows(page):
     page.click("Freeze")
     page.wait(lambda: "/picture/still/" in page.find(IMAGE).get_attribute("src"), "the still")
     left = blue_left(page)
-    page.drag(IMAGE, (left + 5, BLUE_TOP + 5), (left + BLUE_SIDE - 5, BLUE_TOP + BLUE_SIDE - 5))
+    page.mark(IMAGE, (left + 5, BLUE_TOP + 5), (left + BLUE_SIDE - 5, BLUE_TOP + BLUE_SIDE - 5))
     numbers = [f'[aria-label="{edge} edge of the box in pixels"]' for edge in ("Left", "Bottom")]
     page.wait(lambda: page.find(numbers[0]).get_property("value"), "the box in numbers")
     drawn = [float(page.find(n).get_property("value")) for n in numbers]
