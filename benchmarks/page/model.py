@@ -105,7 +105,7 @@ def real() -> str:
     ]  # fmt: skip
     command = "python -m training.evaluate --suite real"
     return "\n\n".join([
-        "## find-tabletop on photographs", "It saw 150 photographs in training, and it shows.",
+        "## find-tabletop on photographs", "Its model card lists the photographs that it has seen.",
         table("what | find-tabletop | beside it", rows), note(path, fingerprint, command),
     ])  # fmt: skip
 
