@@ -114,6 +114,21 @@ def test_kill_9_loses_nothing_before_the_checkpoint(config: TrainConfig, tmp_pat
     assert [m["loss"] for m in curves[0]] == pytest.approx([m["loss"] for m in curves[1]], rel=1e-3)
 
 
+def test_a_validation_that_fails_costs_no_step(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(override(config, ["optim.steps=2", "save_every=2"]), tmp_path)
+    run.val = [run.batches.batch(10_000)]
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("no memory for pictures")
+
+    monkeypatch.setattr("training.engine.trainer.validate", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        run.run()
+    assert trainer(config, tmp_path, changed=True).state.step == 2
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "keys"])
 def test_a_damaged_state_is_a_sentence(config: TrainConfig, tmp_path: Path, damage: str) -> None:
     first = trainer(override(config, ["optim.steps=2", "save_every=2"]), tmp_path)

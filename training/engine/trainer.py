@@ -147,19 +147,21 @@ class Trainer:
         return {"loss": float(result.total.detach()), **result.terms, **extra}
 
     def save(self) -> None:
-        """Checkpoint, validate the averaged weights, keep the best, draw the curves.
+        """Checkpoint, then validate the averaged weights, keep the best, draw the curves.
 
-        All processes validate (its forward waits for all of them); the main one writes.
+        All processes validate (its forward waits for all of them); the main one writes, the
+        checkpoint first: what goes wrong with looking at weights costs none of them.
         """
+        weights = model_weights(self.state)
+        if self.main:
+            save_state(self.folder, self.state)
+            save_weights(self.folder / "last.safetensors", weights)
         values, samples = self._look_at_average() if self.val else ({}, None)
         if not self.main:
             return
         if samples is not None:
             write_image(self.folder / "samples.png", samples)
             self.log.picture("samples", samples, self.state.step - 1)
-        save_state(self.folder, self.state)
-        weights = model_weights(self.state)
-        save_weights(self.folder / "last.safetensors", weights)
         if values:
             score = [values.get(f"val_{k}", 0.0) for k in SCORED]
             score += [values[f"val_{k}"] for k in SCORED_PHOTOS if f"val_{k}" in values]
