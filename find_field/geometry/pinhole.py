@@ -22,6 +22,7 @@ MAX_POSITION_M = 1e8  # coordinates of maps, UTM's and the geocentric ones, are 
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 MIN_FOCAL_PX = 2.0  # less is a normalised matrix, or 179 degrees of view
+FAR_CORNER = 0.9  # shares of width and height; a matrix of twice the size has its centre beyond
 
 
 def check_rigid(T: ArrayLike, what: str = "Pose") -> np.ndarray:
@@ -59,7 +60,7 @@ def check_intrinsics(K: ArrayLike, name: str, size_hw: tuple[int, int] | None = 
 
     Raises:
         FieldError: another shape, not finite, a focal length that no camera has (in pixels: 1.2 is a
-            normalised one), or a principal point outside the image.
+            normalised one), or a principal point outside the image or in its far corner.
     """
     try:
         K = np.array(K, np.float64)
@@ -77,14 +78,18 @@ def check_intrinsics(K: ArrayLike, name: str, size_hw: tuple[int, int] | None = 
         )
     if np.abs(K[[1, 2, 2], [0, 0, 1]]).max() > 1e-9 or abs(K[2, 2] - 1) > 1e-6:
         raise FieldError(f"Intrinsics of {name} are not [[fx, s, cx], [0, fy, cy], [0, 0, 1]].")
-    if size_hw is not None and not (
-        -0.5 <= K[0, 2] <= size_hw[1] - 0.5 and -0.5 <= K[1, 2] <= size_hw[0] - 0.5
-    ):
+    if size_hw is not None and not _is_inside(K[0, 2], K[1, 2], size_hw):
         raise FieldError(
-            f"Intrinsics of {name} have their principal point at ({K[0, 2]:g}, {K[1, 2]:g}), outside "
-            f"the image of {size_hw[1]}x{size_hw[0]}: they are of another size."
+            f"Intrinsics of {name} have their principal point at ({K[0, 2]:g}, {K[1, 2]:g}), outside or "
+            f"in the far corner of the image of {size_hw[1]}x{size_hw[0]}: they are of another size."
         )
     return K
+
+
+def _is_inside(cx: float, cy: float, size_hw: tuple[int, int]) -> bool:
+    """Whether a principal point lies inside the image, and not where that of twice its size would."""
+    right, down = (cx + 0.5) / size_hw[1], (cy + 0.5) / size_hw[0]
+    return 0 <= right < 1 and 0 <= down < 1 and not (right > FAR_CORNER and down > FAR_CORNER)
 
 
 def pixel_grid(height: int, width: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

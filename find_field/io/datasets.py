@@ -203,15 +203,18 @@ def _sequence(folder: Path) -> tuple[list[str], Callable[[int], FrameFiles], str
 
     def make(i: int) -> FrameFiles:
         entry, name = entries[i], names[i]
+        has_depth = entry.get("depth") is not None
         if "file" not in entry and "rgb" not in entry:
             raise FieldError(f'{name}: no "file" in meta.json, the name of its images.')
-        rgb = folder / entry["rgb"] if "rgb" in entry else _picture(folder / "rgb", name)
-        depth = folder / entry.get("depth", f"depth/{name}.png")
+        path_of = transforms_json.path_of
+        rgb = path_of(folder, entry["rgb"]) if "rgb" in entry else _picture(folder / "rgb", name)
+        depth = path_of(folder, entry["depth"] if has_depth else f"depth/{name}.png")
         K = np.array(entry.get("K", meta.get("K")), float)
         if entry.get("T_world_camera") is None:
             raise FieldError(f"{name}: no T_world_camera in meta.json.")
         scale = float(meta.get("depth_unit_m", 0.001))
-        return FrameFiles(name, rgb, depth if depth.is_file() else None, K,
+        # One that is named must be there; the usual place of it may be empty.
+        return FrameFiles(name, rgb, depth if has_depth or depth.is_file() else None, K,
                           np.array(entry["T_world_camera"], float), _positive(scale),
                           depth_unit_is_given="depth_unit_m" in meta)  # fmt: skip
 

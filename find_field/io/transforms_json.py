@@ -44,13 +44,17 @@ def file_of(folder: Path, name: str) -> Path:
     Raises:
         ImageError: it is not there.
     """
-    parts = PureWindowsPath(name).parts if "\\" in name else (name,)
-    path = folder.joinpath(*parts)
+    path = path_of(folder, name)
     tries = [path, *(path.with_name(path.name + ending) for ending in ENDINGS)]
     found = next((p for p in tries if p.is_file()), None)
     if found is None:
         raise ImageError(f"no file {shown(path.name, 200)}.")
     return found
+
+
+def path_of(folder: Path, name: str) -> Path:
+    """The path that a name below `folder` means, on Windows too."""
+    return folder.joinpath(*PureWindowsPath(name).parts) if "\\" in name else folder / name
 
 
 def intrinsics(entry: dict[str, Any], image: Path) -> tuple[np.ndarray, tuple[int, int]]:

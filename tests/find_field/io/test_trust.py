@@ -92,6 +92,38 @@ def test_exception_of_intrinsics_of_another_shape(tmp_path):
         list(open_folder(folder))
 
 
+def sequence(root, entry, K):
+    """A folder with a meta.json of one frame."""
+    for folder, image in (("rgb", wall()[..., ::-1]), ("depth", np.full((H, W), 2000, np.uint16))):
+        (root / folder).mkdir()
+        cv2.imwrite(str(root / folder / "a.png"), image)
+    meta = {"K": K, "frames": [entry | {"T_world_camera": np.eye(4).tolist()}]}
+    (root / "meta.json").write_text(json.dumps(meta))
+    return root
+
+
+SEQUENCE_K = [[FOCAL, 0, W / 2 - 0.5], [0, FOCAL, H / 2 - 0.5], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("entry", [{"rgb": "rgb\\a.png", "depth": "depth\\a.png"}, {"file": "a"}])
+def test_sequences_with_names_of_windows(tmp_path, entry):
+    root = sequence(tmp_path, entry, SEQUENCE_K)
+    np.testing.assert_allclose(place_of_the_square(root), EXPECTED, atol=0.02)
+
+
+def test_depth_that_is_named_must_be_there(tmp_path):
+    root = sequence(tmp_path, {"file": "a", "depth": "depth/b.png"}, SEQUENCE_K)
+    with pytest.raises(FieldError, match=r"no file b\.png"):
+        open_folder(root)
+
+
+@pytest.mark.parametrize("centre", [(W - 0.5, H - 0.5), (0.95 * W, 0.97 * H), (W / 2, H)])
+def test_exception_of_intrinsics_of_twice_the_size(tmp_path, centre):
+    K = [[2 * FOCAL, 0, centre[0]], [0, 2 * FOCAL, centre[1]], [0, 0, 1]]
+    with pytest.raises(FieldError, match="another size"):
+        list(open_folder(sequence(tmp_path, {"file": "a"}, K)))
+
+
 @pytest.mark.parametrize("unit", [1.0, None])
 def test_floats_are_metres_only_if_said(tmp_path, unit):
     meta = PINHOLE | ({} if unit is None else {"depth_unit_scale_factor": unit})
