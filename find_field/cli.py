@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from find_core.cli.common import load_model
 from find_core.errors import FieldError, FindError, PromptError
 from find_core.prompts.prompt import Prompt
@@ -94,7 +96,7 @@ def run_lift(options: argparse.Namespace) -> int:
         marks = [time.perf_counter()]
         try:
             frame = files.read()
-            if frame.depth_m is None:
+            if frame.depth_m is None or not np.isfinite(frame.depth_m).any():
                 raise FieldError(f"{frame.name} has no depth.")
         except FindError as error:  # a bad frame costs itself
             folder.skipped.append(shown(error, 300))

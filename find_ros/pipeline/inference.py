@@ -160,14 +160,15 @@ class Worker:
         age_s = (self.now_ns() - frame.stamp_ns) * 1e-9
         if limit_s and abs(age_s) > limit_s:
             cause = "stale" if age_s > 0 else "future"
-            self.throttled_log.warn(
-                f"{frame.camera}:{cause}",
-                _named(
-                    frame,
-                    f"Dropped: the image's stamp lies {age_s:.3f} s in the past and max_age_s is "
-                    f"{limit_s:g}: check the camera's clock and use_sim_time, or raise max_age_s.",
-                ),
+            said = (
+                f"Dropped: the image's stamp lies {age_s:.3f} s in the past and max_age_s is "
+                f"{limit_s:g}: check the camera's clock and use_sim_time, or raise max_age_s."
             )
+            key = f"{frame.camera}:{cause}"
+            if not frame.stamp_ns:
+                key = f"{frame.camera}:unstamped"
+                said = "Dropped: the image has no stamp: let the camera's driver stamp it, or set max_age_s to 0."  # fmt: skip
+            self.throttled_log.warn(key, _named(frame, said))
             return cause
         return ""
 

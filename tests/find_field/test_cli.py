@@ -45,6 +45,16 @@ def test_lift_and_info(lifted, capsys):
     assert "oracle" in capsys.readouterr().out
 
 
+def test_a_frame_whose_depth_is_all_invalid_costs_itself(frames, model, tmp_path, capsys):
+    blind = dataclasses.replace(frames[1], depth_m=np.full_like(frames[1].depth_m, np.nan))
+    write_sequence(tmp_path / "seq", [frames[0], blind, frames[2]])
+    assert main(["lift", str(tmp_path / "seq"), "--out", str(tmp_path / "a.field"), "--json"]) == 0
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert (summary["frames"], summary["skipped"]) == (2, 1)
+    assert "has no depth" in printed.err
+
+
 def test_query_prints_draws_and_exports(lifted, world, tmp_path, capsys):
     picture, ply = tmp_path / "top.png", tmp_path / "hits.ply"
     args = ["query", str(lifted[0]), "the <red box> by the <violin>"]

@@ -12,6 +12,8 @@ A worker that dies is replaced and its item done again.
 from __future__ import annotations
 
 import importlib.util
+import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,11 +23,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from find_core.errors import FindError
+from find_core.support.printable import shown
 
 Work = Callable[..., Any]
 Make = Callable[[], Work]
 MOST_LOSSES = 3
 """Times that one item may lose its worker: then it is the item that ends workers."""
+ANSWERS_WITHIN_S = 20.0
+STORE_BYTES = 256 * 2**20
+"""Of Ray's shared memory: results are small, and more goes to its files."""
+LOCAL: dict[str, Any] = {
+    "worker_niceness": 0, "enable_worker_prestart": False, "worker_register_timeout_seconds": 600,
+    "agent_register_timeout_ms": 600_000, "health_check_timeout_ms": 60_000,
+}  # fmt: skip
+"""Of local workers: they do the work, so they are as important as this process (Ray's own niceness
+of 15 starves them on a busy machine), none starts that is not needed, and slowness is no fault."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -106,21 +118,42 @@ def _ray_workers(make: Make, spread: Spread) -> Iterator[_OnRay]:
         raise SpreadError("Ray is not installed: pip install 'find_ros[ray]', or use one process.")
     import ray
 
-    runtime = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-    options = {"runtime_env": runtime, "log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if spread.cluster:
+        _check_answers(spread.cluster)
         packages = [str(ROOT / name) for name in ("training", "find_core")]
-        options |= {"address": spread.cluster, "runtime_env": {**runtime, "py_modules": packages}}
+        options |= {"address": spread.cluster, "runtime_env": {"py_modules": packages}}
+        advice = "check the address"
     else:
-        options |= {"address": "local", "num_cpus": spread.processes, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": spread.processes, "include_dashboard": False,
+                    "object_store_memory": STORE_BYTES, "_system_config": LOCAL}  # fmt: skip
+        advice = "use one process"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises many kinds
-        raise SpreadError(f"Ray cannot be started ({str(error).splitlines()[0]:.140}): check the address.") from None  # fmt: skip
+        ray.shutdown()
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise SpreadError(f"Ray cannot be started ({said[0]:.140}): {advice}.") from None
     try:
         yield _OnRay(make, spread)
     finally:
         ray.shutdown()
+
+
+def _check_answers(cluster: str) -> None:
+    """Somebody listens there; Ray itself asks for minutes before it gives up.
+
+    Raises:
+        SpreadError: nobody does.
+    """
+    host, _, port = cluster.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # "auto", which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError, ValueError) as error:
+        raise SpreadError(f"Ray cannot be started (nothing answers at {shown(cluster)}: {error}): check the address.") from None  # fmt: skip
 
 
 class _OnRay:
@@ -183,10 +216,20 @@ def each_done(
     Raises:
         SpreadError: an item lost its worker `MOST_LOSSES` times. What an item raises is raised here.
     """
-    waiting = deque(enumerate(items))
+    running: dict[Future[Any], tuple[int, tuple[Any, ...]]] = {}
+    try:
+        yield from _each_done(workers, deque(enumerate(items)), running, progress)
+    except Exception:
+        wait(running)  # so that the workers are free for other items
+        raise
+
+
+def _each_done(
+    workers: Workers, waiting: deque[tuple[int, tuple[Any, ...]]],
+    running: dict[Future[Any], tuple[int, tuple[Any, ...]]], progress: Callable[[int, int], None],
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
     total, done = len(waiting), 0
     losses: dict[int, int] = {}
-    running: dict[Future[Any], tuple[int, tuple[Any, ...]]] = {}
     while waiting or running:
         while waiting and len(running) < workers.capacity:
             place, arguments = waiting.popleft()

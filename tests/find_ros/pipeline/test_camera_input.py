@@ -97,3 +97,9 @@ def test_simulated_time_rules(robot):
             process,
             lambda: show(60.0, 50.0),
         )
+        robot.wait(
+            lambda: "the image has no stamp" in process.log,
+            "a word about the stamp",
+            process,
+            lambda: show(60.0, 0.0),
+        )
