@@ -87,7 +87,13 @@ class FindFieldDataManager(VanillaDataManager[FindFieldDataset]):
     eval_dataset: FindFieldDataset
 
     def __init__(self, config: FindFieldDataManagerConfig, device: Any = "cpu", **kwargs: Any):
-        super().__init__(config, device, **kwargs)
+        try:
+            super().__init__(config, device, **kwargs)
+        except FileNotFoundError as error:
+            raise FieldError(
+                f"There is no {shown(error.filename)}: check --data, and that the paths in its "
+                "transforms.json are written with /."
+            ) from None
         for dataset in (self.train_dataset, self.eval_dataset):
             check_sizes(dataset)
         data = Path(config.data or config.dataparser.data)

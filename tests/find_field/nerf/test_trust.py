@@ -19,7 +19,7 @@ from PIL import Image
 from find_core.errors import FieldError
 from find_core.images import read_image
 from find_field.nerf import config as methods
-from find_field.nerf.datamanager import FindFieldDataset, check_sizes
+from find_field.nerf.datamanager import FindFieldDataManagerConfig, FindFieldDataset, check_sizes
 from find_field.nerf.dataparser import PosedRGBDDataParserConfig
 from find_field.nerf.trainer import FindFieldTrainer
 from tests.find_field.folders import write_nerfstudio, write_sequence
@@ -147,3 +147,16 @@ def test_features_are_of_the_pixels_that_rays_are_drawn_for(frames, tmp_path, or
         check_sizes(dataset)
         for n in range(len(dataset)):
             assert np.array_equal(dataset.image_rgb(n), dataset.get_numpy_image(n)[..., :3])
+
+
+@pytest.mark.parametrize("what", ["paths of Windows", "no transforms.json"])
+def test_exception_of_images_that_are_not_there(frames, tmp_path, what):
+    write_nerfstudio(tmp_path, frames[:4])
+    file = tmp_path / "transforms.json"
+    if what == "paths of Windows":
+        file.write_text(file.read_text().replace("images/", "images\\\\"))
+    else:
+        file.unlink()
+    parser = NerfstudioDataParserConfig(data=tmp_path)
+    with pytest.raises(FieldError, match=r"There is no .*written with /"):
+        FindFieldDataManagerConfig(dataparser=parser, data=tmp_path).setup(device="cpu")
