@@ -24,6 +24,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from find_core.errors import FindError
+from find_core.support.command_line import fraction, number
 from find_core.support.json_text import json_text
 from find_ros.demo_results import rows_of, write_files, write_page
 
@@ -125,8 +126,12 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--video", help="video file, folder or device; default: the shipped sample")
     parser.add_argument("--prompt", help=f"what to look for; default: {DEFAULT_PROMPT!r}")
     parser.add_argument("--model", default="find-tabletop", help="as the localizer's parameter")
-    parser.add_argument("--fps", type=float, default=5.0, help="frames a second taken of a video")
-    parser.add_argument("--threshold", type=float, default=0.5, help="of the timeline's intervals")
+    parser.add_argument(
+        "--fps", type=number(above=0), default=5.0, help="frames a second taken of a video"
+    )
+    parser.add_argument(
+        "--threshold", type=fraction, default=0.5, help="of the timeline's intervals"
+    )
     return parser.parse_args(args)
 
 

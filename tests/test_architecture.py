@@ -122,6 +122,16 @@ def test_weights_are_never_unpickled():
                     assert given.get("weights_only") == "True", f"{path}:{node.lineno}"
 
 
+def test_options_have_ranges():
+    """`int` takes -1 images and `float` takes NaN seconds; command_line's types have limits."""
+    for package in PACKAGES:
+        for path in sources(package):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.keyword) and node.arg == "type":
+                    plain = isinstance(node.value, ast.Name) and node.value.id in ("int", "float")
+                    assert not plain, f"{path}:{node.value.lineno}: whole() or number() instead"
+
+
 def modules(package: str) -> dict[str, Path]:
     """Dotted name of every module of a package, packages by their own name."""
     found = {}

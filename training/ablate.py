@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from find_core.encoders import LanguageConfig
+from find_core.support.command_line import whole
 from find_core.support.files import replace_file, write_text
 from find_core.support.json_text import figures_text, json_text
 from training.config import RecipeError, TrainConfig, changed, override
@@ -197,18 +198,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--recipe", default="find_base", choices=sorted(RECIPES), metavar="NAME")
     top.add_argument("--out", type=Path, required=True, help="folder of the runs and the table")
     top.add_argument("--axes", nargs="+", choices=AXES, default=["tasks"])
-    top.add_argument("--steps", type=int, help="of every variant, instead of the recipe's")
+    top.add_argument("--steps", type=whole(1), help="of every variant, instead of the recipe's")
     top.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="override settings")
     top.add_argument("--val-store", default="", help="feature store of pictures to validate on")
-    top.add_argument("--val-batches", type=int, default=12)
+    top.add_argument("--val-batches", type=whole(1), default=12)
     top.add_argument("--language", default="smollm2", help="layers: smollm2 or causal_lm")
     top.add_argument("--model", default="", help="layers: folder or hub name of a causal_lm")
-    top.add_argument("--layers", type=int, nargs="*", default=list(LAYERS))
+    top.add_argument("--layers", type=whole(-1000, 1000), nargs="*", default=list(LAYERS))
     top.add_argument(
         "--languages", nargs="*", default=["minilm", "smollm2"], metavar="NAME[:MODEL]"
     )
     top.add_argument("--visions", nargs="*", default=[], metavar="NAME[:MODEL]")
-    top.add_argument("--threads", type=int, default=1)
+    top.add_argument("--threads", type=whole(1, 1024), default=1)
     return top
 
 

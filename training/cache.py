@@ -21,6 +21,7 @@ import torch
 from find_core.encoders import VisionConfig, VisionEncoder
 from find_core.errors import ImageError
 from find_core.preprocess import normalise
+from find_core.support.command_line import number, whole
 from training.config import DataConfig
 from training.data.augment import View, ViewConfig
 from training.data.derived.references import is_reference
@@ -155,12 +156,14 @@ def main() -> None:
     )
     parser.add_argument("--tabletop", help="folder of rendered scenes")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--limit", type=int, help="only the first scenes")
+    parser.add_argument("--limit", type=whole(1), help="only the first scenes")
     parser.add_argument(
         "--photos", help="folder of photograph sets; those that may feed shipped weights"
     )
-    parser.add_argument("--composites", type=int, default=0, help="rendered things in photographs")
-    parser.add_argument("--references", type=int, default=0, help="pictures of the thing alone")
+    parser.add_argument(
+        "--composites", type=whole(), default=0, help="rendered things in photographs"
+    )
+    parser.add_argument("--references", type=whole(), default=0, help="pictures of the thing alone")
     parser.add_argument(
         "--derived-only",
         action="store_true",
@@ -178,14 +181,18 @@ def main() -> None:
         metavar="i/n",
         help="every n-th record from the i-th",
     )
-    parser.add_argument("--variants", type=int, default=1, help="views per picture")
-    parser.add_argument("--first-variant", type=int, default=PLAIN)
-    parser.add_argument("--min-crop", type=float, default=ViewConfig.min_crop)
-    parser.add_argument("--height", type=int, default=ViewConfig.height, help="of a view, pixels")
-    parser.add_argument("--width", type=int, default=ViewConfig.width, help="of a view, pixels")
+    parser.add_argument("--variants", type=whole(1), default=1, help="views per picture")
+    parser.add_argument("--first-variant", type=whole(), default=PLAIN)
+    parser.add_argument("--min-crop", type=number(high=1, above=0), default=ViewConfig.min_crop)
+    parser.add_argument(
+        "--height", type=whole(16, 16384), default=ViewConfig.height, help="of a view, pixels"
+    )
+    parser.add_argument(
+        "--width", type=whole(16, 16384), default=ViewConfig.width, help="of a view, pixels"
+    )
     parser.add_argument("--recipe", help="whose vision encoder to run (default: the packaged one)")
     parser.add_argument("--follow", action="store_true", help="wait for more scenes")
-    parser.add_argument("--patience-s", type=float, default=300.0)
+    parser.add_argument("--patience-s", type=number(0), default=300.0)
     args = parser.parse_args()
     if not (args.tabletop or args.photos or args.coco_panoptic or args.coco_captions):
         parser.error(

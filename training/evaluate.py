@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 import find_core as fc
+from find_core.support.command_line import whole
 from find_core.support.files import write_text
 from find_core.support.json_text import figures_text
 from training.engine.command import ends_in_a_sentence
@@ -44,7 +45,9 @@ def main() -> None:
         "--model", default="find-tabletop",
         help="what find_core.load takes; bench: also " + ", ".join(model_names()),
     )  # fmt: skip
-    parser.add_argument("--input-px", type=int, help="short side of the model's input, pixels")
+    parser.add_argument(
+        "--input-px", type=whole(1, 16384), help="short side of the model's input, pixels"
+    )
     parser.add_argument("--tabletop", default="data/tabletop", help="folder of rendered scenes")
     parser.add_argument("--data", default="shared/data", help="folder of the real miniature sets")
     parser.add_argument("--photos", default="data/photos", help="photos: folder of photograph sets")
@@ -55,13 +58,13 @@ def main() -> None:
         type=Path,
         help="tabletop: folder for sheets of the first scenes' answers and precision-recall curves",
     )
-    parser.add_argument("--limit", type=int, help="only the first images of each split or set")
+    parser.add_argument("--limit", type=whole(1), help="only the first images of each split or set")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     parser.add_argument(
         "--json", nargs="?", const=True, metavar="OUT",
         help="print JSON instead of a table; with a path, write it there as --out does",
     )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=whole(1, 1024), default=1)
     _bench_arguments(parser.add_argument_group("bench suites"))
     args = parser.parse_args()
     if isinstance(args.json, str):
@@ -80,11 +83,11 @@ def _bench_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--file", type=Path, help="entity or interleave JSON, instead of the usual one"
     )
-    group.add_argument("--seed", type=int, default=0, help="of strokes and of visual phrases")
+    group.add_argument("--seed", type=whole(), default=0, help="of strokes and of visual phrases")
     group.add_argument("--descriptions", type=Path, help="JSON of {class: sentence}")
     group.add_argument("--examples", default="train2017", help="split of the visual examples")
-    group.add_argument("--clicks", type=int, default=20, help="most clicks of NoC")
-    group.add_argument("--fit-limit", type=int, help="images that ridge or probe is fitted on")
+    group.add_argument("--clicks", type=whole(1), default=20, help="most clicks of NoC")
+    group.add_argument("--fit-limit", type=whole(1), help="images that ridge or probe is fitted on")
 
 
 def bench(args: argparse.Namespace) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from find_core.model.find import FindModel
 from find_core.places.store import carry_places, load_places
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
+from find_core.support.command_line import fraction, whole
 from training.config import override
 from training.data.formats.tabletop import read_split
 from training.data.sources import photographs
@@ -168,11 +169,13 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="calibrate on these photographs too")
     parser.add_argument("--places", type=Path, help="judge of places to put beside the weights")
     parser.add_argument(
-        "--keep", type=float, default=0.0,
+        "--keep", type=fraction, default=0.0,
         help="share of the weights of --of in the result: what those know stays known",
     )  # fmt: skip
     parser.add_argument("--of", default="find-tabletop", help="what the run began from")
-    parser.add_argument("--limit", type=int, default=60, help="scenes, and photographs, of each")
+    parser.add_argument(
+        "--limit", type=whole(1), default=60, help="scenes, and photographs, of each"
+    )
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. model.selection=score"
     )

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from find_core.errors import ImageError
+from find_core.support.command_line import number, whole
 from find_core.support.files import write_text
 from find_core.support.json_text import json_text
 from training.base_recipe import PLAIN_SCENES
@@ -282,11 +283,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="rendered scenes are kept here")
     parser.add_argument("--photos", type=Path, required=True, help="folder of photograph sets")
     parser.add_argument("--out", type=Path, required=True, help="features, runs and the model")
-    parser.add_argument("--processes", type=int, default=2, help="side by side, one thread each")
+    parser.add_argument(
+        "--processes", type=whole(1, 1024), default=2, help="side by side, one thread each"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="of training; steps are scaled to fit")
-    length.add_argument("--steps", type=int, help="of all stages together")
-    parser.add_argument("--limit", type=int, help="images a suite is measured on")
+    length.add_argument(
+        "--minutes", type=number(above=0), help="of training; steps are scaled to fit"
+    )
+    length.add_argument("--steps", type=whole(1), help="of all stages together")
+    parser.add_argument("--limit", type=whole(1), help="images a suite is measured on")
     parser.add_argument("--dry-run", action="store_true", help="everything in miniature")
     args = parser.parse_args()
     with ends_in_a_sentence("training.make_default"):

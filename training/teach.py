@@ -24,6 +24,7 @@ from find_core.encoders import build_language, build_vision
 from find_core.errors import ImageError
 from find_core.model.find import FindModel
 from find_core.places.store import carry_places
+from find_core.support.command_line import fraction, whole
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
 from training.data.batches import BatchConfig, Batches
@@ -136,9 +137,11 @@ def main() -> None:
     parser.add_argument("--names", required=True, help="JSON: label -> name or names")
     parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
     parser.add_argument("--model", default="find-tabletop", help="checkpoint folder to start from")
-    parser.add_argument("--steps", type=int, default=TeachConfig.steps)
-    parser.add_argument("--keep", type=float, default=TeachConfig.keep, help="share of old weights")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=whole(1), default=TeachConfig.steps)
+    parser.add_argument(
+        "--keep", type=fraction, default=TeachConfig.keep, help="share of old weights"
+    )
+    parser.add_argument("--threads", type=whole(1, 1024), default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with ends_in_a_sentence("training.teach"):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from find_core.support.command_line import whole
 from find_core.support.json_text import json_text
 from training.config import RecipeError, TrainConfig, override
 from training.data.batches import Batches
@@ -63,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}"
     )
-    parser.add_argument("--stage", type=int, help="which run of a recipe of several (default: 1)")
+    parser.add_argument(
+        "--stage", type=whole(1), help="which run of a recipe of several (default: 1)"
+    )
     parser.add_argument(
         "--print", nargs="?", const="table", choices=("table", "json"),
         help="print every number of all stages, and train nothing",
@@ -73,12 +76,12 @@ def parser() -> argparse.ArgumentParser:
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="override settings"
     )
     parser.add_argument("--val-store", default="", help="feature store of pictures to validate on")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=whole(1, 1024), default=1, help="CPU threads")
     parser.add_argument(
         "--dry-run", action="store_true",
         help="recipes of hub encoders: small random encoders and a miniature COCO below --out",
     )  # fmt: skip
-    parser.add_argument("--until", type=int, help="stop after this step (go on later)")
+    parser.add_argument("--until", type=whole(1), help="stop after this step (go on later)")
     parser.add_argument(
         "--changed", action="store_true",
         help="go on with a run that was begun with other settings, which is refused otherwise",

@@ -21,6 +21,7 @@ from find_core.checkpoint.published import load_state, sha256_of
 from find_core.encoders import build_vision
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from find_core.support.command_line import whole
 from training.engine.command import ends_in_a_sentence
 from training.recipes import RECIPES, recipe
 
@@ -59,9 +60,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
     parser.add_argument("--recipe", default="find_focalt_coco640", choices=sorted(RECIPES))
     parser.add_argument(
-        "--language-width", type=int, default=LLAMA_WIDTH, help="of the language model's states"
+        "--language-width",
+        type=whole(1),
+        default=LLAMA_WIDTH,
+        help="of the language model's states",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole(), default=0)
     args = parser.parse_args()
     with ends_in_a_sentence("training.xdecoder"):
         model = recipe(args.recipe).model

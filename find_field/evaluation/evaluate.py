@@ -23,6 +23,7 @@ import find_core
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, Reference
 from find_core.protocols import EmbeddedImage, FindLike
+from find_core.support.command_line import number, whole
 from find_core.support.json_text import figures_text
 from find_field.evaluation.ground_truth import GroundTruth, SceneObject, open_truth, truth_of_world
 from find_field.evaluation.toy_world import sample_world
@@ -200,12 +201,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("sequences", nargs="*", type=Path, help="rendered sequences with truth")
-    parser.add_argument("--exact", type=int, default=0, metavar="N", help="also N exact worlds")
+    parser.add_argument("--exact", type=whole(), default=0, metavar="N", help="also N exact worlds")
     parser.add_argument(
         "--model", default="find-tabletop", help="or 'oracle' (default: %(default)s)"
     )
     parser.add_argument("--field", type=Path, help="a field made elsewhere (e.g. by ns-train)")
-    parser.add_argument("--voxel", type=float, default=0.01, help="metres (default: %(default)s)")
+    parser.add_argument(
+        "--voxel", type=number(above=0), default=0.01, help="metres (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON with every outcome")
     return parser
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from find_core.support.command_line import whole
 from find_core.support.files import replace_file
 from find_core.support.json_text import figures_text
 from find_field.evaluation.oracle import OracleFind
@@ -160,7 +161,9 @@ def main(args: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--json", type=Path, required=True, help="file to write")
     parser.add_argument("--room", type=Path, help="a posed folder in which nothing moves")
-    parser.add_argument("--worlds", type=int, default=5, help="exact worlds (default: %(default)s)")
+    parser.add_argument(
+        "--worlds", type=whole(1), default=5, help="exact worlds (default: %(default)s)"
+    )
     options = parser.parse_args(args)
     figures: dict[str, Any] = {"toy": toy(range(options.worlds))}
     if options.room is not None:

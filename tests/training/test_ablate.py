@@ -67,3 +67,12 @@ def batches_of(config, sources, count):
         sources.records, sources.store, sources.knowledge, config.data.batch, seed=12345
     )
     return [stream.batch(n) for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--threads", "0"), ("--steps", "-3"), ("--val-batches", "0"), ("--layers", "x")]
+)
+def test_options_out_of_range_are_refused(wrong, capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        ablate.parser().parse_args(["--out", "x", *wrong])
+    assert end.value.code == 2 and wrong[0] in capsys.readouterr().err

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from find_core.errors import FindError
-from find_core.support.command_line import Parser, run_command
+from find_core.support.command_line import Parser, run_command, whole
 from find_core.support.files import write_text
 from find_core.support.json_text import json_text
 from training.data_engine import convert, options
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--model", default="find", help="whose embeddings, as in training.evaluate")
     one.add_argument("--file", type=Path, help="sentences; default OUT/entity_<split>.json")
     one.add_argument("--long", action="store_true", help="the file of paragraphs")
-    one.add_argument("--seed", type=int, default=0, help="of which phrases are shown")
+    one.add_argument("--seed", type=whole(), default=0, help="of which phrases are shown")
     one.set_defaults(run=stand_ins)
     one = commands.add_parser("captions", help="pseudo-captions by a model of transformers")
     options.add_data(one)
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--file", type=Path, required=True, help="sentences, with or without stand-ins"
     )
-    one.add_argument("--count", type=int, default=20, help="how many, evenly over the file")
+    one.add_argument("--count", type=whole(1), default=20, help="how many, evenly over the file")
     one.set_defaults(run=draw)
     return top
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from find_core.support.command_line import number
 from training.engine.command import ends_in_a_sentence
 from training.pack.build import MIB, build_pack, size_of
 from training.recipes import open_recipe
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--tabletop", required=True, help="folder of rendered scenes")
     parser.add_argument("--photos", required=True, help="folder of photograph sets")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--limit-mib", type=float, default=60.0, help="of one folder")
+    parser.add_argument("--limit-mib", type=number(above=0), default=60.0, help="of one folder")
     parser.add_argument(
         "--webp", action="store_true", help="smaller images, which need OpenCV on that machine"
     )

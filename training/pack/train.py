@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from find_core.encoders import build_language
 from find_core.model.find import FindModel
+from find_core.support.command_line import fraction, number, whole
 from find_core.support.files import write_text
 from find_core.support.formats import Key, read_state
 from find_core.support.json_text import figures_text, json_text
@@ -314,16 +315,26 @@ def main(folder: Path) -> None:
     """The command line of PACK/run.py."""
     parser = argparse.ArgumentParser(description="Train from this pack.")
     length = parser.add_mutually_exclusive_group(required=True)
-    length.add_argument("--minutes", type=float, help="of training, resumed runs included")
-    length.add_argument("--steps", type=int)
+    length.add_argument(
+        "--minutes", type=number(above=0), help="of training, resumed runs included"
+    )
+    length.add_argument("--steps", type=whole(1))
     parser.add_argument("--out", type=Path, default=Path("out"))
-    parser.add_argument("--batch", type=int, help="images a step (default: the recipe's)")
-    parser.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")
-    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
-    parser.add_argument("--processes", type=int, default=1, help="that share batch and GPU")
-    parser.add_argument("--workers", type=int, default=12, help="processes that make batches")
-    parser.add_argument("--match-workers", type=int, default=0, help="processes that match")
-    parser.add_argument("--save-minutes", type=float, default=5.0)
+    parser.add_argument("--batch", type=whole(1), help="images a step (default: the recipe's)")
+    parser.add_argument(
+        "--rate", type=number(above=0), default=1.0, help="factor on the learning rates"
+    )
+    parser.add_argument("--ema", type=fraction, help="decay of the averaged weights")
+    parser.add_argument(
+        "--processes", type=whole(1, 1024), default=1, help="that share batch and GPU"
+    )
+    parser.add_argument(
+        "--workers", type=whole(0, 1024), default=12, help="processes that make batches"
+    )
+    parser.add_argument(
+        "--match-workers", type=whole(0, 1024), default=0, help="processes that match"
+    )
+    parser.add_argument("--save-minutes", type=number(above=0), default=5.0)
     parser.add_argument("--device")
     args, pack = parser.parse_args(), read_pack(folder)
     run_processes(args.processes, functools.partial(run, pack, args))

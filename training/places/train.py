@@ -24,6 +24,7 @@ from find_core.images import read_labels
 from find_core.places.geometry import small_masks
 from find_core.places.judge import JudgeSizes, PlaceJudge
 from find_core.places.store import save_places
+from find_core.support.command_line import whole
 from find_core.support.files import write_text
 from find_core.support.json_text import figures_text
 from training.engine.command import ends_in_a_sentence
@@ -190,12 +191,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="places.safetensors to write")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--language", default="minilm", help="the frozen language model")
-    parser.add_argument("--limit", type=int, help="only so many scenes")
-    parser.add_argument("--layouts", type=int, default=6000, help="views of random layouts")
-    parser.add_argument("--cameras", type=int, default=3, help="further cameras of each scene")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--questions", type=int, default=3000, help="to measure with, of each kind")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=whole(1), help="only so many scenes")
+    parser.add_argument("--layouts", type=whole(), default=6000, help="views of random layouts")
+    parser.add_argument("--cameras", type=whole(), default=3, help="further cameras of each scene")
+    parser.add_argument("--steps", type=whole(1), default=4000)
+    parser.add_argument(
+        "--questions", type=whole(1), default=3000, help="to measure with, of each kind"
+    )
+    parser.add_argument("--seed", type=whole(), default=1)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     with ends_in_a_sentence("training.places.train"):

@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--scenes", type=whole(1), required=True, help="scenes 0 … N-1 will exist")
-    parser.add_argument("--seed", type=int, default=77, help="of all scenes")
+    parser.add_argument("--seed", type=whole(), default=77, help="of all scenes")
     return run_command("training.tabletop.elsewhere", parser, argv, _run)
 
 

@@ -77,8 +77,8 @@ def _parser() -> Parser:
         "val and held use textures that train never sees",
     )
     parser.add_argument("--scenes", type=whole(1), required=True, help="scenes 0 … N-1 will exist")
-    parser.add_argument("--start", type=int, default=0, help="first index to render")
-    parser.add_argument("--seed", type=int, default=1, help="of the whole split")
+    parser.add_argument("--start", type=whole(), default=0, help="first index to render")
+    parser.add_argument("--seed", type=whole(), default=1, help="of the whole split")
     parser.add_argument("--workers", type=whole(1), default=2, help="processes, about 3 GB each")
     parser.add_argument(
         "--wide", action="store_true", help="cameras and lamps of a wider range, for training"

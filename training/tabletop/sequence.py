@@ -119,8 +119,8 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--seed", type=whole(), default=1)
+    parser.add_argument("--frames", type=whole(1), default=48)
     parser.add_argument("--width", type=whole(1), default=640)
     parser.add_argument("--height", type=whole(1), default=480)
     parser.add_argument(
@@ -138,7 +138,7 @@ def _parser() -> Parser:
         "(frames), on (number of an earlier object)",
     )
     parser.add_argument("--layout", choices=("split", "rgbd"), default="split")
-    parser.add_argument("--quality", type=int, default=95, help="of the JPEG files")
+    parser.add_argument("--quality", type=whole(1, 100), default=95, help="of the JPEG files")
     parser.add_argument("--clean", action="store_true", help="no sensor noise")
     parser.add_argument("--list", action="store_true", help="print the asset ids and stop")
     parser.add_argument("--json", action="store_true")

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gallery", action="store_true", help="one tile per asset")
     parser.add_argument("--only", default="", help="asset ids that start with this")
     parser.add_argument("--scenes", type=Path, help="folder of a rendered split")
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--first", type=whole(), default=0)
     parser.add_argument("--count", type=whole(1), default=24)
     parser.add_argument("--out", type=Path, required=True)
     return run_command("training.tabletop.sheets", parser, argv, _run)

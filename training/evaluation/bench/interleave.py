@@ -24,6 +24,7 @@ import numpy as np
 
 from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt, PromptEntity, Reference
+from find_core.support.command_line import whole
 from find_core.support.files import write_text
 from find_core.support.json_text import json_text
 from training.data.formats.coco import read_json
@@ -267,8 +268,8 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help="FIND-Bench JSON, instead of DATA/annotations")
     parser.add_argument("--model", default="find", help="whose embeddings, as in training.evaluate")
     parser.add_argument("--template", action="store_true", help="write sentences of class names")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int, help="only the first images")
+    parser.add_argument("--seed", type=whole(), default=0)
+    parser.add_argument("--limit", type=whole(1), help="only the first images")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     args = parser.parse_args()
     with ends_in_a_sentence("training.evaluation.bench.interleave"):

@@ -224,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--model", default="find-tabletop", help="or oracle: the labels, dropped and shaken"
     )
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--seed", type=int, default=1, help="of the clips to render")
+    parser.add_argument("--seed", type=whole(), default=1, help="of the clips to render")
     parser.add_argument("--limit", type=whole(1), help="only so many clips")
     return run_command("training.evaluation.video.evaluate", parser, argv, _run)
 

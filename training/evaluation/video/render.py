@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from find_core.support.command_line import whole
 from find_core.support.files import write_text
 from find_core.support.json_text import json_text
 from training.evaluation.video.scripts import SCENARIOS
@@ -62,10 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         epilog="Example: python -m training.evaluation.video.render --out runs/video_suite --seed 1",
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--known", type=int, default=4, help="clips a scenario, known kinds")
-    parser.add_argument("--held", type=int, default=1, help="clips a scenario, held-out kinds")
-    parser.add_argument("--noise", type=int, default=1, help="clips a scenario, noisy sensor")
+    parser.add_argument("--seed", type=whole(), default=1)
+    parser.add_argument("--known", type=whole(), default=4, help="clips a scenario, known kinds")
+    parser.add_argument("--held", type=whole(), default=1, help="clips a scenario, held-out kinds")
+    parser.add_argument("--noise", type=whole(), default=1, help="clips a scenario, noisy sensor")
     args = parser.parse_args(argv)
     render_suite(args.out, orders(args.seed, args.known, args.held, args.noise))
     return 0
