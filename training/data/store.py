@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,11 @@ from torch import Tensor
 from find_core.errors import CheckpointError
 from find_core.support.files import open_own, write_text
 from find_core.support.json_text import json_text
+from find_core.support.printable import shown
 from training.data.augment import View
 
 STRIDES = (4, 8, 16, 32)
+PLAIN_NAME = re.compile(r"\w[\w-]*")
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,15 @@ def content_key(image: np.ndarray, numbers: np.ndarray, encoder: str) -> str:
 
 
 class StoreWriter:
-    """Appends rows to one part of a store; a part belongs to one process."""
+    """Appends rows to one part of a store; a part belongs to one process.
+
+    Raises:
+        CheckpointError: the part is no plain name, or the store is of another encoder or size.
+    """
 
     def __init__(self, folder: str | Path, part: str, shape: RowShape, encoder: str) -> None:
+        if not PLAIN_NAME.fullmatch(part):
+            raise CheckpointError(f"A part is named by letters, digits, '_' and '-', not {shown(part, 40)!r}.")  # fmt: skip
         self.folder, self.shape, self.encoder = Path(folder), shape, encoder
         self.folder.mkdir(parents=True, exist_ok=True)
         _check_layout(self.folder, shape, encoder)

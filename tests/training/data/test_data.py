@@ -239,6 +239,13 @@ def test_store_gives_back_what_was_put_in(tmp_path: Path) -> None:
     assert store.refresh() == 4 and len(store.views["r0"]) == 2
 
 
+@pytest.mark.parametrize("part", ["../a", "a/b", "", ".", "a.b", "a\n"])
+def test_a_part_is_a_plain_name(tmp_path, part):
+    with pytest.raises(CheckpointError, match="A part is named by letters"):
+        StoreWriter(tmp_path / "store", part, SHAPE, "enc")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_store_survives_a_crash_between_row_and_line(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path, "a", SHAPE, "enc")
     writer.append("r1", 0, *a_view(1))
