@@ -179,7 +179,7 @@ def _record(
     shown = replay(source, args.out / "localizations.jsonl", period_s, args.seconds)
     for n, (frame, group) in enumerate(shown):
         answers = [localization_from_json(record) for record in group]
-        rerun.frame(frame.image, frame.stamp_ns, answers, report.smoothed[:, n])
+        rerun.frame(frame.image, frame.stamp_ns, answers, report.smoothed[:, n].tolist())
         progress("rerun", n + 1, report.frame_count)
 
 
@@ -207,9 +207,10 @@ def _search(
     report = find_moments(
         source, find, prompts, count=args.top, threshold=args.threshold, progress=progress
     )
-    shown = [m for moments in report.moments for m in moments] if rerun else []
+    shown = [m for moments in report.moments for m in moments]
     for m in sorted(shown, key=lambda m: m.frame.stamp_ns):
-        rerun.frame(m.frame.image, m.frame.stamp_ns, [m.localization], [m.interval.score])
+        if rerun:
+            rerun.frame(m.frame.image, m.frame.stamp_ns, [m.localization], [m.interval.score])
     summary = {
         "version": 1,
         "source": source.name,

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from find_field.frames import PosedFrame
 
 
-def log_world(rerun: RerunFile, frame_id: str, up_world: Sequence[float] | None) -> None:
+def log_world(rerun: RerunFile, frame_id: str, up_world: np.ndarray | None) -> None:
     """The name of the world frame, and up where it is one of its axes."""
     axes = rerun.rerun.ViewCoordinates
     known = {(0, 0, 1): axes.RIGHT_HAND_Z_UP, (0, 1, 0): axes.RIGHT_HAND_Y_UP,
              (0, -1, 0): axes.RIGHT_HAND_Y_DOWN, (0, 0, -1): axes.RIGHT_HAND_Z_DOWN}  # fmt: skip
-    up = None if up_world is None else tuple(round(float(v)) for v in up_world)
-    if up in known and np.allclose(up_world, up, atol=1e-6):  # type: ignore[arg-type]
-        rerun.log("world", known[up], static=True)
+    for up, view in known.items():
+        if up_world is not None and np.allclose(up_world, up, atol=1e-6):
+            rerun.log("world", view, static=True)
     rerun.log("world", rerun.rerun.AnyValues(frame_id=frame_id), static=True)
 
 
