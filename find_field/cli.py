@@ -33,6 +33,7 @@ from find_field.geometry.up import Up
 if TYPE_CHECKING:
     import numpy as np
 
+    from find_core.drawing.rerun_file import RerunFile
     from find_field.field.feature_field import FeatureField
     from find_field.field.hits import FieldHits
 
@@ -73,7 +74,15 @@ def _command(commands: Any, name: str, run: Any, text: str, example: str) -> Any
 
 
 def run_lift(options: argparse.Namespace) -> int:
+    from find_core.drawing.rerun_file import rerun_file
+
+    with rerun_file(options.rerun) as rerun:
+        return _lift(options, rerun)
+
+
+def _lift(options: argparse.Namespace, rerun: RerunFile | None) -> int:
     from find_field.io.datasets import open_folder
+    from find_field.io.rerun_scene import log_field, log_posed_frame, log_world
     from find_field.lift import LiftConfig, Lifter
 
     folder = open_folder(options.folder, options.registered)
@@ -92,7 +101,7 @@ def run_lift(options: argparse.Namespace) -> int:
     )  # fmt: skip
     lifter = Lifter(find, config)
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
-    for files in _progress(folder.files, "lifting"):
+    for number, files in enumerate(_progress(folder.files, "lifting")):
         marks = [time.perf_counter()]
         try:
             frame = files.read()
@@ -108,10 +117,15 @@ def run_lift(options: argparse.Namespace) -> int:
         marks.append(time.perf_counter())
         lifter.add(frame, scene)
         marks.append(time.perf_counter())
+        if rerun:
+            log_posed_frame(rerun, frame, number)
         for part, start, end in zip(seconds, marks, marks[1:], strict=False):
             seconds[part] += end - start
     field = lifter.field()
     field.save(options.out)
+    if rerun:
+        log_world(rerun, field.frame, field.up_world)
+        log_field(rerun, field)
     _say_up(lifter.up)
     summary = {**_summary(field), "out": str(options.out), "skipped": len(folder.skipped)}
     summary["ms_per_frame"] = {
@@ -122,12 +136,18 @@ def run_lift(options: argparse.Namespace) -> int:
 
 
 def run_query(options: argparse.Namespace) -> int:
+    from find_core.drawing.rerun_file import check_rerun
+
     prompt = _prompt(options)
+    if options.rerun:
+        check_rerun(options.rerun)
     field = _load(options.field)
     find = load_model(options)
     hits = field.query(prompt, find, max_hits=options.max_hits, threshold=options.threshold)
-    if options.picture or options.ply:
+    if options.picture or options.ply or options.rerun:
         relevancy = field.relevancy(prompt, find)
+        if options.rerun:
+            _write_rerun(field, relevancy.max(axis=0), hits, options.rerun)
         if options.ply:
             _write_ply(field, options.colors, options.ply, relevancy[0])
         if options.picture:
@@ -268,6 +288,16 @@ def _print_hits(hits: FieldHits) -> None:
     for entity in hits.entities:
         if not entity.found:
             print(f"{entity.label:<24} not here (best score {entity.best_score:.2f})")
+
+
+def _write_rerun(field: FeatureField, relevancy: np.ndarray, hits: FieldHits, path: Path) -> None:
+    from find_core.drawing.rerun_file import RerunFile
+    from find_field.io.rerun_scene import log_field, log_hits, log_world
+
+    with RerunFile(path) as rerun:
+        log_world(rerun, field.frame, field.up_world)
+        log_field(rerun, field, relevancy)
+        log_hits(rerun, hits)
 
 
 def _write_top_view(

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from find_core.cli.common import add_model_arguments
+from find_core.cli.common import add_model_arguments, add_rerun_argument
 from find_core.errors import FieldError
 from find_core.support.command_line import fraction, number, whole
 from find_field.geometry.up import read_up
@@ -48,6 +48,7 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pixel", action="store_true", help="also keep pixel features (embeddings_at(kind='pixel'))")  # fmt: skip
     add("--registered", action="store_true", help="7-Scenes: depth is already registered to colour")
     add("--json", action="store_true", help="print a JSON summary")
+    add_rerun_argument(parser)
     add_model_arguments(parser)
 
 
@@ -62,6 +63,7 @@ def add_query_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ply", type=Path, help="point cloud to write, with the relevancy for the first entity")
     add("--colors", choices=("relevancy", "rgb", "pca"), default="relevancy", help="of --ply (default: %(default)s)")  # fmt: skip
     add("--json", action="store_true", help="print the answer as JSON")
+    add_rerun_argument(parser)
     add_model_arguments(parser)
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.page.format import BENCHMARKS, aimed, measured_with, note, result, share, table
+from benchmarks.page.format import (
+    BENCHMARKS,
+    ROOT,
+    aimed,
+    measured_with,
+    note,
+    result,
+    share,
+    table,
+)
 
 
 def field() -> str:
@@ -159,4 +168,28 @@ def node() -> str:
         table("what | counted", rows),
         f"`python benchmarks/ros_soak.py --minutes 30 --model {s['model']}` → [`{soak}`](../{soak}), "
         f"[picture](../{BENCHMARKS}/ros_soak.png).",
+        *live_page(),
     ])  # fmt: skip
+
+
+def live_page() -> list[str]:
+    """The live page's cost, once it was measured."""
+    path = f"{BENCHMARKS}/live_page.json"
+    if not (ROOT / path).is_file():
+        return []
+    p = result(path)
+    late, one = p["latency"], p["one_to_closed"]
+    rows = [
+        [f"page behind the overlay topic, {late['overlay_hz']:.0f} Hz", f"p50 {late['p50_ms']:.0f} ms, p95 {late['p95_ms']:.0f} ms; {late['shown']} of {late['overlays']} frames shown", "p95 ≤ 150 ms"],
+        ["one open page: the localizer's answers a second", f"{100 * one['answers_hz']:.1f} % of those without", "≥ 95 %"],
+        ["one open page: the localizer's processor time an answer", f"{100 * one['cpu_ms_per_answer']:.1f} % of that without", "≤ 105 %"],
+        ["ten open pages: answers a second", f"{100 * p['ten_to_closed_hz']:.0f} % of those without; longest silence {p['ten_extra_gap_s']:+.2f} s", "≥ 50 %, ≤ +1 s"],
+        ["all closed: the page's subscriptions are gone after", f"{p['subscriptions_gone_s']:.1f} s", "≤ 30 s"],
+    ]  # fmt: skip
+    return [
+        "### The live page",
+        f"A camera of {p['camera_hz']:.0f} Hz on loopback, Chromium on the same {p['machine'].split(', ')[1]}, load average "
+        f"{p['load_average']['before']:.0f}. The localizer with and without a page was measured in turns.",
+        table("what | measured | aim", rows),
+        note(path, p["fingerprint"], "python benchmarks/live_page.py --json OUT"),
+    ]

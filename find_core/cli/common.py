@@ -87,6 +87,15 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_rerun_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rerun",
+        type=Path,
+        metavar="FILE.rrd",
+        help="also write a recording for the viewer Rerun (docs/howto/rerun.md)",
+    )
+
+
 def load_model(args: argparse.Namespace) -> Find:
     import find_core
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from find_core.cli.common import Formatter, add_model_arguments, load_model
+from find_core.cli.common import (
+    Formatter,
+    add_model_arguments,
+    add_rerun_argument,
+    load_model,
+)
 from find_core.support.command_line import fraction, number, whole
+
+if TYPE_CHECKING:
+    from find_core.drawing.rerun_file import RerunFile
+    from find_core.page.source import Moment, TakeMoment
 
 EPILOG = """\
 Examples:
   find-core live 0                                  a camera by its number
   find-core live kitchen.mp4 --prompt "the <red cup>"
   find-core live photos/ --fps 5 --host 0.0.0.0     for the network, with a token
+  find-core live 0 --rerun session.rrd              what open pages saw, for the viewer Rerun
 
 Needs the extra [page]. docs/page.md says what the page can do.
 """
@@ -39,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--topic", help="image topic of a bag; default: its first")
     add_model_arguments(parser)
     add_page_arguments(parser)
+    add_rerun_argument(parser)
     parser.set_defaults(run=run)
 
 
@@ -62,6 +74,7 @@ def add_page_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from find_core.drawing.rerun_file import rerun_file
     from find_core.page.saved import default_folder
     from find_core.page.server import check_installed, serve
     from find_core.page.stream_source import StreamSource
@@ -69,13 +82,25 @@ def run(args: argparse.Namespace) -> int:
 
     check_installed()
     source = open_source(args.source, fps=args.fps, topic=args.topic)
-    print("Loading the model.", file=sys.stderr)
-    stream = StreamSource(load_model(args), source, args.threshold)
-    serve(
-        stream,
-        host=args.host,
-        port=args.port,
-        prompt=args.prompt,
-        prompts_dir=args.prompts or default_folder(),
-    )
+    with rerun_file(args.rerun, keep_interrupted=True) as rerun:
+        print("Loading the model.", file=sys.stderr)
+        watch = None if rerun is None else _recorder(rerun)
+        serve(
+            StreamSource(load_model(args), source, args.threshold, watch),
+            host=args.host,
+            port=args.port,
+            prompt=args.prompt,
+            prompts_dir=args.prompts or default_folder(),
+        )
     return 0
+
+
+def _recorder(rerun: RerunFile) -> TakeMoment:
+    """What writes each moment; SIGTERM then ends the file too, not only the process."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+    def write(moment: Moment) -> None:
+        found = [] if moment.localization is None else [moment.localization]
+        rerun.frame(moment.image_rgb, moment.stamp_ns, found, [moment.relevance] if found else ())
+
+    return write

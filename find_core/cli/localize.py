@@ -11,6 +11,7 @@ from find_core.cli.common import (
     Formatter,
     add_model_arguments,
     add_prompt_arguments,
+    add_rerun_argument,
     load_model,
     progress_bars,
     read_prompts,
@@ -20,10 +21,13 @@ from find_core.support.command_line import number, seconds, whole
 from find_core.support.json_text import json_text
 
 if TYPE_CHECKING:
+    from find_core.drawing.rerun_file import RerunFile
     from find_core.predictor import Find
     from find_core.prompts.prompt import Prompt
     from find_core.video.offline import Progress, VideoReport
     from find_core.video.search import SearchReport
+    from find_core.video.sources import SourceFrame
+    from find_core.video.stream import VideoFrame
     from find_core.video.timeline import Interval
 
 EPILOG = """\
@@ -35,6 +39,7 @@ Examples:
   find-core localize bag/ --topic /camera/image_raw --prompt "the <drill>" --out out/
   find-core localize 0 --seconds 30 --prompt "the <mug>" --out out/
   find-core localize photo.jpg --prompt "the <mug>" --json
+  find-core localize kitchen.mp4 --prompt "the <red cup>" --out out/ --rerun cup.rrd
 
 Writes into --out: localizations.jsonl (one line a frame), timeline.json, timeline.png, moments.png
 and annotated.mp4; for one picture localization.json and annotated.png. An interrupted run goes on
@@ -74,10 +79,18 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--no-video", action="store_true", help="write no annotated.mp4")
     parser.add_argument("--topic", help="image topic of a bag; default: its first")
     parser.add_argument("--seconds", type=seconds, default=float("inf"), help="stop after so long")
+    add_rerun_argument(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    from find_core.drawing.rerun_file import rerun_file
+
+    with rerun_file(args.rerun) as rerun:
+        return _run(args, rerun)
+
+
+def _run(args: argparse.Namespace, rerun: RerunFile | None) -> int:
     from find_core.errors import FindError
     from find_core.video.sources import PICTURES, open_source
 
@@ -85,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         raise FindError("Say where the results go: --out DIR, or --json for stdout.")
     prompts = read_prompts(args)
     if Path(args.source).suffix.lower() in PICTURES:
-        return _localize_picture(args, load_model(args), prompts)
+        return _localize_picture(args, load_model(args), prompts, rerun)
     source = open_source(args.source, fps=args.fps, topic=args.topic)
     if args.out is None:
         raise FindError("A video's results need a folder: give --out DIR.")
@@ -95,16 +108,20 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with progress_bars(quiet=args.json) as progress:
         if args.search:
-            return _search(args, source, find, prompts, progress)
-        return _localize_video(args, source, find, prompts, progress)
+            return _search(args, source, find, prompts, progress, rerun)
+        return _localize_video(args, source, find, prompts, progress, rerun)
 
 
-def _localize_picture(args: argparse.Namespace, find: Find, prompts: list[Prompt]) -> int:
+def _localize_picture(
+    args: argparse.Namespace, find: Find, prompts: list[Prompt], rerun: RerunFile | None
+) -> int:
     from find_core.drawing import draw_localization, write_image
     from find_core.images import read_image
 
     image = read_image(args.source)
     answers = find.encode(image).localize_many(prompts, threshold=args.threshold, fast=args.fast)
+    if rerun:
+        rerun.frame(image, 0, answers)
     lines = [a.to_json() | {"prompt_index": n} for n, a in enumerate(answers)]
     if args.json:
         print(json_text(lines[0] if len(lines) == 1 else lines, ensure_ascii=False))
@@ -119,9 +136,15 @@ def _localize_picture(args: argparse.Namespace, find: Find, prompts: list[Prompt
 
 
 def _localize_video(
-    args: argparse.Namespace, source: Any, find: Find, prompts: list[Prompt], progress: Progress
-) -> int:
+    args: argparse.Namespace, source: Any, find: Find, prompts: list[Prompt], progress: Progress,
+    rerun: RerunFile | None,
+) -> int:  # fmt: skip
     from find_core.video.offline import localize_video
+
+    def watch(frame: SourceFrame, video: VideoFrame) -> None:
+        if rerun:
+            answers = [p.localization for p in video.prompts]
+            rerun.frame(frame.image, frame.stamp_ns, answers, [p.relevance for p in video.prompts])
 
     report = localize_video(
         source,
@@ -135,12 +158,29 @@ def _localize_video(
         seconds=args.seconds,
         fast=args.fast,
         progress=progress,
+        watch=watch if source.is_live else None,
     )
+    if rerun and not source.is_live:  # from the lines: an earlier, interrupted run is in them too
+        _record(args, source, report, rerun, progress)
     if args.json:
         print((args.out / "timeline.json").read_text(encoding="utf-8"))
     else:
         _print_report(prompts, report)
     return 0
+
+
+def _record(
+    args: argparse.Namespace, source: Any, report: VideoReport, rerun: RerunFile, progress: Progress
+) -> None:
+    from find_core.video.records import localization_from_json
+    from find_core.video.replay import replay
+
+    period_s = 1 / args.fps if args.fps else 0.0
+    shown = replay(source, args.out / "localizations.jsonl", period_s, args.seconds)
+    for n, (frame, group) in enumerate(shown):
+        answers = [localization_from_json(record) for record in group]
+        rerun.frame(frame.image, frame.stamp_ns, answers, report.smoothed[:, n].tolist())
+        progress("rerun", n + 1, report.frame_count)
 
 
 def _print_report(prompts: list[Prompt], report: VideoReport) -> None:
@@ -159,13 +199,18 @@ def _print_moment(moment: Interval, found: bool) -> None:
 
 
 def _search(
-    args: argparse.Namespace, source: Any, find: Find, prompts: list[Prompt], progress: Progress
-) -> int:
+    args: argparse.Namespace, source: Any, find: Find, prompts: list[Prompt], progress: Progress,
+    rerun: RerunFile | None,
+) -> int:  # fmt: skip
     from find_core.video.search import find_moments
 
     report = find_moments(
         source, find, prompts, count=args.top, threshold=args.threshold, progress=progress
     )
+    shown = [m for moments in report.moments for m in moments]
+    for m in sorted(shown, key=lambda m: m.frame.stamp_ns):
+        if rerun:
+            rerun.frame(m.frame.image, m.frame.stamp_ns, [m.localization], [m.interval.score])
     summary = {
         "version": 1,
         "source": source.name,

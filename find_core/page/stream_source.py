@@ -33,16 +33,21 @@ class StreamSource:
     Args:
         find: the model. source: where frames come from.
         threshold: score from which a thing counts as found; None: the model's own.
+        watch: gets each moment too, from the thread that makes them.
     """
 
     cameras: tuple[str, ...] = ()
     camera = ""
 
     def __init__(
-        self, find: FindLike[LocalizedImage], source: Source, threshold: float | None = None
+        self,
+        find: FindLike[LocalizedImage],
+        source: Source,
+        threshold: float | None = None,
+        watch: TakeMoment | None = None,
     ) -> None:
         self.find, self.source, self.name = find, source, source.name
-        self._threshold = threshold
+        self._threshold, self._watch = threshold, watch
         self._compiled: CompiledLike | None = None
         self._compiling = 0
         self._trouble = ""
@@ -114,10 +119,13 @@ class StreamSource:
             stream = self._follow(stream)
             taken_s, stamp_ns = time.monotonic(), time.time_ns()
             if stream is None:
-                take(Moment(frame.image, stamp_ns, taken_s))
+                moment = Moment(frame.image, stamp_ns, taken_s)
             else:
                 video = stream.update(frame.image, stamp_ns)
-                take(_moment(frame, video, stream, taken_s))
+                moment = _moment(frame, video, stream, taken_s)
+            take(moment)
+            if self._watch is not None:
+                self._watch(moment)
             self._trouble = ""
 
     def _follow(self, stream: StreamLocalizer | None) -> StreamLocalizer | None:

@@ -30,6 +30,7 @@ from find_core.protocols import FindLike, LocalizedImage
 from find_core.support.files import locked, open_own, write_text
 from find_core.support.json_text import json_text
 from find_core.video.records import by_frame, merged, read_records
+from find_core.video.replay import replay
 from find_core.video.resume import read_resume
 from find_core.video.sources import Source, SourceFrame, next_due_s, open_source, thin
 from find_core.video.sources.base import log
@@ -46,6 +47,7 @@ from find_core.video.writer import VideoWriter
 JSON_VERSION = 1
 CHECKPOINT_FRAMES = 100
 Progress = Callable[[str, int, "int | None"], None]  # stage, done, total if known
+Watch = Callable[[SourceFrame, VideoFrame], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,7 @@ def localize_video(
     config: StreamConfig | None = None,
     fast: bool = False,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> VideoReport:
     """Localize `prompts` in every frame of `source` and write what was found into `out_dir`.
 
@@ -96,6 +99,7 @@ def localize_video(
         annotate: write `annotated.mp4`.
         fast: object-level matching only.
         progress: called with (stage, frames done, frames in all or None).
+        watch: gets each frame and its answer as they come, those of a run before excepted.
 
     Raises:
         FindError: the folder holds an unfinished run of something else, or another process writes
@@ -106,7 +110,7 @@ def localize_video(
     with locked(out / "localizations.jsonl"):
         stream = StreamLocalizer(find, list(prompts), threshold=threshold, config=config, fast=fast)
         run = _Run(source, stream, out, fps, seconds, progress or (lambda *_: None))
-        run.stream_pass(annotate)
+        run.stream_pass(annotate, watch)
         report = _summarize(run, top)
         if annotate and not source.is_live:
             run.annotate_pass(report)
@@ -142,7 +146,7 @@ class _Run:
         text = json_text([self.source.identity, asked, model, settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def stream_pass(self, annotate: bool) -> None:
+    def stream_pass(self, annotate: bool, watch: Watch | None) -> None:
         """Every frame through the model, one line each, then the finished name."""
         index, start_s, due_s, written = self._resume()
         writer = VideoWriter(self.video) if annotate and self.source.is_live else None
@@ -154,6 +158,8 @@ class _Run:
                     lines.writelines(record_lines(answer, frame, len(self.stream.prompts)))
                     if writer:
                         writer.write(_live_image(frame, answer), frame.time_s)
+                    if watch:
+                        watch(frame, answer)
                     if done % CHECKPOINT_FRAMES == 0:
                         lines.flush()
                         os.fsync(lines.fileno())  # before the state that counts on them
@@ -210,10 +216,9 @@ class _Run:
     def annotate_pass(self, report: VideoReport) -> None:
         """Read the recording and the lines side by side, draw, encode; keeps the best moments."""
         best_s = {round(m.peak_s, 6) for found in report.moments for m in found}
-        frames = thin(self.source.frames(0.0, self.seconds), self.period_s)
+        shown = replay(self.source, self.records, self.period_s, self.seconds)
         with VideoWriter(self.video) as writer:
-            groups = by_frame(read_records(self.records))
-            for n, (frame, group) in enumerate(zip(frames, groups, strict=False)):
+            for n, (frame, group) in enumerate(shown):
                 found, header = merged(group), _header(frame.time_s, report, n)
                 if group[0]["time_s"] in best_s:
                     self.stills[group[0]["time_s"]] = draw_localization(frame.image, found)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import find_core.video.offline as offline
+import find_core.video.replay as replay
 from find_core.errors import FindError
 from find_core.results import rle_to_mask
 from find_core.video.offline import localize_video
@@ -200,7 +201,8 @@ def test_stills_of_the_best_moments_are_the_frames_named(clip, tmp_path, annotat
     """With the annotated video, they come from its pass: the lines are read twice, not three times."""
     reads = []
     plain = offline.read_records
-    monkeypatch.setattr(offline, "read_records", lambda path: reads.append(path) or plain(path))
+    for module in (offline, replay):
+        monkeypatch.setattr(module, "read_records", lambda path: reads.append(path) or plain(path))
     kept = {}
     write = offline.write_image
     monkeypatch.setattr(
