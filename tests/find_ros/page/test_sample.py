@@ -42,7 +42,10 @@ def test_a_mug_that_is_shown_is_outlined_in_the_next_frames(_ros):
         shown = frames[nearest(pixels(page, frames), frames)]
         mug = find.encode(shown).localize(fc.Prompt.parse("the <white mug>")).entities[0]
         height, width = shown.shape[:2]
-        edge = (width - 4, height - 4) * 2  # a drag from the picture's very edge may begin outside it
+        edge = (
+            width - 4,
+            height - 4,
+        ) * 2  # a drag from the picture's very edge may begin outside it
         x1, y1, x2, y2 = np.clip(mug.box_xyxy.round(), 4, edge).tolist()
         page.mark(IMAGE, (x1, y1), (x2, y2))
         page.click("Look for this")
