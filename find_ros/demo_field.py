@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from find_core.drawing import entity_color
 from find_core.errors import FindError
 from find_core.page.report_cloud import Cloud, CloudBox
@@ -35,8 +37,10 @@ def lifted_cloud(
         folder = folder.take(max(1, len(folder) // MOST_FRAMES), MOST_FRAMES)
         find = load()
         lifter = Lifter(find, voxel_size_m=VOXEL_M, up_world=folder.up, frame=folder.frame)
+        eyes_m = []
         for frame in folder:
             lifter.add(frame)
+            eyes_m.append(frame.T_world_camera[:3, 3])
         field = lifter.field()
     except FindError:  # plain pictures, say
         return None
@@ -48,4 +52,6 @@ def lifted_cloud(
         corners = box_corners(hit.T_world_object, hit.extent_m)
         boxes.append(CloudBox(hit.label, says, corners, entity_color(hit.entity_index)))
     x, y, z = (0.0, 0.0, 1.0) if field.up_world is None else field.up_world.tolist()
-    return Cloud(field.points_world_m, field.colors, VOXEL_M, boxes, (x, y, z))
+    return Cloud(
+        field.points_world_m, field.colors, VOXEL_M, boxes, (x, y, z), np.mean(eyes_m, axis=0)
+    )

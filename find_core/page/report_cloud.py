@@ -41,6 +41,7 @@ class Cloud:
     Attributes:
         points_m: (N, 3), N >= 1. colors: (N, 3) uint8 RGB. spacing_m: between neighbours.
         boxes: best first. up: (3,) direction that stands upright.
+        seen_from_m: (3,) where it is looked from at first, as far as the side goes; None: anywhere.
     """
 
     points_m: np.ndarray
@@ -48,6 +49,7 @@ class Cloud:
     spacing_m: float
     boxes: Sequence[CloudBox] = ()
     up: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    seen_from_m: np.ndarray | None = None
 
 
 def cloud_data(cloud: Cloud) -> dict[str, Any]:
@@ -61,7 +63,17 @@ def cloud_data(cloud: Cloud) -> dict[str, Any]:
     middle, side_m = (low + high) / 2, max(float((high - low).max()) * 1.2, 1e-3)
     inside = (np.abs(points - middle) <= side_m / 2).all(axis=1)
     shares = (points[inside] - middle) / side_m + 0.5
+    boxes = [(box.corners_m @ upright.T - middle) / side_m for box in cloud.boxes]
+    ends = np.concatenate(boxes) if boxes else np.array([[-0.4] * 3, [0.4] * 3])
+    target = (ends.min(axis=0) + ends.max(axis=0)) / 2
+    yaw = 0.5
+    if cloud.seen_from_m is not None:
+        ahead = target - (upright @ cloud.seen_from_m - middle) / side_m
+        yaw = float(np.arctan2(-ahead[0], ahead[1]))
     return {
+        "target": np.round(target, 4).tolist(),
+        "yaw": round(yaw, 3),
+        "zoom": round(float(np.clip(0.3 / max(np.ptp(ends, axis=0).max(), 1e-3), 1, 4)), 3),
         "points": _base64(np.rint(shares * _STEPS).astype("<u2")),
         "colors": _base64(cloud.colors[rows][inside].astype(np.uint8)),
         "spacing": round(cloud.spacing_m / side_m * (len(cloud.points_m) / len(rows)) ** 0.5, 5),
@@ -69,9 +81,9 @@ def cloud_data(cloud: Cloud) -> dict[str, Any]:
             {
                 "label": box.label,
                 "color": "rgb({}, {}, {})".format(*box.color),
-                "corners": np.round((box.corners_m @ upright.T - middle) / side_m, 4).tolist(),
+                "corners": np.round(corners, 4).tolist(),
             }
-            for box in cloud.boxes
+            for box, corners in zip(cloud.boxes, boxes, strict=True)
         ],
     }
 
@@ -111,15 +123,19 @@ SCRIPT = """
 const cloud = data.cloud, space = byId("cloud"), pen = space.getContext("2d");
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const steps = new Uint16Array(bytes(cloud.points).buffer), rgb = bytes(cloud.colors);
-let yaw = 0.5, pitch = 0.6, zoom = 1;
+const [midX, midY, midZ] = cloud.target;
+let yaw = cloud.yaw, pitch = 0.6, zoom = cloud.zoom;
 
 function camera() {
   const cy = Math.cos(yaw), sy = Math.sin(yaw), cp = Math.cos(pitch), sp = Math.sin(pitch);
   const focal = 1.3 * space.height, away = 1.5 / zoom;
   return (x, y, z) => {
-    const ahead = cy * y - sy * x, depth = away + ahead * cp - z * sp;
+    x -= midX;
+    y -= midY;
+    z -= midZ;
+    const right = cy * x + sy * y, ahead = cy * y - sy * x, depth = away + ahead * cp - z * sp;
     const size = focal / Math.max(depth, 0.01);
-    return [space.width / 2 + size * (cy * x + sy * y), space.height / 2 - size * (ahead * sp + z * cp), depth, size];
+    return [space.width / 2 + size * right, space.height / 2 - size * (ahead * sp + z * cp), depth, size];
   };
 }
 
@@ -167,7 +183,7 @@ function drawBox(box, see) {
 function turn(right, down, closer) {
   yaw += right;
   pitch = Math.min(Math.max(pitch + down, -1.5), 1.5);
-  zoom = Math.min(Math.max(zoom * closer, 0.3), 6);
+  zoom = Math.min(Math.max(zoom * closer, 0.3), 12);
   requestAnimationFrame(drawCloud);
 }
 

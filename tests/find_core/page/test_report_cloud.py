@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,14 @@ def test_what_is_up_is_up():
     z = decoded(cloud_data(ground(up=(0, 2, 0))))[:, 2]
     assert np.ptp(z) > 0.5, "y stands upright"
     assert np.ptp(decoded(cloud_data(ground()))[:, 2]) < 1e-3
+
+
+def test_it_is_looked_at_from_where_it_was_seen():
+    cloud = ground()
+    data = cloud_data(replace(cloud, seen_from_m=np.array([5.0, 0.125, 1.0])))
+    assert data["yaw"] == pytest.approx(np.pi / 2, abs=1e-3), "towards -x"
+    assert np.allclose(data["target"], np.mean(data["boxes"][0]["corners"], axis=0), atol=1e-3)
+    assert cloud_data(replace(cloud, boxes=()))["zoom"] == 1
 
 
 def test_large_ones_are_thinned():
