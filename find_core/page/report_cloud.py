@@ -15,6 +15,10 @@ import numpy as np
 
 MOST_POINTS = 30_000
 """Nine bytes each: a third of a megabyte as text."""
+NEAR = 2 / 3
+"""Where there are more, so many of those drawn are the nearest to what was found; others are thinned."""
+SPREAD = 1.3
+"""A point is drawn so much larger than their spacing: voxels' points are not evenly spaced."""
 _STEPS = 65535
 
 
@@ -54,29 +58,31 @@ class Cloud:
 
 def cloud_data(cloud: Cloud) -> dict[str, Any]:
     """What the script draws: positions as 16-bit steps of a cube around all but strays."""
-    rows = np.arange(len(cloud.points_m))
-    if len(rows) > MOST_POINTS:
-        rows = np.sort(np.random.default_rng(0).permutation(len(rows))[:MOST_POINTS])
     upright = _upright(np.asarray(cloud.up, float))
-    points = cloud.points_m[rows] @ upright.T
-    low, high = np.quantile(points, [0.01, 0.99], axis=0)
+    low, high = np.quantile(cloud.points_m @ upright.T, [0.01, 0.99], axis=0)
     middle, side_m = (low + high) / 2, max(float((high - low).max()) * 1.2, 1e-3)
-    inside = (np.abs(points - middle) <= side_m / 2).all(axis=1)
-    shares = (points[inside] - middle) / side_m + 0.5
-    boxes = [(box.corners_m @ upright.T - middle) / side_m for box in cloud.boxes]
+
+    def placed(points_m: np.ndarray) -> np.ndarray:
+        """In the cube's own lengths, its middle at 0."""
+        return (points_m @ upright.T - middle) / side_m
+
+    boxes = [placed(box.corners_m) for box in cloud.boxes]
     ends = np.concatenate(boxes) if boxes else np.array([[-0.4] * 3, [0.4] * 3])
     target = (ends.min(axis=0) + ends.max(axis=0)) / 2
     yaw = 0.5
     if cloud.seen_from_m is not None:
-        ahead = target - (upright @ cloud.seen_from_m - middle) / side_m
+        ahead = target - placed(cloud.seen_from_m)
         yaw = float(np.arctan2(-ahead[0], ahead[1]))
+    points = placed(cloud.points_m)
+    rows = _some(points, target)
+    rows = rows[(np.abs(points[rows]) <= 0.5).all(axis=1)]
     return {
         "target": np.round(target, 4).tolist(),
         "yaw": round(yaw, 3),
-        "zoom": round(float(np.clip(0.3 / max(np.ptp(ends, axis=0).max(), 1e-3), 1, 4)), 3),
-        "points": _base64(np.rint(shares * _STEPS).astype("<u2")),
-        "colors": _base64(cloud.colors[rows][inside].astype(np.uint8)),
-        "spacing": round(cloud.spacing_m / side_m * (len(cloud.points_m) / len(rows)) ** 0.5, 5),
+        "zoom": round(float(np.clip(0.7 / max(np.ptp(ends, axis=0).max(), 1e-3), 1, 4)), 3),
+        "points": _base64(np.rint((points[rows] + 0.5) * _STEPS).astype("<u2")),
+        "colors": _base64(cloud.colors[rows].astype(np.uint8)),
+        "spacing": round(SPREAD * cloud.spacing_m / side_m, 5),
         "boxes": [
             {
                 "label": box.label,
@@ -96,6 +102,16 @@ def cloud_html(cloud: Cloud) -> str:
     return (
         SECTION + (f"<ul>{found}</ul>" if found else "<p>Nothing of it was found here.</p>") + END
     )
+
+
+def _some(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Rows of at most `MOST_POINTS`."""
+    if len(points) <= MOST_POINTS:
+        return np.arange(len(points))
+    nearest_first = np.argsort(np.linalg.norm(points - target, axis=1), kind="stable")
+    near = round(NEAR * MOST_POINTS)
+    rest = np.random.default_rng(0).permutation(nearest_first[near:])
+    return np.concatenate([nearest_first[:near], rest[: MOST_POINTS - near]])
 
 
 def _upright(up: np.ndarray) -> np.ndarray:

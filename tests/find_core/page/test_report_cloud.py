@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from find_core.page.report_cloud import MOST_POINTS, Cloud, CloudBox, cloud_data
+from find_core.page.report_cloud import MOST_POINTS, SPREAD, Cloud, CloudBox, cloud_data
 from tests.find_core.page.test_report import report
 from tests.web.browser import Browser, needs_browser
 
@@ -41,7 +41,7 @@ def test_points_and_boxes_are_of_one_cube():
     side_m = 1 / np.ptp(points[:, 0])
     assert np.allclose(points[0], box[0], atol=1e-3), "both begin at the origin"
     assert np.ptp(box[:, 0]) * side_m == pytest.approx(0.25, abs=1e-3)
-    assert data["spacing"] * side_m == pytest.approx(cloud.spacing_m, rel=1e-3)
+    assert data["spacing"] * side_m == pytest.approx(SPREAD * cloud.spacing_m, rel=1e-3)
     assert len(base64.b64decode(data["colors"])) == 3 * len(points)
 
 
@@ -64,6 +64,9 @@ def test_large_ones_are_thinned():
     data = cloud_data(cloud)
     assert 0.9 * MOST_POINTS < len(decoded(data)) <= MOST_POINTS
     assert len(data["points"]) + len(data["colors"]) < 500_000
+    near = np.linalg.norm(decoded(data) - data["target"], axis=1) < 0.05
+    whole = np.linalg.norm(cloud.points_m - 0.125, axis=1) < 0.05 * 1.176
+    assert near.sum() >= 0.9 * whole.sum(), "what was found is not thinned"
 
 
 def test_texts_are_no_markup(tmp_path):
