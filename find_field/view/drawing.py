@@ -12,7 +12,14 @@ from find_core.drawing import entity_color
 from find_field.field.hits import FieldHit
 from find_field.geometry.boxes import BOX_EDGES, box_corners
 from find_field.view.explorer import Explorer
-from find_field.view.measures import Distance, drawn_rows, in_slice, point_colors
+from find_field.view.measures import (
+    Distance,
+    drawn_rows,
+    in_slice,
+    open_side,
+    point_colors,
+    upwards,
+)
 
 if TYPE_CHECKING:
     import viser
@@ -32,9 +39,8 @@ class Drawing:
         self.server, self.scene, self.explorer = server, server.scene, explorer
         self.points = 0
         self._drawn: dict[str, list[Any]] = {}
-        up = explorer.field.up_world
-        self.scene.set_up_direction("+z" if up is None else tuple(up))  # type: ignore[arg-type]
-        self._look_from_a_corner()
+        self.scene.set_up_direction(tuple(upwards(explorer.field)))  # type: ignore[arg-type]
+        self._look()
 
     def draw_points(self, coloring: str, size_voxels: float) -> None:
         """The points of the slice; coloring: of `measures.COLORINGS`."""
@@ -96,20 +102,20 @@ class Drawing:
         for handle in self._drawn.pop(kind, []):
             handle.remove()
 
-    def _look_from_a_corner(self) -> None:
-        """Everything but strays in sight, from above one corner."""
-        field = self.explorer.field
+    def _look(self) -> None:
+        """At the hits, or everything but strays, from the open side and above."""
+        field, hits = self.explorer.field, self.explorer.hits or []
         if not len(field):
             return
-        low, high = np.quantile(field.points_world_m, [0.02, 0.98], axis=0)
-        middle, reach = (low + high) / 2, max(float(np.linalg.norm(high - low)), 0.1)
-        up = np.array([0.0, 0.0, 1.0]) if field.up_world is None else field.up_world
-        up = up / np.linalg.norm(up)
-        aside = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
-        towards = up + aside / np.linalg.norm(aside) * 1.2
         camera = self.server.initial_camera
-        camera.up, camera.look_at = up, middle
-        camera.position = middle + reach * towards / np.linalg.norm(towards)
+        seen = np.quantile(field.points_world_m, [0.02, 0.98], axis=0)
+        if hits:
+            seen = np.concatenate([box_corners(h.T_world_object, h.extent_m) for h in hits])
+        middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
+        reach = max(float(np.linalg.norm(np.ptp(seen, axis=0))), 0.1) * (2.0 if hits else 1.0)
+        towards = open_side(field)
+        camera.up, camera.look_at = upwards(field), middle
+        camera.position = middle + reach * towards
         camera.near = reach / 1000
 
 

@@ -34,11 +34,29 @@ class Distance:
         return f"{self.length_m:.3f} m (x {x:+.3f}, y {y:+.3f}, z {z:+.3f})"
 
 
+def upwards(field: FieldData) -> np.ndarray:
+    """(3,) unit vector; z without an up."""
+    up = np.array([0.0, 0.0, 1.0]) if field.up_world is None else field.up_world
+    out: np.ndarray = up / np.linalg.norm(up)
+    return out
+
+
+def open_side(field: FieldData) -> np.ndarray:
+    """(3,) unit vector, half upwards, to where what was seen lies lowest: walls stand opposite."""
+    up = upwards(field)
+    offset = field.points_world_m.astype(np.float64) - field.points_world_m.mean(axis=0)
+    heights = offset @ up
+    rise = heights @ (offset - heights[:, None] * up)
+    if np.linalg.norm(rise) < 1e-9:
+        rise = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
+    aside = -rise / np.linalg.norm(rise)
+    out: np.ndarray = (up + 1.2 * aside) / np.linalg.norm(up + 1.2 * aside)
+    return out
+
+
 def heights_m(field: FieldData) -> np.ndarray:
     """(N,) float32: how far up each voxel is, from the world's origin; along z without an up."""
-    up = field.up_world
-    up = np.array([0.0, 0.0, 1.0]) if up is None else up / np.linalg.norm(up)
-    return field.points_world_m @ up.astype(np.float32)
+    return field.points_world_m @ upwards(field).astype(np.float32)
 
 
 def height_range_m(field: FieldData) -> tuple[float, float]:

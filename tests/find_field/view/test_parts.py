@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 import find_core
-import find_field as ff
 from find_core.errors import FieldError, FindError, PromptError
 from find_core.page.stills import MAX_UPLOAD_BYTES
 from find_field.cli import main
@@ -22,6 +22,7 @@ from find_field.view.measures import (
     drawn_rows,
     height_range_m,
     in_slice,
+    open_side,
     point_colors,
 )
 from find_field.view.picked import row_on_ray
@@ -44,13 +45,17 @@ def test_slices_follow_up(room):
     assert in_slice(room, low, high).all()
     kept = in_slice(room, 0.05, high)
     assert 0 < kept.sum() < len(room) and room.points_world_m[kept, 2].min() >= 0.05
-    aside = ff.FeatureField(
-        room.voxel_size_m, room.ijk, room.points_world_m, room.colors, room.weight, room.count,
-        room.channels, room.provenance | {"up_world": [0.0, -2.0, 0.0]},
-    )  # fmt: skip
+    aside = replace(room, provenance=room.provenance | {"up_world": [0.0, -2.0, 0.0]})
     assert room.points_world_m[in_slice(aside, 0.1, 9.0), 1].max() <= -0.1
     none = room.crop(np.zeros(len(room), bool))
     assert height_range_m(none) == (0.0, 0.01)
+
+
+def test_walls_are_looked_at_from_the_room(room):
+    wall = room.points_world_m + np.float32([0, 0, 5]) * (room.points_world_m[:, 1:2] > 0.4)
+    x, y, z = open_side(replace(room, points_world_m=wall))
+    assert y < -0.7 and abs(x) < 0.2 and z > 0.5
+    assert np.isfinite(open_side(room.crop(np.arange(1)))).all()
 
 
 def test_colors_and_thinning(room):
