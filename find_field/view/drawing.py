@@ -16,8 +16,8 @@ from find_field.view.measures import (
     Distance,
     drawn_rows,
     in_slice,
-    open_side,
     point_colors,
+    seen_side,
     upwards,
 )
 
@@ -103,7 +103,7 @@ class Drawing:
             handle.remove()
 
     def _look(self) -> None:
-        """At the hits, or everything but strays, from the open side and above."""
+        """At the hits, or everything but strays, from the cameras' side and above."""
         field, hits = self.explorer.field, self.explorer.hits or []
         if not len(field):
             return
@@ -113,7 +113,7 @@ class Drawing:
             seen = np.concatenate([box_corners(h.T_world_object, h.extent_m) for h in hits])
         middle = (seen.min(axis=0) + seen.max(axis=0)) / 2
         reach = max(float(np.linalg.norm(np.ptp(seen, axis=0))), 0.1) * (2.0 if hits else 1.0)
-        towards = open_side(field)
+        towards = seen_side(field)
         camera.up, camera.look_at = upwards(field), middle
         camera.position = middle + reach * towards
         camera.near = reach / 1000

@@ -41,17 +41,21 @@ def upwards(field: FieldData) -> np.ndarray:
     return out
 
 
-def open_side(field: FieldData) -> np.ndarray:
-    """(3,) unit vector, half upwards, to where what was seen lies lowest: walls stand opposite."""
+def seen_side(field: FieldData) -> np.ndarray:
+    """(3,) unit vector, half upwards, to where the cameras were; any side where that is not known."""
     up = upwards(field)
-    offset = field.points_world_m.astype(np.float64) - field.points_world_m.mean(axis=0)
-    heights = offset @ up
-    rise = heights @ (offset - heights[:, None] * up)
-    if np.linalg.norm(rise) < 1e-9:
-        rise = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
-    aside = -rise / np.linalg.norm(rise)
-    out: np.ndarray = (up + 1.2 * aside) / np.linalg.norm(up + 1.2 * aside)
-    return out
+    aside = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
+    try:
+        towards = np.array(field.provenance["seen_from_m"], float) - field.points_world_m.mean(
+            axis=0
+        )
+        towards = towards - (towards @ up) * up
+        if np.linalg.norm(towards) > field.voxel_size_m:  # else they were all around
+            aside = towards
+    except (KeyError, TypeError, ValueError):
+        pass  # an older field, or one of a training run
+    out: np.ndarray = up + 1.4 * aside / np.linalg.norm(aside)
+    return out / np.linalg.norm(out)
 
 
 def heights_m(field: FieldData) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import find_core
+import find_field as ff
 from find_core.errors import FieldError, FindError, PromptError
 from find_core.page.stills import MAX_UPLOAD_BYTES
 from find_field.cli import main
@@ -22,8 +23,8 @@ from find_field.view.measures import (
     drawn_rows,
     height_range_m,
     in_slice,
-    open_side,
     point_colors,
+    seen_side,
 )
 from find_field.view.picked import row_on_ray
 
@@ -51,11 +52,12 @@ def test_slices_follow_up(room):
     assert height_range_m(none) == (0.0, 0.01)
 
 
-def test_walls_are_looked_at_from_the_room(room):
-    wall = room.points_world_m + np.float32([0, 0, 5]) * (room.points_world_m[:, 1:2] > 0.4)
-    x, y, z = open_side(replace(room, points_world_m=wall))
-    assert y < -0.7 and abs(x) < 0.2 and z > 0.5
-    assert np.isfinite(open_side(room.crop(np.arange(1)))).all()
+def test_it_is_looked_at_from_where_it_was_seen(frames, oracle, room):
+    front = min(frames, key=lambda frame: frame.T_world_camera[0, 3])
+    x, y, z = seen_side(ff.lift([front], oracle, voxel_size_m=0.01))
+    assert x < -0.7 and abs(y) < 0.3 and z > 0.5
+    assert np.isfinite(seen_side(replace(room, provenance={}))).all(), "as fields of before"
+    assert np.isfinite(seen_side(replace(room, provenance={"seen_from_m": "?"}))).all()
 
 
 def test_colors_and_thinning(room):
