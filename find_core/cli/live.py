@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from find_core.cli.common import Formatter, add_model_arguments, load_model
 from find_core.support.command_line import fraction, number, whole
+
+if TYPE_CHECKING:
+    from find_core.predictor import Find
 
 EPILOG = """\
 Examples:
@@ -61,6 +65,10 @@ def add_page_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _at_size(args: argparse.Namespace, input_px: int) -> Find:
+    return load_model(argparse.Namespace(**{**vars(args), "input_px": input_px}))
+
+
 def run(args: argparse.Namespace) -> int:
     from find_core.page.saved import default_folder
     from find_core.page.server import check_installed, serve
@@ -70,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     check_installed()
     source = open_source(args.source, fps=args.fps, topic=args.topic)
     print("Loading the model.", file=sys.stderr)
-    stream = StreamSource(load_model(args), source, args.threshold)
+    stream = StreamSource(load_model(args), source, args.threshold, partial(_at_size, args))
     serve(
         stream,
         host=args.host,
