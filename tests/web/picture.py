@@ -28,7 +28,7 @@ def main() -> None:
         page.wait(lambda: "white mug yes" in page.text('[data-testid="findings"]'), "the mug")
         page.click("Freeze")
         page.wait(lambda: "/picture/still/" in page.find(IMAGE).get_attribute("src"), "the still")
-        page.mark(IMAGE, *_outlined(page.pixels(IMAGE)))
+        page.mark(IMAGE, *outlined(page.pixels(IMAGE)))
         page.click("Only keep it")
         page.type('[data-testid="prompt"]', SECOND)
         page.click("Look for it")
@@ -45,7 +45,7 @@ def save_jpeg(page: Browser, path: Path) -> None:
     path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
 
-def _outlined(picture: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+def outlined(picture: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """Two corners around the largest patch that is tinted as a prompt's first entity."""
     hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
     orange = (abs(hue.astype(int) - 21) < 5) & (saturation > 90) & (value > 120)
