@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from tests.web.browser import Browser, free_port, needs_browser
+from tests.web.browser import Browser, needs_browser
 
 pytestmark = needs_browser("viser")
 
 PROMPT = "//label[normalize-space(.)='Prompt']/following::input[1]"
-
-
-@pytest.fixture
-def view(room, oracle):
-    """Server and panel, in this process, so that their state can be read."""
-    from find_field.view.door import open_server
-    from find_field.view.explorer import Explorer
-    from find_field.view.panel import Panel
-
-    server = open_server("127.0.0.1", free_port(), "", "toy")
-    yield Panel(server, Explorer(room, oracle))
-    server.stop()
 
 
 def opened(page: Browser, view) -> None:
@@ -64,7 +53,7 @@ def top(thing) -> np.ndarray:
     return np.array(thing.centre_m) + (0, 0, thing.size_m[2] / 2)
 
 
-def test_it_is_asked_pointed_at_and_measured(view, world, room):
+def test_it_is_asked_pointed_at_and_measured(view, world, frames, tmp_path):
     with Browser(1400, 1000) as page:
         opened(page, view)
         ask(page, view, "the <red box> by the <violin>")
@@ -78,6 +67,8 @@ def test_it_is_asked_pointed_at_and_measured(view, world, room):
             view.server.scene.get_handle_by_name("/hits/1/label").text
             == "1 red box " + f"{hit.score:.2f}"
         )
+
+        assert 'frame: "map"' in page.text("#text") and page.find("#copy").is_displayed()
 
         ask(page, view, "the <red")
         page.wait(lambda: "never closed" in says(page), "what is wrong with the prompt")
@@ -101,6 +92,12 @@ def test_it_is_asked_pointed_at_and_measured(view, world, room):
         page.wait(lambda: " m (x" in page.text("#distance"), "the distance")
         told = float(page.text("#distance").split(" m")[0])
         assert told == pytest.approx(np.linalg.norm(ends[1] - ends[0]), abs=0.03)
+
+        photo = tmp_path / "photo.png"
+        cv2.imwrite(str(photo), frames[0].rgb[..., ::-1])
+        page.find("input[type=file]").send_keys(str(photo))
+        page.wait(lambda: "Move the edges" in says(page), "the photo")
+        assert "this" in view.explorer.references
 
         assert not page.errors()
         assert page.hosts() == {f"127.0.0.1:{view.server.get_port()}"}
