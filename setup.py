@@ -42,6 +42,7 @@ ALBUM = ["qdrant-client>=1.12"]
 OPENVINO = ["openvino>=2024.4"]
 RAY = ["ray>=2.40"]
 PAGE = ["nicegui>=3,<4"]
+VIEW = ["viser>=1.1,<2", "trimesh>=4"]  # nerfstudio wants viser 0.2.7: not beside [field]
 FIELD = ["nerfstudio>=1.1.5,<1.2", "numpy<2", "trimesh>=4"]
 # The rendered world's assets come on top: pip install -r training/tabletop/requirements.txt
 TRAIN = [
@@ -112,9 +113,10 @@ setup(
         "page": PAGE + VIDEO,
         "rerun": RERUN,
         "docs": DOCS,
+        "view": VIEW,
         "field": FIELD,
         "train": TRAIN + TABLETOP,
-        "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM + PAGE,
+        "dev": DEV + TABLETOP + VIDEO + TRAIN + ALBUM + PAGE + VIEW,
     },
     entry_points={
         "console_scripts": [

@@ -1,4 +1,4 @@
-"""find-field: lift posed RGB-D folders into fields, query them, export them."""
+"""find-field: lift posed RGB-D folders into fields, query them, look at them, export them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from find_field.cli_arguments import (
     add_lift_arguments,
     add_merge_arguments,
     add_query_arguments,
+    add_view_arguments,
 )
 from find_field.geometry.up import Up
 
@@ -41,6 +42,7 @@ _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
   find-field query room.field "the <white mug> next to the <book>" --picture hits.png
   find-field query room.field "<this>" --ref this=mug.jpg:box=40,30,180,170 --json
+  find-field view room.field "the <mug>"
   find-field export room.field room.ply --colors pca
   find-field export outputs/room/find-field/RUN/config.yml room.field
   find-field info room.field
@@ -157,6 +159,12 @@ def run_query(options: argparse.Namespace) -> int:
     else:
         _print_hits(hits)
     return 0
+
+
+def run_view(options: argparse.Namespace) -> int:
+    from find_field.view.command import run_view
+
+    return run_view(options)
 
 
 def run_export(options: argparse.Namespace) -> int:
@@ -320,6 +328,9 @@ _COMMANDS: dict[str, tuple[Callable[..., int], Callable[..., None], str, str]] =
              "find-field lift rgbd_folder --out room.field --voxel 0.02 --every 2"),
     "query": (run_query, add_query_arguments, "where the objects are that a prompt speaks of",
               'find-field query room.field "the <mug> left of <this>" --ref this=photo.jpg:box=40,30,180,170 --json'),
+    "view": (run_view, add_view_arguments, "a field in the browser: look, ask, point, measure",
+             "find-field view room.field\n  "
+             'find-field view room.field "the <mug>" --host 0.0.0.0     for the network, with a token'),
     "export": (run_export, add_export_arguments, "a field, or a training run, in another form",
                "find-field export room.field room.ply --colors pca\n  "
                "find-field export outputs/room/find-field/RUN/config.yml room.field"),

@@ -29,6 +29,10 @@ def _add_up(parser: argparse.ArgumentParser, usual: str) -> None:
 
 def _add_prompt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-json", type=Path, metavar="FILE", help="prompt with references as JSON")  # fmt: skip
+    _add_reference(parser)
+
+
+def _add_reference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", "--ref", action="append", default=[], metavar="NAME=PHOTO:KIND=VALUES", help="what <NAME> looks like: this=photo.jpg:box=40,30,180,170 (or point, circle, polygon, scribble, mask)")  # fmt: skip
 
 
@@ -91,3 +95,15 @@ def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
 def add_info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("field", type=Path, help="a .field file")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("field", type=Path, help="a .field file")
+    add("prompt", nargs="?", default="", help="what to look for at the start, e.g. 'the <mug>'")
+    _add_reference(parser)
+    add("--threshold", type=fraction, help="score at which an object is found; default: the model's own")  # fmt: skip
+    add("--follow", action="store_true", help="show the file again whenever it was written anew, as by ~/save of a field_server")  # fmt: skip
+    add("--host", default="127.0.0.1", help="address to serve on; anything but this machine's own opens the view to the network, with a token (default: %(default)s)")  # fmt: skip
+    add("--port", type=whole(1, 65535), default=8700, help="port to serve on (default: %(default)s)")  # fmt: skip
+    add_model_arguments(parser)

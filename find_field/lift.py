@@ -122,6 +122,7 @@ class Lifter:
         self.frames_fused = 0
         self.lowest_kept_energy = 1.0
         self.up_evidence = UpEvidence()
+        self._eyes_m = np.zeros(3)  # sum of the cameras' places
         self._up: tuple[int, Up] | None = None
         self._start = start
         self._waiting: list[tuple[PosedFrame, Maps]] = []
@@ -227,6 +228,7 @@ class Lifter:
         self.lowest_kept_energy = min(self.lowest_kept_energy, kept)
         if self.config.up_world in ("auto", "check") and frame.depth_m is not None:
             self.up_evidence.add_depth(frame.depth_m, frame.K, frame.T_world_camera)
+        self._eyes_m = self._eyes_m + frame.T_world_camera[:3, 3]
         free = free_space(frame, self.config) if self.config.forget else None
         self.add_sample(sample_frame(frame, projected, self.config), free)
 
@@ -246,6 +248,7 @@ class Lifter:
             "frame": self.config.frame,
             **self.up.to_json(),
             "frames": self.frames_fused,
+            "seen_from_m": np.round(self._eyes_m / max(self.frames_fused, 1), 4).tolist(),
             "source": self.config.source,
             "lowest_kept_energy": round(lowest, 6),
         }

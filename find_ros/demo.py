@@ -23,10 +23,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+import find_core
 from find_core.errors import FindError
 from find_core.support.command_line import fraction, number
 from find_core.support.json_text import json_text
-from find_ros.demo_results import rows_of, write_files, write_page
+from find_ros.demo_field import lifted_cloud
+from find_ros.demo_results import prompt_of, rows_of, write_files, write_page
 
 DEFAULT_SAMPLE = Path(__file__).parents[1] / "find_core" / "share" / "samples" / "tabletop"
 DEFAULT_PROMPT = "the <red bowl> in front of the <white mug>"
@@ -103,8 +105,13 @@ def main(args: Sequence[str] | None = None) -> int:
     processes = Processes(options.out)
     try:
         received = _play(options, processes, console)
-        write_files(options.out, received.lines, received.images, options.threshold)
-        write_page(options.out, options.prompt, received.lines, received.images, options.threshold)
+        processes.stop()
+        results = received.lines, received.images, options.threshold
+        write_files(options.out, *results)
+        with console.status("Lifting the recording into a field"):
+            prompt, source = prompt_of(options.prompt), options.video or str(DEFAULT_SAMPLE)
+            cloud = lifted_cloud(source, prompt, lambda: find_core.load(options.model))
+        write_page(options.out, options.prompt, *results, cloud)
     except (FindError, RuntimeError) as error:
         console.print(f"[red]make demo:[/red] {error}", highlight=False)
         return 1

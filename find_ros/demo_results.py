@@ -11,6 +11,7 @@ import numpy as np
 
 from find_core.drawing import TimelineCurve, timeline_png
 from find_core.page.report import Row, Shot, write_report
+from find_core.page.report_cloud import Cloud
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import prompt_from_json_text
 from find_core.support.files import write_text
@@ -48,8 +49,24 @@ def write_files(out: Path, lines: Lines, images: Images, threshold: float) -> No
     timeline_png(out / "timeline.png", times, [curve], thumbnails=thumbnails)
 
 
-def write_page(out: Path, asked: str, lines: Lines, images: Images, threshold: float) -> Path:
-    """The run as one HTML file; `asked`: the prompt, a sentence or JSON."""
+def prompt_of(asked: str) -> Prompt:
+    """The prompt as it was given, a sentence or JSON."""
+    return prompt_from_json_text(asked) if asked.lstrip().startswith("{") else Prompt.parse(asked)
+
+
+def write_page(
+    out: Path,
+    asked: str,
+    lines: Lines,
+    images: Images,
+    threshold: float,
+    cloud: Cloud | None = None,
+) -> Path:
+    """The run as one HTML file.
+
+    Args:
+        asked: the prompt, a sentence or JSON. cloud: the scene in 3D, where it is known.
+    """
     smoothed = [line["relevance_smoothed"] for line in lines]
     config = TimelineConfig(enter=threshold, leave=0.7 * threshold)
     intervals = segment_intervals([line["time_s"] for line in lines], smoothed, config)
@@ -58,8 +75,7 @@ def write_page(out: Path, asked: str, lines: Lines, images: Images, threshold: f
         for line in lines
         if (image := images.get(line["stamp_ns"])) is not None
     ]
-    read = prompt_from_json_text if asked.lstrip().startswith("{") else Prompt.parse
-    prompt = read(asked)
+    prompt = prompt_of(asked)
     quoted = prompt.markup.replace('"', "")
     return write_report(
         out / "index.html",
@@ -69,6 +85,7 @@ def write_page(out: Path, asked: str, lines: Lines, images: Images, threshold: f
         intervals=intervals,
         threshold=threshold,
         rows=rows_of(lines),
+        cloud=cloud,
         commands=(
             ("Your own video:", f'make demo VIDEO=kitchen.mp4 PROMPT="{quoted}"'),
             ("Your own camera, live in the browser:", f'find-core live 0 --prompt "{quoted}"'),

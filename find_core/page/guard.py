@@ -6,7 +6,7 @@ ASGI middleware in front of everything that NiceGUI serves, websockets included.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,37 +21,25 @@ COOKIE = "find_page"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class Guard:
-    """Lets through what is allowed.
+class Rules:
+    """Who is let in, and what a request may hold.
 
     Args:
-        app: what is behind it.
         token: that a request must bring once in its address (`?token=`), and then in a cookie; ""
             none is asked for, and then only addresses of this machine are answered to, so that no
             other site's name can be pointed at the page.
         max_bytes: of a request's body.
     """
 
-    def __init__(self, app: App, token: str, max_bytes: int) -> None:
-        self.app, self.token, self.max_bytes = app, token, max_bytes
+    def __init__(self, token: str, max_bytes: int) -> None:
+        self.token, self.max_bytes = token, max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
-        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        given = query.get("token", [""])[0]
-        if self.token and self._is_token(given) and scope["type"] == "http":
-            await _refuse(send, 303, "", [(b"location", _path(scope)), self._cookie()])
-        elif (refusal := self._refusal(scope, headers)) is None:
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 4403})
-        else:
-            await _refuse(send, *refusal)
+    def enters(self, query: str) -> bool:
+        """Whether an address's query string brings the token; it gets the cookie."""
+        return bool(self.token) and self._is_token(parse_qs(query).get("token", [""])[0])
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def refusal(self, headers: Mapping[str, str], method: str = "GET") -> tuple[int, str] | None:
+        """Status and sentence; None: come in. headers: by name in small letters."""
         host = headers.get("host", "")
         if not self.token and _hostname(host) not in LOOPBACK:
             return 403, "This page answers to addresses of its own machine only."
@@ -60,7 +48,7 @@ class Guard:
             return 403, "Another site asks in your name: open the page itself."
         if self.token and not self._is_token(_cookie(headers.get("cookie", ""))):
             return 403, "This page needs its token: open the address that was printed at its start."
-        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        if method not in ("GET", "HEAD", "OPTIONS"):
             length = headers.get("content-length", "")
             if not length.isdigit():
                 return 411, "Say how long the upload is."
@@ -68,11 +56,41 @@ class Guard:
                 return 413, f"An upload has at most {self.max_bytes / 2**20:.0f} MiB."
         return None
 
+    @property
+    def cookie(self) -> str:
+        """For the header set-cookie."""
+        return f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Lax"
+
     def _is_token(self, text: str) -> bool:
         return hmac.compare_digest(text.encode(), self.token.encode())
 
-    def _cookie(self) -> tuple[bytes, bytes]:
-        return b"set-cookie", f"{COOKIE}={self.token}; Path=/; HttpOnly; SameSite=Lax".encode()
+
+class Guard:
+    """Lets through what the rules allow.
+
+    Args:
+        app: what is behind it. token, max_bytes: as `Rules`.
+    """
+
+    def __init__(self, app: App, token: str, max_bytes: int) -> None:
+        self.app, self.rules = app, Rules(token, max_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        query = scope.get("query_string", b"").decode("latin-1")
+        method = scope["method"] if scope["type"] == "http" else "GET"
+        if scope["type"] == "http" and self.rules.enters(query):
+            cookie = (b"set-cookie", self.rules.cookie.encode())
+            await _refuse(send, 303, "", [(b"location", _path(scope)), cookie])
+        elif (refusal := self.rules.refusal(headers, method)) is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4403})
+        else:
+            await _refuse(send, *refusal)
 
 
 def _cookie(header: str) -> str:

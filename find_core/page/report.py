@@ -1,4 +1,5 @@
-"""A run as one HTML file that needs no network: film, relevance curve, prompt, what was found."""
+"""A run as one HTML file that needs no network: film, relevance curve, prompt, what was found,
+and the scene in 3D where it is known."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
+from find_core.page.report_cloud import SCRIPT, Cloud, cloud_data, cloud_html
 from find_core.page.report_template import TEMPLATE
 from find_core.page.source import PageError
 from find_core.page.stills import cut_out, fitted, jpeg
@@ -54,6 +57,7 @@ def write_report(
     threshold: float,
     rows: Sequence[Row],
     commands: Sequence[tuple[str, str]],
+    cloud: Cloud | None = None,
 ) -> Path:
     """Write the page.
 
@@ -61,6 +65,7 @@ def write_report(
         shots: in time order, at least one; of more than `MAX_FRAMES`, evenly spread ones are shown.
         intervals: when the prompt is relevant, in the seconds of `shots`; threshold: that opens one.
         commands: what to do next: what it is for, and the command.
+        cloud: the scene in 3D; None: it is not known.
 
     Raises:
         PageError: there is no frame, or the disk refuses.
@@ -68,11 +73,13 @@ def write_report(
     if not shots:
         raise PageError("There is no frame to show.")
     film = [shots[i] for i in _spread(len(shots), MAX_FRAMES)]
-    data = {
+    data: dict[str, Any] = {
         "times": [round(s.time_s, 3) for s in film],
         "relevance": [round(s.relevance, 3) for s in film],
         "frames": [_data_url(fitted(s.image_rgb, MAX_SIDE_PX)) for s in film],
     }
+    if cloud is not None:
+        data["cloud"] = cloud_data(cloud)
     text = Template(TEMPLATE).substitute(
         title=html.escape(title),
         prompt=_prompt_html(prompt),
@@ -84,6 +91,8 @@ def write_report(
             f"<li>{html.escape(what)}<pre><code>{html.escape(command)}</code></pre></li>"
             for what, command in commands
         ),
+        cloud=cloud_html(cloud) if cloud is not None else "",
+        cloud_script=SCRIPT if cloud is not None else "",
         # "</script>" inside the data would end it.
         data=json_text(data).replace("</", "<\\/"),
     )

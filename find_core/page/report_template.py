@@ -30,6 +30,7 @@ figcaption { text-align: center; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #c9ced3; }
 pre { background: #f0f2f4; padding: 8px; overflow-x: auto; margin: 4px 0 12px; }
+ul { margin: 8px 0 0; }
 :focus-visible { outline: 3px solid #d55e00; outline-offset: 2px; }
 </style>
 </head>
@@ -49,6 +50,7 @@ pre { background: #f0f2f4; padding: 8px; overflow-x: auto; margin: 4px 0 12px; }
 <section aria-label="What was found"><h2>What was found</h2><div class="scroll"><table>
 <thead><tr><th scope="col">Entity</th><th scope="col">Found in</th><th scope="col">Best score</th>
 <th scope="col">At</th><th scope="col">Tracks</th></tr></thead><tbody>$rows</tbody></table></div></section>
+$cloud
 <section aria-label="What now"><h2>What now</h2><ol>$commands</ol></section>
 </main>
 <script type="application/json" id="data">$data</script>
@@ -109,7 +111,7 @@ function seek(event) {
 chart.addEventListener("pointerdown", (event) => { chart.setPointerCapture(event.pointerId); seek(event); });
 chart.addEventListener("pointermove", (event) => { if (event.buttons) seek(event); });
 show(0);
-</script>
+$cloud_script</script>
 </body>
 </html>
 """

@@ -43,7 +43,7 @@ def serve(
 
     from find_core.page.view.page import build
 
-    _check_free(host, port)
+    check_free(host, port)
     token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
     session = Session(source, prompts_dir)
     if prompt:
@@ -73,14 +73,16 @@ def check_installed() -> None:
         raise PageError("The page needs NiceGUI: pip install 'find_ros[page]'.")
 
 
-def announcement(host: str, port: int, token: str) -> str:
-    """One line: where the page is, and to whom it is open."""
+def announcement(
+    host: str, port: int, token: str, can: str = "sees the camera and sets the prompt"
+) -> str:
+    """One line: where the page is, and to whom it is open; can: what those can do then."""
     if not token:
         return f"The page is at http://{_in_url(host)}:{port}/, for this machine alone."
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     return (
-        f"The page is open to the network, unencrypted: whoever has this address sees the camera "
-        f"and sets the prompt: http://{_in_url(name)}:{port}/?token={token}"
+        f"The page is open to the network, unencrypted: whoever has this address {can}: "
+        f"http://{_in_url(name)}:{port}/?token={token}"
     )
 
 
@@ -88,7 +90,8 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _check_free(host: str, port: int) -> None:
+def check_free(host: str, port: int) -> None:
+    """Raises PageError: the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -69,6 +69,9 @@ class PageSource(Protocol):
         threshold: score from which a thing counts as found; None: not known yet.
         cameras: names to choose from; fewer than two: there is no choice.
         camera: the one that is shown.
+        input_sizes: shorter sides in pixels to which images can be scaled before the network sees
+            them; empty: that is not chosen here.
+        input_px: the one in use; 0: not known.
     """
 
     @property
@@ -81,6 +84,10 @@ class PageSource(Protocol):
     def cameras(self) -> tuple[str, ...]: ...
     @property
     def camera(self) -> str: ...
+    @property
+    def input_sizes(self) -> tuple[int, ...]: ...
+    @property
+    def input_px(self) -> int: ...
 
     def open(self, take: TakeMoment) -> None:
         """Begin: somebody looks. `take` gets each moment, from any thread."""
@@ -97,6 +104,13 @@ class PageSource(Protocol):
 
     def set_threshold(self, threshold: float) -> None:
         """From the next frame on.
+
+        Raises:
+            FindError: it cannot be set.
+        """
+
+    def set_input_px(self, input_px: int) -> None:
+        """Scale images to another of `input_sizes`; blocks until that is so.
 
         Raises:
             FindError: it cannot be set.

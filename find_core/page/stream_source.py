@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from find_core.errors import FindError
-from find_core.page.source import Finding, Moment, TakeMoment
+from find_core.page.source import Finding, Moment, PageError, TakeMoment
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike, LocalizedImage
 from find_core.results import Localization
@@ -22,6 +22,8 @@ SHORTEST_S = 0.2
 """One picture alone is shown again after so long."""
 RETRY_S = 2.0
 END_S = 10.0
+CELL_PX = 32
+"""Input sizes are offered in steps of the coarsest feature map's cells."""
 
 
 class StreamSource:
@@ -33,6 +35,8 @@ class StreamSource:
     Args:
         find: the model. source: where frames come from.
         threshold: score from which a thing counts as found; None: the model's own.
+        sized: gives the model at another input size, in pixels of the shorter side; None: that
+            cannot be chosen.
         watch: gets each moment too, from the thread that makes them.
     """
 
@@ -44,9 +48,12 @@ class StreamSource:
         find: FindLike[LocalizedImage],
         source: Source,
         threshold: float | None = None,
+        sized: Callable[[int], FindLike[LocalizedImage]] | None = None,
         watch: TakeMoment | None = None,
     ) -> None:
         self.find, self.source, self.name = find, source, source.name
+        self._sized, self._sizing = sized, threading.Lock()
+        self.input_sizes = sizes_around(self.input_px) if sized is not None else ()
         self._threshold, self._watch = threshold, watch
         self._compiled: CompiledLike | None = None
         self._compiling = 0
@@ -61,6 +68,10 @@ class StreamSource:
     @property
     def threshold(self) -> float:
         return self.find.config.threshold if self._threshold is None else self._threshold
+
+    @property
+    def input_px(self) -> int:
+        return self.find.config.vision.short_side_px
 
     def open(self, take: TakeMoment) -> None:
         self._stop = threading.Event()
@@ -83,6 +94,13 @@ class StreamSource:
 
     def set_threshold(self, threshold: float) -> None:
         self._threshold = threshold
+
+    def set_input_px(self, input_px: int) -> None:
+        if self._sized is None:
+            raise PageError("The input size cannot be chosen here.")
+        with self._sizing:
+            if input_px != self.input_px:
+                self.find = self._sized(input_px)
 
     def show_camera(self, name: str) -> None:
         """There is one."""
@@ -133,7 +151,7 @@ class StreamSource:
         wanted, threshold = self._compiled, self._threshold
         if wanted is None:
             return None
-        if stream is None:
+        if stream is None or stream.find is not self.find:  # prompts serve at every input size
             return StreamLocalizer(self.find, wanted, threshold=threshold)
         if stream.prompts[0] is not wanted:
             stream.set_prompts(wanted)
@@ -155,6 +173,12 @@ class StreamSource:
             elif late_s > LATE_S:
                 continue
             yield frame
+
+
+def sizes_around(input_px: int) -> tuple[int, ...]:
+    """Input sizes from half to one and a half times as large, in pixels, the given one among them."""
+    others = (CELL_PX * round(input_px * share / CELL_PX) for share in (0.5, 0.75, 1.25, 1.5))
+    return tuple(sorted({input_px, *(px for px in others if px > 0)}))
 
 
 def _moment(

@@ -64,7 +64,8 @@ class FieldData:
         weight: (N,) float32, sum of the views' weights. count: (N,) int32, surface points fused.
         channels: by name; "semantic" always, "pixel" when asked for.
         provenance: JSON object: "model", "fingerprint" (of the embedding space), "frame" (name of
-            the world frame), "up_world" (3 numbers or None), "frames" (views fused), "source".
+            the world frame), "up_world" (3 numbers or None), "frames" (views fused), "source";
+            of lifted ones "seen_from_m" (the mean of the cameras' places, in the world frame).
         times_seen: (N,) int32, views that saw the voxel. last_seen_ns: (N,) int64, stamp of the last
             of them, -1 where views had none. Both None in fields of before there were any.
     """

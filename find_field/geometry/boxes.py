@@ -8,6 +8,10 @@ from numpy.typing import ArrayLike
 
 # Share of points left outside on each side of the height: strays, not the object.
 TRIM = 0.005
+# (12, 2): the corners of `box_corners` that an edge joins. Their numbers differ in one bit.
+BOX_EDGES = np.array(
+    [(i, i | 1 << axis) for i in range(8) for axis in range(3) if not i >> axis & 1]
+)
 
 
 def oriented_box(

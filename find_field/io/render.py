@@ -12,13 +12,11 @@ import numpy as np
 
 from find_field.field.feature_field import FeatureField
 from find_field.field.hits import FieldHit
-from find_field.geometry.boxes import box_corners
+from find_field.geometry.boxes import BOX_EDGES, box_corners
 from find_field.geometry.pinhole import project, transform
 from find_field.io.export import heat_colors
 
 _LINE = (255, 40, 160)
-# Corner i's bits are its ends of x, y, z: edges join corners that differ in one bit.
-_EDGES = [(i, i | 1 << axis) for i in range(8) for axis in range(3) if not i >> axis & 1]
 
 
 def reproject(
@@ -123,7 +121,7 @@ def draw_hits(rgb: np.ndarray, hits: Sequence[FieldHit], K: np.ndarray,
 def draw_box(canvas: np.ndarray, corners_px: np.ndarray, text: str) -> None:
     """Draw a box's twelve edges and its text into (H, W, 3) uint8, in place."""
     points = np.clip(np.rint(corners_px), -30000, 30000).astype(int)
-    for i, j in _EDGES:
+    for i, j in BOX_EDGES:
         cv2.line(canvas, tuple(points[i]), tuple(points[j]), _LINE, 1, cv2.LINE_AA)
     x, y = points.min(axis=0)
     place = int(np.clip(x, 0, canvas.shape[1] - 40)), int(np.clip(y - 4, 12, canvas.shape[0] - 4))

@@ -30,6 +30,7 @@ from find_field.field.hits import FieldHits
 from find_field.geometry.boxes import box_corners
 from find_field.nerf.rendering import FeatureModel, render
 from find_field.nerf.world_transform import WorldTransform
+from find_field.view.picked import PickedObject
 
 # nerfstudio draws its scenes ten times larger than they are.
 _SCENE_SCALE = 10.0
@@ -44,18 +45,6 @@ class Locate(Protocol):
     def __call__(
         self, prompt: Prompt | CompiledLike, threshold: float
     ) -> tuple[FieldHits, WorldTransform]: ...
-
-
-class PickedObject:
-    """What was clicked on, as a compiled prompt of one entity.
-
-    Args:
-        embedding: (1, D) float32 unit vector.
-    """
-
-    def __init__(self, embedding: np.ndarray) -> None:
-        self.prompt = Prompt.parse("<picked>")
-        self.entity_embeddings = embedding
 
 
 class PromptPanel:

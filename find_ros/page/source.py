@@ -82,6 +82,9 @@ class RosSource:
         self._thread = threading.Thread(target=self._spin, name="page source", daemon=True)
         self._thread.start()
 
+    input_sizes: tuple[int, ...] = ()
+    input_px = 0
+
     @property
     def threshold(self) -> float | None:
         return self._link.threshold if self._link is not None else None
@@ -127,6 +130,9 @@ class RosSource:
         if self._link is None:
             raise PageError("No page is open.")
         self._link.set_threshold(threshold)
+
+    def set_input_px(self, input_px: int) -> None:
+        raise PageError("The localizer reads input_px when it is configured.")
 
     def show_camera(self, name: str) -> None:
         with self._lock:

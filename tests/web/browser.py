@@ -132,6 +132,15 @@ class Browser:
             chain.move_to_element_with_offset(image, x, y)
         chain.release().perform()
 
+    def drag_by(self, css: str, right_px: int, down_px: int) -> None:
+        """From the middle of an element, so far."""
+        from selenium.webdriver import ActionChains
+
+        element = self.find(css)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        chain = ActionChains(self.driver).click_and_hold(element)
+        chain.move_by_offset(right_px, down_px).release().perform()
+
     def mark(self, css: str, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag a box over a still until its edges stand in numbers: a busy page may miss a drag."""
         self.wait(lambda: self._marked(css, start, end), "a box in numbers")

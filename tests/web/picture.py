@@ -28,19 +28,24 @@ def main() -> None:
         page.wait(lambda: "white mug yes" in page.text('[data-testid="findings"]'), "the mug")
         page.click("Freeze")
         page.wait(lambda: "/picture/still/" in page.find(IMAGE).get_attribute("src"), "the still")
-        page.mark(IMAGE, *_outlined(page.pixels(IMAGE)))
+        page.mark(IMAGE, *outlined(page.pixels(IMAGE)))
         page.click("Only keep it")
         page.type('[data-testid="prompt"]', SECOND)
         page.click("Look for it")
         page.wait(lambda: f"Looking for {SECOND}" in page.text(), "the prompt")
         time.sleep(CURVE_S)  # for the curve to have something to show
         page.driver.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
-        png = np.frombuffer(page.driver.get_screenshot_as_png(), np.uint8)
+        save_jpeg(page, Path(sys.argv[1]))
+
+
+def save_jpeg(page: Browser, path: Path) -> None:
+    """What the browser shows."""
+    png = np.frombuffer(page.driver.get_screenshot_as_png(), np.uint8)
     picture = cv2.imdecode(png, cv2.IMREAD_COLOR)
-    Path(sys.argv[1]).write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+    path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
 
-def _outlined(picture: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
+def outlined(picture: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
     """Two corners around the largest patch that is tinted as a prompt's first entity."""
     hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
     orange = (abs(hue.astype(int) - 21) < 5) & (saturation > 90) & (value > 120)

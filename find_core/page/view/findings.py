@@ -27,6 +27,7 @@ class FindingsPanel:
         self.session = session
         self._rows: list[dict[str, Any]] = []
         self._known = session.threshold
+        self._sizing = False
         with ui.element("section").classes("find-panel").props('aria-label="Found things"'):
             with ui.element("h2"):
                 ui.label("Found")
@@ -43,6 +44,19 @@ class FindingsPanel:
                     value=session.source.camera,
                     on_change=lambda e: session.show_camera(e.value),
                 ).props("outlined dense").classes("w-full")
+
+            self._size: Any = None
+            if len(session.source.input_sizes) > 1:
+                self._size = (
+                    ui.select(
+                        {px: f"{px} px" for px in session.source.input_sizes},
+                        label="Input size: smaller is faster, larger finds smaller things",
+                        value=session.source.input_px,
+                        on_change=lambda e: self._set_size(e.value),
+                    )
+                    .props('outlined dense data-testid="input-size"')
+                    .classes("w-full")
+                )
 
     def _build_threshold(self) -> None:
         """The browser's own slider: Quasar's does not tell screen readers what has the focus."""
@@ -62,14 +76,25 @@ class FindingsPanel:
         if rows != self._rows:
             self._rows = rows
             self._table.rows = rows
-        threshold = self.session.threshold
+        source, threshold = self.session.source, self.session.threshold
         if threshold != self._known:  # somebody set it; a slider that is being moved is left alone
             self._known = threshold
             self._show(threshold)
 
+        if self._size is not None and not self._sizing and self._size.value != source.input_px:
+            self._size.value = source.input_px
+
     def _show(self, threshold: float) -> None:
         self._number.text = f"{threshold:.2f}"
         self._slider.props["value"] = f"{threshold:.2f}"
+
+    async def _set_size(self, input_px: int) -> None:
+        """Takes seconds: the model is made anew."""
+        self._sizing = True
+        error = await done(self.session.source.set_input_px, input_px)
+        self._sizing = False
+        if error:
+            tell(error)
 
     async def _set(self, threshold: float) -> None:
         if error := await done(self.session.source.set_threshold, threshold):

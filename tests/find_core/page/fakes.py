@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -31,6 +32,18 @@ class ShownFind(ColorFind):
 
     def encode(self, image):
         return ShownScene(image, self)
+
+
+class SizedFind(ShownFind):
+    """Of an input size that changes nothing of what it finds."""
+
+    def __init__(self, input_px: int = 128) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(threshold=0.5, vision=SimpleNamespace(short_side_px=input_px))
+
+    def encode(self, image):
+        self.encoded += 1
+        return super().encode(image)
 
 
 class ShownScene(ColorScene):

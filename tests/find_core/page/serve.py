@@ -11,7 +11,7 @@ from pathlib import Path
 from find_core.page.server import serve
 from find_core.page.stream_source import StreamSource
 from find_core.video.sources import open_source
-from tests.find_core.page.fakes import ShownFind
+from tests.find_core.page.fakes import SizedFind
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
@@ -19,5 +19,5 @@ if __name__ == "__main__":
     parser.add_argument("prompts", type=Path)
     parser.add_argument("--port", type=int)
     args = parser.parse_args()
-    source = StreamSource(ShownFind(), open_source(args.folder, fps=10))
+    source = StreamSource(SizedFind(), open_source(args.folder, fps=10), sized=SizedFind)
     serve(source, port=args.port, prompts_dir=args.prompts)

@@ -14,6 +14,7 @@ pytestmark = needs_browser("nicegui")
 
 IMAGE = '[data-testid="picture"] img'
 PROMPT = '[data-testid="prompt"]'
+SIZE_BOX = '.q-select:has([data-testid="input-size"])'
 SLIDER = "input[type=range]"
 TABLE = '[data-testid="findings"]'
 BLUE_TOP, BLUE_SIDE = 150, 60
@@ -174,6 +175,24 @@ def test_the_slider_sets_what_counts_as_found(page):
     with Browser() as other:
         other.open(page.driver.current_url)
         other.wait(lambda: slider(other, "0.06"), "another page's slider to follow")
+
+
+def test_the_input_size_is_chosen(page):
+    """Here of a model to which it makes no difference; another page follows."""
+    page.wait(lambda: "128 px" in page.text(SIZE_BOX), "the size in use")
+    option = "//div[@role='option'][normalize-space(.)='64 px']"
+
+    def choose() -> bool:
+        if not page.driver.find_elements("xpath", option):
+            page.find(SIZE_BOX).click()
+        page.driver.find_element("xpath", option).click()
+        return True
+
+    page.wait(choose, "the sizes to choose from")
+    page.wait(lambda: "64 px" in page.text(SIZE_BOX), "the choice")
+    with Browser() as other:
+        other.open(page.driver.current_url)
+        other.wait(lambda: "64 px" in other.text(SIZE_BOX), "another page to follow")
 
 
 def slider(page: Browser, value: str) -> bool:

@@ -20,7 +20,7 @@ from find_core.page.stream_source import StreamSource
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.reference import Reference
 from find_core.video.sources.base import SourceError, SourceFrame
-from tests.find_core.page.fakes import SIZE, ShownFind
+from tests.find_core.page.fakes import SIZE, ShownFind, SizedFind
 from tests.find_core.video.fakes import paint
 
 FRAME = paint([("red", 20, 60, 50, 40), ("blue", 200, 100, 60, 60)], *SIZE)
@@ -251,6 +251,27 @@ def test_prompts_references_and_threshold_reach_the_frames(session):
     assert [p.markup for p in session.recent] == ["the <red>", "<this>"]
     session.drop("this")
     assert session.recall(session.recent[1]) == "<this>" and "this" in session.references
+
+
+def test_another_input_size_is_another_model_asked_the_same(tmp_path):
+    made = []
+    sized = lambda px: made.append(SizedFind(px)) or made[-1]  # noqa: E731
+    source = StreamSource(SizedFind(128), Frames(), sized=sized)
+    assert source.input_sizes == (64, 96, 128, 160, 192) and source.input_px == 128
+    session = Session(source, tmp_path)
+    session.come("a")
+    session.ask("the <red>")
+    source.set_input_px(128)
+    assert not made, "it is of that size"
+    source.set_input_px(64)
+    assert source.input_px == 64
+    until(lambda: made[0].encoded > 2)
+    assert session.moment.prompt == "the <red>"
+    session.end()
+    fixed = StreamSource(ShownFind(), Frames())
+    assert fixed.input_sizes == ()
+    with pytest.raises(PageError, match="cannot be chosen"):
+        fixed.set_input_px(64)
 
 
 def test_plain_images_between_answers_change_no_history(session):

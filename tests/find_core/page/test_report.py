@@ -16,7 +16,7 @@ from tests.web.browser import Browser, needs_browser
 FILM = "#film"
 
 
-def report(path, count: int = 10, text: str = "the <this> by </script><b>"):
+def report(path, count: int = 10, text: str = "the <this> by </script><b>", cloud=None):
     """A red rectangle that goes to the right, ten frames a second."""
     shots = [
         Shot(paint([("red", 5 * n % 70, 20, 20, 20)]), n / 10, 0.9 if n >= 5 else 0.1)
@@ -33,6 +33,7 @@ def report(path, count: int = 10, text: str = "the <this> by </script><b>"):
         threshold=0.5,
         rows=[Row("this & that", 5, count, 0.93, 0.6, 1)],
         commands=[("Live:", 'find-core live 0 --prompt "the <mug>"')] * 3,
+        cloud=cloud,
     )
 
 

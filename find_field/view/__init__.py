@@ -1,0 +1,1 @@
+"""A field in the browser: looked at, asked, measured (`find-field view`). Needs the extra [view]."""
