@@ -111,10 +111,20 @@ class FeatureField(FieldData):
         return out
 
 
-def load(path: str | Path) -> FeatureField:
+def load(path: str | Path, find: FindLike | None = None) -> FeatureField:
     """Read a field that `FeatureField.save` wrote.
+
+    Args:
+        find: the model that will be asked. It is made ready for prompts while the file is read, so that
+            the first query is as quick as the others.
 
     Raises:
         FieldError: no such file, truncated, not a field, or written by a newer version.
     """
-    return storage.load(path, FeatureField)
+    prepare = getattr(find, "prepare", None)  # stand-ins for a model need not have it
+    if prepare is None:
+        return storage.load(path, FeatureField)
+    prepare()
+    field = storage.load(path, FeatureField)
+    prepare(wait=True)
+    return field

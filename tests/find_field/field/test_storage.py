@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +30,14 @@ def test_round_trip(room, saved, oracle):
     assert_same(room, loaded)
     want, got = room.query("red box", oracle)[0], loaded.query("red box", oracle)[0]
     np.testing.assert_array_equal(want.centroid_world_m, got.centroid_world_m)
+
+
+def test_the_model_that_will_be_asked_is_made_ready(room, saved, oracle):
+    calls = []
+    find = SimpleNamespace(prepare=lambda wait=False: calls.append(wait))
+    assert_same(room, ff.load(saved, find))
+    assert calls == [False, True]
+    assert_same(room, ff.load(saved, oracle))  # which has nothing to prepare
 
 
 def test_layout_can_be_read_without_the_library(room, saved):
