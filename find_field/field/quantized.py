@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from find_field.field.voxels import GrowingArray
+from find_field.field.tables import GrowingArray
 
 _CHUNK = 4096  # rows whose float32 copy stays in the processor's cache
 
@@ -24,6 +24,18 @@ class QuantizedVectors:
         self._rows = GrowingArray((vectors.shape[1],), np.int8)
         self._factor = GrowingArray((), np.float32)
         self.update(slice(None), vectors, len(vectors))
+
+    @classmethod
+    def of(cls, rows: np.ndarray, factor: np.ndarray) -> QuantizedVectors:
+        """Vectors whose `arrays` were stored; not to be updated."""
+        made = cls(np.empty((0, rows.shape[1]), np.float32))
+        made._rows, made._factor = GrowingArray.of(rows), GrowingArray.of(factor)
+        return made
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N, k) int8 rows, and (N,) float32 factors that make them unit."""
+        return self._rows.view, self._factor.view
 
     def __len__(self) -> int:
         return len(self._rows.view)
