@@ -62,6 +62,11 @@ class QuantizedVectors:
         """Memory of the vectors."""
         return self._rows.view.nbytes + self._factor.view.nbytes
 
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """(n, k) float32 unit vectors of some rows."""
+        table, factor = self.arrays
+        return table[rows].astype(np.float32) * factor[rows][:, None]
+
     def cosines(self, queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """(m, N) float32 products of the unit vectors with queries (m, k); of `rows` only if given.
 

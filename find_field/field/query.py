@@ -14,7 +14,7 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike
 from find_core.support.numbers import check_number, check_threshold
-from find_field.field.clusters import grown, mean_vector, things
+from find_field.field.clusters import Likeness, grown, mean_vector, things
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.places import LEAST_SHARE, by_place, check_viewer
@@ -89,6 +89,7 @@ class EntityScorer:
 
     Attributes:
         labels: of the prompt's E entities. words: what it says of places. config: as asked for.
+        likeness: tells one thing from several.
         threshold, temperature, bias: the config's, or the model's own where it says nothing.
     """
 
@@ -99,6 +100,7 @@ class EntityScorer:
         self.labels = [entity.label for entity in compiled.prompt.entities]
         self.words = getattr(compiled, "places", None) if config.places else None
         self.config = config
+        self.likeness = Likeness(field)
         own = find.config
         self.threshold = own.threshold if config.threshold is None else config.threshold
         self.temperature = config.temperature or own.relevance_scale
@@ -199,7 +201,7 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
     config = scorer.config
     # Compared as margins: a sigmoid over all voxels costs more than their cosines.
     seeds = np.flatnonzero((margin >= scorer.least_margin(threshold)) & ~taken)
-    parts = things(field, seeds, margin, config)
+    parts = things(field, seeds, margin, config, scorer.likeness)
     scored = sorted(((_score(field, scorer, rows, entity, None if one else margin), rows) for rows, one in parts),
                     key=lambda item: -item[0])  # fmt: skip
     hits: list[FieldHit] = []
@@ -208,7 +210,7 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
     for score, rows in scored:
         if score < threshold or len(hits) == config.max_hits or taken[rows].any():
             continue
-        rows = grown(field, rows, free, config)
+        rows = grown(field, rows, free, config, scorer.likeness)
         taken[rows] = True
         free[rows] = False
         how_relevant = scorer.relevancy(margin[rows])

@@ -189,7 +189,7 @@ def joined(seed=0):
 
 
 def test_a_hit_is_a_thing_and_not_all_that_hangs_together(oracle):
-    from find_field.field.clusters import LEAST_AGREEMENT, agreement, clusters
+    from find_field.field.clusters import Likeness, clusters
 
     field = joined()
     prompt = Prompt.parse("<this>", this=Reference(np.zeros((8, 8, 3), np.uint8), box=(0, 0, 8, 8)))
@@ -197,7 +197,7 @@ def test_a_hit_is_a_thing_and_not_all_that_hangs_together(oracle):
         oracle.compile("red box"), prompt=prompt, entity_embeddings=np.eye(64, dtype=np.float32)[:1]
     )
     everything = clusters(field, np.arange(len(field)), ff.QueryConfig())
-    assert len(everything) == 1 and agreement(field, everything[0]) < LEAST_AGREEMENT
+    assert len(everything) == 1 and not Likeness(field).is_one(everything[0])
     hits = field.query(compiled, oracle, max_hits=100)
     found = sorted((h.points_world_m[:, 0].min(), h.points_world_m[:, 0].max()) for h in hits[:2])
     np.testing.assert_allclose(found, [(0.205, 0.295), (1.505, 1.595)], atol=1e-6)
@@ -205,3 +205,9 @@ def test_a_hit_is_a_thing_and_not_all_that_hangs_together(oracle):
     # Crumbs of the plank: the mean of some comes near to the prompt, and no voxel of theirs does.
     for crumb in hits[2:]:
         assert crumb.score < 0.85 and len(crumb.points_world_m) < 30
+
+
+def test_what_fills_the_place_is_one_thing(room, oracle):
+    """Nothing is left of a table when what the place has in common is taken off; it is one all the same."""
+    (hit,) = room.query("table", oracle)
+    assert len(hit.points_world_m) > 0.6 * len(room)

@@ -47,9 +47,11 @@ class RayCaster(torch.nn.Module):
             labels[t < depth] = k + 2
             depth = np.minimum(t, depth)
         hit = np.isfinite(depth)
-        put = lambda values: torch.tensor(np.where(hit, values, 1e3), dtype=torch.float32).reshape(
-            *shape, 1
-        )  # noqa: E731
+
+        def put(values):
+            filled = np.where(hit, values, 1e3)
+            return torch.tensor(filled, dtype=torch.float32).reshape(*shape, 1)
+
         rgb = torch.tensor(labels.reshape(*shape, 1) / 20).expand(*shape, 3)
         outputs = {"rgb": rgb, "depth": put(depth), "expected_depth": put(depth),
                    "accumulation": put(1.0) * put(1.0).eq(1)}  # fmt: skip
