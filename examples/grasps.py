@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from find_field.geometry.grasping import top_down_pose
+
 
 @dataclass(frozen=True, eq=False)
 class Grasp:
@@ -45,11 +47,6 @@ def grasp_box(
         finger_depth_m: how far below its top the fingertips go (at most to the middle).
         clearance_m: opening beyond the thing's own width, on each side.
     """
-    length, width, height = (float(v) for v in extent_m)
-    up = T_world_object[:3, 2]
-    closing = T_world_object[:3, 1] if width <= length else T_world_object[:3, 0]
-    tip = T_world_object[:3, 3] + up * (height / 2 - min(finger_depth_m, height / 2))
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([closing, np.cross(-up, closing), -up], axis=1)
-    pose[:3, 3] = tip
+    length, width = (float(v) for v in extent_m[:2])
+    pose = top_down_pose(T_world_object, extent_m, finger_depth_m)
     return Grasp(pose, min(width, length) + 2 * clearance_m, score)

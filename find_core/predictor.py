@@ -14,6 +14,7 @@ from torch import Tensor
 
 from find_core.embedding_space import space_of
 from find_core.encoders.base import LanguageEncoder, TextTokens, VisionEncoder
+from find_core.encoders.on_demand import LanguageOnDemand
 from find_core.errors import FindError
 from find_core.images import check_image
 from find_core.model.attention_table import TokenGroup
@@ -82,7 +83,7 @@ class Find:
             frozen.to(self.device)
             if self.device.type == "cuda":
                 torch.nn.Module.to(frozen, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._language = language
+        self._language = LanguageOnDemand(language, self.device)
         self.places = None if places is None else places.to(self.device)
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
@@ -134,12 +135,11 @@ class Find:
     @property
     def language(self) -> LanguageEncoder:
         """The text encoder, built on first use."""
-        with self._lock:
-            if not isinstance(self._language, LanguageEncoder):
-                self._language = self._language()
-            if isinstance(self._language, torch.nn.Module):
-                self._language.to(self.device)
-            return self._language
+        return self._language.get()
+
+    def prepare(self, wait: bool = False) -> None:
+        """Build the text encoder now, in a thread (and `wait` for it): no prompt is slower than others."""
+        self._language.prepare(wait)
 
     @overload
     def encode(self, image: np.ndarray) -> Scene: ...

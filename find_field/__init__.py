@@ -14,6 +14,7 @@ from find_field.field.feature_field import FeatureField, load
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.merge import merge
 from find_field.field.query import QueryConfig
+from find_field.field.surroundings import Surroundings
 from find_field.frames import PosedFrame
 from find_field.geometry.pinhole import register_depth
 from find_field.lift import LiftConfig, Lifter, lift
@@ -31,6 +32,7 @@ __all__ = [
     "Lifter",
     "PosedFrame",
     "QueryConfig",
+    "Surroundings",
     "fit_basis",
     "lift",
     "load",

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from find_field.cli_arguments import (
     add_query_arguments,
     add_view_arguments,
 )
+from find_field.field.hits import hits_text
 from find_field.geometry.up import Up
 
 if TYPE_CHECKING:
@@ -37,9 +39,11 @@ if TYPE_CHECKING:
     from find_core.drawing.rerun_file import RerunFile
     from find_field.field.feature_field import FeatureField
     from find_field.field.hits import FieldHits
+    from find_field.io.datasets import PosedFolder
 
 _EXAMPLES = """examples:
   find-field lift rgbd_folder --out room.field --voxel 0.02
+  find-field lift --nerf outputs/room/nerfacto/RUN/config.yml --out room.field
   find-field query room.field "the <white mug> next to the <book>" --picture hits.png
   find-field query room.field "<this>" --ref this=mug.jpg:box=40,30,180,170 --json
   find-field view room.field "the <mug>"
@@ -75,6 +79,22 @@ def _command(commands: Any, name: str, run: Any, text: str, example: str) -> Any
     return parser
 
 
+def _to_lift(options: argparse.Namespace) -> PosedFolder:
+    """The frames of a folder, or those that a trained run renders."""
+    if (options.folder is None) == (options.nerf is None):
+        raise FieldError("Give either a folder, or --nerf with the config.yml of a trained run.")
+    if options.nerf is None:
+        from find_field.io.datasets import open_folder
+
+        folder = open_folder(options.folder, options.registered)
+    else:
+        folder = _nerf("views", options.nerf).open_run(options.nerf, options.render_px)
+    folder = folder.take(options.every, options.limit, options.start)
+    if not folder.files:
+        raise FieldError(f"{folder.path} has no frame left after --start {options.start}.")
+    return folder
+
+
 def run_lift(options: argparse.Namespace) -> int:
     from find_core.drawing.rerun_file import rerun_file
 
@@ -83,14 +103,10 @@ def run_lift(options: argparse.Namespace) -> int:
 
 
 def _lift(options: argparse.Namespace, rerun: RerunFile | None) -> int:
-    from find_field.io.datasets import open_folder
     from find_field.io.rerun_scene import log_field, log_posed_frame, log_world
     from find_field.lift import LiftConfig, Lifter
 
-    folder = open_folder(options.folder, options.registered)
-    folder = folder.take(options.every, options.limit, options.start)
-    if not folder.files:
-        raise FieldError(f"{options.folder} has no frame left after --start {options.start}.")
+    folder = _to_lift(options)
     for sentence in folder.skipped[:3]:
         print(f"left out: {sentence}", file=sys.stderr)
     if len(folder.skipped) > 3:
@@ -99,7 +115,8 @@ def _lift(options: argparse.Namespace, rerun: RerunFile | None) -> int:
     config = LiftConfig(
         voxel_size_m=options.voxel, rank=options.rank, pixel=options.pixel,
         max_depth_m=options.max_depth, frame=options.frame or folder.frame,
-        up_world=options.up or folder.up, forget=not options.no_forget,
+        up_world=options.up or folder.up, forget=not (options.no_forget or options.nerf),
+        source="lift" if options.nerf is None else "lift --nerf",
     )  # fmt: skip
     lifter = Lifter(find, config)
     seconds = {"read": 0.0, "encode": 0.0, "lift": 0.0}
@@ -143,13 +160,15 @@ def run_query(options: argparse.Namespace) -> int:
     prompt = _prompt(options)
     if options.rerun:
         check_rerun(options.rerun)
-    field = _load(options.field)
+    field = _load(options.field, mapped=True)
     find = load_model(options)
     hits = field.query(prompt, find, max_hits=options.max_hits, threshold=options.threshold)
     if options.picture or options.ply or options.rerun:
         relevancy = field.relevancy(prompt, find)
         if options.rerun:
-            _write_rerun(field, relevancy.max(axis=0), hits, options.rerun)
+            from find_field.io.rerun_scene import write_answer
+
+            write_answer(options.rerun, field, relevancy.max(axis=0), hits)
         if options.ply:
             _write_ply(field, options.colors, options.ply, relevancy[0])
         if options.picture:
@@ -157,7 +176,7 @@ def run_query(options: argparse.Namespace) -> int:
     if options.json:
         print(json_text(hits.to_json(), indent=2))
     else:
-        _print_hits(hits)
+        print(hits_text(hits))
     return 0
 
 
@@ -223,22 +242,27 @@ def _say_up(up: Up) -> None:
         print(f"Up is {up}: boxes stand along it. If that is wrong give --up X Y Z.", file=sys.stderr)  # fmt: skip
 
 
-def _load(path: Path) -> FeatureField:
+def _load(path: Path, mapped: bool = False) -> FeatureField:
     from find_field.field.feature_field import load
 
-    return load(path)
+    return load(path, mapped=mapped)
 
 
-def _trained(options: argparse.Namespace) -> FeatureField:
-    """The field of a finished `ns-train find-field`, given its config.yml."""
-    if not options.field.is_file():
-        raise FieldError(f"No file {options.field}: ns-train prints where its config.yml is.")
+def _nerf(module: str, config: Path) -> Any:
+    """A module of the nerfstudio plug-in, for a run's config.yml."""
+    if not config.is_file():
+        raise FieldError(f"No file {config}: ns-train prints where its config.yml is.")
     try:
-        from find_field.nerf.runs import export_run
+        return import_module(f"find_field.nerf.{module}")
     except ImportError as error:
         raise FieldError(
             f"A training run needs nerfstudio ({error}): pip install find_ros[field]."
         ) from None
+
+
+def _trained(options: argparse.Namespace) -> FeatureField:
+    """The field of a finished `ns-train find-field`, given its config.yml."""
+    export_run = _nerf("runs", options.field).export_run
     given = {"voxel_size_m": options.voxel, "rays": options.rays, "up": options.up}
     field = export_run(options.field, **{k: v for k, v in given.items() if v is not None})
     source = field.provenance["up_source"]
@@ -286,26 +310,6 @@ def _print(summary: dict[str, Any], as_json: bool) -> None:
     else:
         for key, value in summary.items():
             print(f"{key:>18}  {value}")
-
-
-def _print_hits(hits: FieldHits) -> None:
-    for hit in hits:
-        x, y, z = hit.centroid_world_m
-        size = " x ".join(f"{100 * e:.1f}" for e in hit.extent_m)
-        print(f"{hit.label:<24} score {hit.score:.2f}  at ({x:.3f}, {y:.3f}, {z:.3f}) m  {size} cm")
-    for entity in hits.entities:
-        if not entity.found:
-            print(f"{entity.label:<24} not here (best score {entity.best_score:.2f})")
-
-
-def _write_rerun(field: FeatureField, relevancy: np.ndarray, hits: FieldHits, path: Path) -> None:
-    from find_core.drawing.rerun_file import RerunFile
-    from find_field.io.rerun_scene import log_field, log_hits, log_world
-
-    with RerunFile(path) as rerun:
-        log_world(rerun, field.frame, field.up_world)
-        log_field(rerun, field, relevancy)
-        log_hits(rerun, hits)
 
 
 def _write_top_view(

@@ -168,8 +168,9 @@ class FieldServer(GuardedNode):
         p = self.parameters
         try:
             find = load_aside(
-                p.model, p.device, lambda: not self._stopping.is_set(), runtime=p.runtime
-            )
+                p.model, p.device, lambda: not self._stopping.is_set(), runtime=p.runtime,
+                prompts=True,
+            )  # fmt: skip
             self._runtime = runtime_of(find)
             options = {"voxel_size_m": p.voxel_size_m, "max_depth_m": p.max_depth_m}
             self.live = LiveField(find, p.field, p.up, **options, frame=p.world_frame)

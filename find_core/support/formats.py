@@ -41,11 +41,13 @@ def check_arrays(
     what: str,
     error: type[FindError],
     sizes: Mapping[str, int] | None = None,
+    values: bool = True,
 ) -> dict[str, int]:
     """Compare arrays with their layout; arrays without one are not looked at.
 
     Args:
         what: names the file in errors. sizes: of axes that are known already.
+        values: look at the values too, not at shapes and types alone.
 
     Returns:
         The size of every named axis.
@@ -57,13 +59,15 @@ def check_arrays(
     for name, wanted in layout.items():
         if name not in arrays:
             raise error(f"{what} is not whole: it has no {name!r}.")
-        problem = _problem(arrays[name], wanted, known)
+        problem = _misfit(arrays[name], wanted, known)
+        if not problem and values:
+            problem = _bad_values(arrays[name], wanted)
         if problem:
             raise error(f"{what} is damaged: {name!r} {problem}.")
     return known
 
 
-def _problem(array: np.ndarray, wanted: Array, sizes: dict[str, int]) -> str:
+def _misfit(array: np.ndarray, wanted: Array, sizes: dict[str, int]) -> str:
     if array.dtype.name not in wanted.dtypes.split():
         return f"has type {array.dtype.name}, not {wanted.dtypes.replace(' ', ' or ')}"
     axes = wanted.shape.split()
@@ -76,6 +80,10 @@ def _problem(array: np.ndarray, wanted: Array, sizes: dict[str, int]) -> str:
     if not fits:
         return f"has shape {array.shape}, not ({', '.join(axes)}) with {sizes or 'any sizes'}"
     sizes.update({a: n for a, n in zip(axes, array.shape, strict=True) if not a.isdigit()})
+    return ""
+
+
+def _bad_values(array: np.ndarray, wanted: Array) -> str:
     if not array.size:
         return ""
     low, high = float(array.min()), float(array.max())  # NaN wherever there is one
@@ -152,7 +160,8 @@ def read_npy(
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # numpy reads headers with Python's own parser, and lets its errors pass
         return None
-    return array if not _problem(array, layout, dict(sizes or {})) else None
+    fits = not _misfit(array, layout, dict(sizes or {})) and not _bad_values(array, layout)
+    return array if fits else None
 
 
 def read_or_none(path: Path, read: Callable[[Path], Any]) -> Any:

@@ -76,9 +76,11 @@ class GroundTruth:
 
     def visible_centroids(self, voxel_size_m: float) -> dict[int, np.ndarray]:
         """Of each object seen: the mean of the equally weighted voxels of its true surface."""
-        return {i: p.mean(axis=0) for i, p in self._surfaces(voxel_size_m).items()}
+        surfaces = self.surface_points().items()
+        return {i: _voxel_means(p, voxel_size_m).mean(axis=0) for i, p in surfaces}
 
-    def _surfaces(self, voxel_size_m: float) -> dict[int, np.ndarray]:
+    def surface_points(self) -> dict[int, np.ndarray]:
+        """Of each object seen: (n, 3) world points of all its pixels with depth."""
         points: dict[int, list[np.ndarray]] = {thing.id: [] for thing in self.objects}
         for frame, labels in zip(self.frames, self.labels, strict=True):
             if frame.depth_m is None:
@@ -87,8 +89,7 @@ class GroundTruth:
                 v, u = np.nonzero((labels == thing.id) & np.isfinite(frame.depth_m))
                 local = backproject(frame.depth_m[v, u].astype(float), frame.K, u, v)
                 points[thing.id].append(transform(frame.T_world_camera, local))
-        return {i: _voxel_means(np.concatenate(p), voxel_size_m) for i, p in points.items()
-                if p and sum(map(len, p))}  # fmt: skip
+        return {i: np.concatenate(p) for i, p in points.items() if p and sum(map(len, p))}
 
     def owner(self, points_world_m: np.ndarray) -> int | None:
         """The object whose (slightly larger) box holds most of the points, None below half."""

@@ -61,7 +61,7 @@ class World:
         eye = T_world_camera[:3, 3]
         depth, labels = _table(eye, rays)
         for i, thing in enumerate(self.things):
-            t = _ball(eye, rays, thing) if thing.ball else _box(eye, rays, thing)
+            t = _ball(eye, rays, thing) if thing.ball else cast_box(eye, rays, thing)
             nearer = t < depth
             depth[nearer], labels[nearer] = t[nearer], i + 2
         palette = np.array([(30, 30, 40), (170, 150, 120), *(t.color for t in self.things)])
@@ -128,7 +128,8 @@ def _table(eye: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(on, t, np.inf), on.astype(np.int32)
 
 
-def _box(eye: np.ndarray, rays: np.ndarray, thing: ToyObject) -> np.ndarray:
+def cast_box(eye: np.ndarray, rays: np.ndarray, thing: ToyObject) -> np.ndarray:
+    """(n,) how far along each ray (n, 3) from `eye` a box begins, inf where it is missed."""
     R, centre = thing.T_world_object[:3, :3], thing.T_world_object[:3, 3]
     start, direction, half = (eye - centre) @ R, rays @ R, np.asarray(thing.size_m) / 2
     with np.errstate(divide="ignore", invalid="ignore"):

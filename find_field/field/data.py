@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from find_core.embedding_space import same_space
 from find_core.errors import FieldError
 from find_core.protocols import FindLike
+from find_field.field.blocks import BlockCheck
 from find_field.field.quantized import QuantizedVectors
 
 SEMANTIC, PIXEL = "semantic", "pixel"
@@ -68,6 +69,7 @@ class FieldData:
             of lifted ones "seen_from_m" (the mean of the cameras' places, in the world frame).
         times_seen: (N,) int32, views that saw the voxel. last_seen_ns: (N,) int64, stamp of the last
             of them, -1 where views had none. Both None in fields of before there were any.
+        unchecked: of a mapped file, what looks at values when they are first used.
     """
 
     voxel_size_m: float
@@ -80,6 +82,7 @@ class FieldData:
     provenance: dict[str, Any] = field(default_factory=dict)
     times_seen: np.ndarray | None = None
     last_seen_ns: np.ndarray | None = None
+    unchecked: BlockCheck | None = None
 
     def __len__(self) -> int:
         return len(self.ijk)
@@ -113,9 +116,19 @@ class FieldData:
             )
         return self.channels[kind]
 
+    def check(self, rows: np.ndarray | None = None) -> None:
+        """Look at values that were not looked at yet; of some rows, or of all.
+
+        Raises:
+            FieldError: the file that the field was mapped from is damaged there.
+        """
+        if self.unchecked is not None:
+            self.unchecked(rows)
+
     @cached_property
     def search_index(self) -> QuantizedVectors:
         """Unit vectors of the semantic channel, made on the first query and kept."""
+        self.check()
         return QuantizedVectors(self.channels[SEMANTIC].coefficients)
 
     @property
@@ -128,6 +141,7 @@ class FieldData:
 
     @cached_property
     def _tree(self) -> cKDTree:
+        self.check()
         return cKDTree(self.points_world_m)
 
     def embeddings_at(

@@ -15,8 +15,9 @@ from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike
 from find_field.field import merge, query, storage
 from find_field.field.data import SEMANTIC, FieldData
-from find_field.field.hits import FieldHits
+from find_field.field.hits import FieldHit, FieldHits
 from find_field.field.query import QueryConfig
+from find_field.field.surroundings import Surroundings, surroundings
 from find_field.io import export
 
 
@@ -59,28 +60,45 @@ class FeatureField(FieldData):
         """(E, N) float32 in [0, 1], of each voxel for each entity of the prompt; as `query`."""
         return query.relevancy(self, prompt, find, config, **overrides)
 
+    def surroundings(self, hit: FieldHit) -> Surroundings:
+        """What a pick needs besides a hit's box: what it stands on, what is above it, and what was
+        never seen.
+
+        Args:
+            hit: an answer of this field.
+
+        Raises:
+            FieldError: the field's up is unknown.
+        """
+        return surroundings(self, hit)
+
     def pca_colors(self) -> np.ndarray:
         """(N, 3) uint8: the three strongest directions of the embeddings as red, green, blue."""
         return export.pca_colors(self)
 
     def crop(self, keep: np.ndarray) -> FeatureField:
         """The field of the voxels where `keep` (N,) bool (or row numbers) holds."""
+        self.check(np.arange(len(self))[keep])
         arrays = {name: getattr(self, name)[keep] for name in storage.ARRAYS}
         arrays |= {n: a[keep] for n in storage.SEEN if (a := getattr(self, n)) is not None}
         channels = {name: channel.take(keep) for name, channel in self.channels.items()}
-        return replace(self, channels=channels, **arrays)
+        return replace(self, channels=channels, unchecked=None, **arrays)
 
     def merge(self, other: FieldData) -> FeatureField:
         """Both fields in one; see `find_field.field.merge.merge`."""
         return merge.merge(self, other)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, search: bool | None = None) -> Path:
         """Write one safetensors file, atomically; `find_field.load` reads it.
+
+        Args:
+            search: with the search index, so that a mapped file is asked without reading all of it;
+                None: from 300,000 voxels on.
 
         Raises:
             FieldError: it cannot be written; what was at `path` is still there.
         """
-        return storage.save(self, path)
+        return storage.save(self, path, search)
 
     def to_ply(self, path: str | Path, colors: str | np.ndarray = "rgb",
                relevancy: np.ndarray | None = None) -> Path:  # fmt: skip
@@ -95,6 +113,7 @@ class FeatureField(FieldData):
         """The voxels' points and colours as a `trimesh.PointCloud`."""
         import trimesh
 
+        self.check()
         return trimesh.PointCloud(self.points_world_m, colors=self.colors)
 
     def bytes_per_voxel(self) -> dict[str, float]:
@@ -111,10 +130,23 @@ class FeatureField(FieldData):
         return out
 
 
-def load(path: str | Path) -> FeatureField:
+def load(path: str | Path, find: FindLike | None = None, *, mapped: bool = False) -> FeatureField:
     """Read a field that `FeatureField.save` wrote.
+
+    Args:
+        find: the model that will be asked. It is made ready for prompts while the file is read, so that
+            the first query is as quick as the others.
+        mapped: leave the arrays in the file, read-only. A large field is then opened at once, and a
+            query reads what it looks at. Values are checked when a query or another method first
+            uses them, not when you read an array yourself (`field.check()` looks at all).
 
     Raises:
         FieldError: no such file, truncated, not a field, or written by a newer version.
     """
-    return storage.load(path, FeatureField)
+    prepare = getattr(find, "prepare", None)  # stand-ins for a model need not have it
+    if prepare is None:
+        return storage.load(path, FeatureField, mapped)
+    prepare()
+    field = storage.load(path, FeatureField, mapped)
+    prepare(wait=True)
+    return field

@@ -17,9 +17,8 @@ import numpy as np
 
 from find_field.field.data import SEMANTIC, Channel, FieldData, to_half
 from find_field.field.quantized import QuantizedVectors
+from find_field.field.tables import GrowingArray, RowRanges, VoxelIndex
 from find_field.field.voxels import (
-    GrowingArray,
-    VoxelIndex,
     group,
     group_sum,
     neighbours,
@@ -89,7 +88,8 @@ class Fusion:
         self._geometry = GrowingArray((7,), np.float32)  # sums of weight, w*offset (3), w*rgb (3)
         self._count = GrowingArray((), np.int32)
         self._channels: dict[str, _ChannelSums] = {}
-        self._touched: list[np.ndarray] = []
+        self._stale = GrowingArray((), np.bool_)  # whose means are to be worked out again
+        self._ranges = RowRanges()
         self._times_seen = GrowingArray((), np.int32)
         self._last_seen_ns = GrowingArray((), np.int64)
         # Clear views in a row that passed through; whether a neighbour went that way.
@@ -116,6 +116,7 @@ class Fusion:
 
     def start_from(self, data: FieldData) -> None:
         """Take over a field's voxels, before anything else is added; their rows stay as they are."""
+        data.check()
         rows, weight = np.arange(len(data)), data.weight[:, None]
         self._index = VoxelIndex(pack(data.ijk))
         centre = (data.ijk + 0.5) * self.voxel_size_m
@@ -138,8 +139,9 @@ class Fusion:
         times, last = data.times_seen, data.last_seen_ns
         self._times_seen.resize(len(data))[:] = 0 if times is None else times
         self._last_seen_ns.resize(len(data))[:] = -1 if last is None else last
-        self._passed.resize(len(data))
-        self._doubted.resize(len(data))
+        for state in (self._passed, self._doubted, self._stale):
+            state.resize(len(data))
+        self._ranges.add(rows, data.ijk)
 
     def add(self, sample: SurfaceSample, free: FreeSpace | None = None, views: int = 3) -> None:
         """Fuse surface points whose coefficients are in this fusion's bases.
@@ -166,8 +168,10 @@ class Fusion:
             sums = self._channels[kind]
             sums.values.resize(total)[rows] += per_voxel @ values
             sums.squares.resize(total)[rows] += per_voxel @ np.einsum("nk,nk->n", values, values)
-        self._ijk.resize(total)[rows] = unpack(keys)
-        self._touched.append(rows)
+        new, table = np.arange(before, total), self._ijk.resize(total)
+        table[rows] = unpack(keys)
+        self._ranges.add(new, table[before:])
+        self._stale.resize(total)[rows] = True
         self._seen(rows, before, sample.stamp_ns)
         if free is not None and before:
             self._forget(free, rows, before, sample.stamp_ns, views)
@@ -197,11 +201,14 @@ class Fusion:
 
     def _passed_through(self, free: FreeSpace, before: int) -> np.ndarray:
         """Of the first `before` voxels; judged by their centres, the close calls by their points."""
+        low, high = self._ranges.bounds()
         size = np.float32(self.voxel_size_m)
-        centres = (self._ijk.view[:before].astype(np.float32) + np.float32(0.5)) * size
+        near = free.near((low - np.float32(1)) * size, (high + np.float32(2)) * size)
+        asked = self._ranges.rows(near, before)
+        centres = (self._ijk.view[asked].astype(np.float32) + np.float32(0.5)) * size
         reach = self.voxel_size_m * 3**0.5 / 2
-        rows = np.flatnonzero(free.through(centres, closer_m=reach))
-        doubted = np.flatnonzero(self._doubted.view[:before])
+        rows = asked[free.through(centres, closer_m=reach)]
+        doubted = asked[self._doubted.view[asked]]
         out = [rows[free.through(self._means(rows))]]
         out.append(doubted[free.through(self._means(doubted), narrow=True)])
         return np.unique(np.concatenate(out))
@@ -218,6 +225,7 @@ class Fusion:
         moved, holes = self._index.remove(gone)
         for array in self._arrays():
             array.move(moved, holes, len(self._index))
+        self._ranges.add(holes, self._ijk.view[holes])
         near = self._index.find(touching)
         self._doubt(near[near >= 0])
 
@@ -231,13 +239,13 @@ class Fusion:
         for channel in self._channels.values():
             channel.values.view[rows] *= _DOUBTED
             channel.squares.view[rows] *= _DOUBTED
-        self._touched.append(rows)
+        self._stale.view[rows] = True
 
     def _arrays(self) -> list[GrowingArray | QuantizedVectors]:
         """Everything that has a row for each voxel."""
         out: list[GrowingArray | QuantizedVectors] = [
             self._geometry, self._count, self._times_seen, self._last_seen_ns, self._passed,
-            self._doubted, self._ijk, self._points, self._colors, self._weight,
+            self._doubted, self._stale, self._ijk, self._points, self._colors, self._weight,
         ]  # fmt: skip
         for c in self._channels.values():
             out += [c.values, c.squares, c.coefficients, c.variance]
@@ -271,10 +279,10 @@ class Fusion:
 
     def _refresh(self) -> None:
         """Bring what the sums mean up to date, where samples were added."""
-        if not self._touched:
+        rows = np.flatnonzero(self._stale.view)
+        if not len(rows):
             return
-        rows = np.unique(np.concatenate(self._touched))
-        self._touched = []
+        self._stale.view[rows] = False
         total, sums = len(self._index), self._geometry.view[rows]
         weight = np.maximum(sums[:, :1], 1e-12)
         centre = (self._ijk.view[rows] + 0.5) * self.voxel_size_m

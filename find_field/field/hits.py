@@ -151,5 +151,17 @@ class FieldHits(list[FieldHit]):
         }
 
 
+def hits_text(hits: FieldHits) -> str:
+    """A line for each hit, and for each entity that is not there, as people read it."""
+    lines = []
+    for hit in hits:
+        x, y, z = hit.centroid_world_m
+        size = " x ".join(f"{100 * e:.1f}" for e in hit.extent_m)
+        lines.append(f"{hit.label:<24} score {hit.score:.2f}  at ({x:.3f}, {y:.3f}, {z:.3f}) m  {size} cm")  # fmt: skip
+    lines += [f"{entity.label:<24} not here (best score {entity.best_score:.2f})"
+              for entity in hits.entities if not entity.found]  # fmt: skip
+    return "\n".join(lines)
+
+
 def _rounded(values: np.ndarray, digits: int = 5) -> list[float]:
     return [round(float(v), digits) for v in values]

@@ -34,6 +34,8 @@ def merge(a: FieldT, b: FieldData) -> FieldT:
         FieldError: different models, voxel sizes, world frames or channels.
     """
     _check_alike(a, b)
+    a.check()
+    b.check()
     channels = {name: _joint(a, b, name) for name in a.channels}
     keys, inverse = group(np.concatenate([pack(a.ijk), pack(b.ijk)]))
     weight = np.concatenate([a.weight, b.weight])
@@ -54,6 +56,7 @@ def merge(a: FieldT, b: FieldData) -> FieldT:
         count=np.bincount(inverse, np.concatenate([a.count, b.count]), len(keys)).astype(np.int32),
         channels={name: _fuse_channel(*pair, fused) for name, pair in channels.items()},
         provenance=provenance,
+        unchecked=None,
         **_seen(a, b, inverse, len(keys)),
     )
 

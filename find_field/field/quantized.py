@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from find_field.field.voxels import GrowingArray
+from find_field.field.tables import GrowingArray
 
 _CHUNK = 4096  # rows whose float32 copy stays in the processor's cache
 
@@ -24,6 +24,18 @@ class QuantizedVectors:
         self._rows = GrowingArray((vectors.shape[1],), np.int8)
         self._factor = GrowingArray((), np.float32)
         self.update(slice(None), vectors, len(vectors))
+
+    @classmethod
+    def of(cls, rows: np.ndarray, factor: np.ndarray) -> QuantizedVectors:
+        """Vectors whose `arrays` were stored; not to be updated."""
+        made = cls(np.empty((0, rows.shape[1]), np.float32))
+        made._rows, made._factor = GrowingArray.of(rows), GrowingArray.of(factor)
+        return made
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(N, k) int8 rows, and (N,) float32 factors that make them unit."""
+        return self._rows.view, self._factor.view
 
     def __len__(self) -> int:
         return len(self._rows.view)
@@ -49,6 +61,11 @@ class QuantizedVectors:
     def nbytes(self) -> int:
         """Memory of the vectors."""
         return self._rows.view.nbytes + self._factor.view.nbytes
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """(n, k) float32 unit vectors of some rows."""
+        table, factor = self.arrays
+        return table[rows].astype(np.float32) * factor[rows][:, None]
 
     def cosines(self, queries: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """(m, N) float32 products of the unit vectors with queries (m, k); of `rows` only if given.

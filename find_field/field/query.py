@@ -14,10 +14,10 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike
 from find_core.support.numbers import check_number, check_threshold
+from find_field.field.clusters import Likeness, grown, mean_vector, things
 from find_field.field.data import SEMANTIC, FieldData
 from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.places import LEAST_SHARE, by_place, check_viewer
-from find_field.field.voxels import connected_components
 from find_field.geometry.boxes import oriented_box
 
 
@@ -89,6 +89,7 @@ class EntityScorer:
 
     Attributes:
         labels: of the prompt's E entities. words: what it says of places. config: as asked for.
+        likeness: tells one thing from several.
         threshold, temperature, bias: the config's, or the model's own where it says nothing.
     """
 
@@ -99,6 +100,7 @@ class EntityScorer:
         self.labels = [entity.label for entity in compiled.prompt.entities]
         self.words = getattr(compiled, "places", None) if config.places else None
         self.config = config
+        self.likeness = Likeness(field)
         own = find.config
         self.threshold = own.threshold if config.threshold is None else config.threshold
         self.temperature = config.temperature or own.relevance_scale
@@ -199,8 +201,8 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
     config = scorer.config
     # Compared as margins: a sigmoid over all voxels costs more than their cosines.
     seeds = np.flatnonzero((margin >= scorer.least_margin(threshold)) & ~taken)
-    clusters = _clusters(field, seeds, config)
-    scored = sorted(((_score(field, scorer, rows, entity), rows) for rows in clusters),
+    parts = things(field, seeds, margin, config, scorer.likeness)
+    scored = sorted(((_score(field, scorer, rows, entity, None if one else margin), rows) for rows, one in parts),
                     key=lambda item: -item[0])  # fmt: skip
     hits: list[FieldHit] = []
     free = margin >= scorer.least_margin(min(config.refine_relevancy, threshold))
@@ -208,7 +210,7 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
     for score, rows in scored:
         if score < threshold or len(hits) == config.max_hits or taken[rows].any():
             continue
-        rows = _grown(field, rows, free, config)
+        rows = grown(field, rows, free, config, scorer.likeness)
         taken[rows] = True
         free[rows] = False
         how_relevant = scorer.relevancy(margin[rows])
@@ -218,26 +220,18 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
     return hits
 
 
-def _clusters(field: FieldData, rows: np.ndarray, config: QueryConfig) -> list[np.ndarray]:
-    """Connected voxel rows among `rows`, those of at least `min_points`."""
-    if not len(rows):
-        return []
-    count, labels = connected_components(field.ijk[rows], config.link_voxels)
-    order = np.argsort(labels, kind="stable")
-    parts = np.split(rows[order], np.cumsum(np.bincount(labels, minlength=count))[:-1])
-    return [part for part in parts if len(part) >= config.min_points]
+def _score(field: FieldData, scorer: EntityScorer, rows: np.ndarray, entity: int,
+           margin: np.ndarray | None = None) -> float:  # fmt: skip
+    """Relevancy of a cluster's mean embedding: one stray voxel cannot make a hit.
 
-
-def mean_vector(field: FieldData, rows: np.ndarray) -> np.ndarray:
-    """(k,) float32 unit: mean of the rows' coefficients by the weight of what was seen."""
-    mean = field.weight[rows] @ field.channels[SEMANTIC].coefficients[rows].astype(np.float32)
-    return mean / max(float(np.linalg.norm(mean)), 1e-12)
-
-
-def _score(field: FieldData, scorer: EntityScorer, rows: np.ndarray, entity: int) -> float:
-    """Relevancy of a cluster's mean embedding: one stray voxel cannot make a hit."""
+    Args:
+        margin: (N,) where the cluster is no one thing: its middle voxel's relevancy then bounds that of
+            the mean, which comes near to what none of them shows.
+    """
     cosines = scorer.queries @ mean_vector(field, rows)
-    return float(scorer.relevancy(scorer.margin(cosines[:, None], entity))[0])
+    of_mean = scorer.margin(cosines[:, None], entity)[0]
+    least = of_mean if margin is None else min(of_mean, np.median(margin[rows]))
+    return float(scorer.relevancy(least))
 
 
 def _near_miss(field: FieldData, scorer: EntityScorer, margin: np.ndarray,
@@ -248,33 +242,6 @@ def _near_miss(field: FieldData, scorer: EntityScorer, margin: np.ndarray,
         return 0.0
     rows = np.argpartition(margin, -few)[-few:]
     return min(_score(field, scorer, rows, entity), float(np.nextafter(scorer.threshold, 0)))
-
-
-def _grown(field: FieldData, seeds: np.ndarray, free: np.ndarray,
-           config: QueryConfig) -> np.ndarray:  # fmt: skip
-    """The free voxels that touch `seeds` and look like them, within twice their extent."""
-    if config.refine_cosine >= 1:
-        return seeds
-    low, high = field.ijk[seeds].min(axis=0), field.ijk[seeds].max(axis=0)
-    margin = (high - low) // 2 + 2 * config.link_voxels
-    rows = _within(field.ijk, low - margin, high + margin)
-    rows = rows[free[rows]]
-    alike = field.search_index.cosines(mean_vector(field, seeds)[None], rows)[0]
-    rows = rows[alike >= config.refine_cosine]
-    clusters = _clusters(field, rows, config)
-    touching = [np.isin(part, seeds, assume_unique=True).sum() for part in clusters]
-    if not touching or max(touching) < len(seeds) / 2:  # the mean speaks for another object
-        return seeds
-    return clusters[int(np.argmax(touching))]
-
-
-def _within(ijk: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Rows of the voxels in a box of coordinates, both ends included; axis by axis, on fewer rows."""
-    rows = np.flatnonzero((ijk[:, 0] >= low[0]) & (ijk[:, 0] <= high[0]))
-    for axis in (1, 2):
-        values = ijk[rows, axis]
-        rows = rows[(values >= low[axis]) & (values <= high[axis])]
-    return rows
 
 
 def _confirmed(hit: FieldHit, since_ns: int | None) -> bool:

@@ -36,6 +36,19 @@ class FreeSpace:
         matrix = K @ T_camera_world[:3]
         matrix[:2] += 0.5 * matrix[2]
         self._matrix = matrix.astype(np.float32)
+        self._farthest_m = float(max(self._wide.max(), self._narrow.max()))
+
+    def near(self, low_m: np.ndarray, high_m: np.ndarray) -> np.ndarray:
+        """(M,) numbers of the boxes, corners (n, 3) in the world, that may hold a point that a ray passes
+        through. Others certainly do not."""
+        height, width = self._wide.shape
+        u, v, z = self._matrix.astype(np.float64)
+        depth, to_eye = np.array([0, 0, 0, _NEAR_M]), np.array([0, 0, 0, self._farthest_m])
+        # Half spaces that all such points lie in; the last leaves room for a voxel's half diagonal.
+        planes = np.stack([z - depth, u, v, width * z - u, height * z - v, to_eye - z])
+        middle, half = (low_m + high_m) / 2, (high_m - low_m) / 2
+        most = middle @ planes[:, :3].T + half @ np.abs(planes[:, :3]).T + planes[:, 3]
+        return np.flatnonzero((most >= 0).all(axis=1))
 
     def through(self, points_world_m: np.ndarray, *, narrow: bool = False,
                 closer_m: float = 0.0) -> np.ndarray:  # fmt: skip

@@ -17,6 +17,7 @@ from find_field.field.storage import VERSION, field_arrays, field_info
 
 def pca_colors(field: FieldData) -> np.ndarray:
     """(N, 3) uint8: the three strongest directions of the unit embeddings, 2nd to 98th percentile."""
+    field.check()
     vectors = field.channels[SEMANTIC].coefficients.astype(np.float32)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return pca_rgb(vectors)
@@ -61,6 +62,7 @@ def to_ply(
         relevancy: (N,) in [0, 1], e.g. field.relevancy(prompt, find)[0]; written as a property
             "relevancy" and, unless `colors` is an array, shown as heat.
     """
+    field.check()
     if isinstance(colors, str):
         if colors not in ("rgb", "pca"):
             raise FieldError(f"Colors are 'rgb', 'pca' or an array, not {colors!r}.")

@@ -33,6 +33,7 @@ def reproject(
     """
     values = values.reshape(len(field), -1).astype(np.float32)
     height, width = size_hw
+    field.check()
     points = transform(np.linalg.inv(T_world_camera), field.points_world_m.astype(np.float64))
     uv, z = project(points, K)
     seen = (z > 0.05) & (uv > -20).all(axis=1) & (uv < (width + 20, height + 20)).all(axis=1)
@@ -82,6 +83,7 @@ def top_view(
         keep = _near_hits(field, hits, T_camera_world, margin_m)
         field, colors = field.crop(keep), None if colors is None else colors[keep]
     T_camera_world, low, scale = top_view_camera(field, width_px)
+    field.check()
     local = transform(T_camera_world, field.points_world_m.astype(np.float64))
     colors = field.colors if colors is None else colors
     reach = float(np.quantile(local[:, 1], 0.998) - low[1])

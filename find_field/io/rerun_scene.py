@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from find_core.drawing.palette import entity_color
+from find_core.drawing.rerun_file import RerunFile
 from find_field.io.export import heat_colors
 
 if TYPE_CHECKING:
-    from find_core.drawing.rerun_file import RerunFile
     from find_field.field.data import FieldData
     from find_field.field.hits import FieldHit
     from find_field.frames import PosedFrame
@@ -69,3 +70,13 @@ def log_hits(rerun: RerunFile, hits: Sequence[FieldHit]) -> None:
         rerun.log(
             f"world/hit_points/{n}", rr.Points3D(hit.points_world_m, colors=[color]), static=True
         )
+
+
+def write_answer(
+    path: Path, field: FieldData, relevancy: np.ndarray, hits: Sequence[FieldHit]
+) -> None:
+    """A recording of one question: the field coloured by (N,) relevancy, and its hits."""
+    with RerunFile(path) as rerun:
+        log_world(rerun, field.frame, field.up_world)
+        log_field(rerun, field, relevancy)
+        log_hits(rerun, hits)

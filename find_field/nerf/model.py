@@ -61,7 +61,7 @@ class FindFieldModel(NerfactoModel):
     feature_mean: Tensor
 
     def populate_modules(self) -> None:
-        with _lpips_on_demand():
+        with lpips_on_demand():
             super().populate_modules()
         if self.config.predict_normals:
             raise ValueError("find-field does not predict normals: leave predict_normals off.")
@@ -212,7 +212,7 @@ class _Lpips:
 
 
 @contextmanager
-def _lpips_on_demand() -> Iterator[None]:
+def lpips_on_demand() -> Iterator[None]:
     """nerfacto builds LPIPS at once, and dies offline: within this block it gets `_Lpips` instead."""
     from torchmetrics.image import lpip
 

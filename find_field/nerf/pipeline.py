@@ -19,7 +19,7 @@ from find_core.errors import FieldError
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike
 from find_field.field.feature_field import FeatureField
-from find_field.field.hits import FieldHits
+from find_field.field.hits import FieldHits, hits_text
 from find_field.nerf.datamanager import FindFieldDataManager, FindFieldDataManagerConfig
 from find_field.nerf.export import ExportConfig, export_field
 from find_field.nerf.model import FindFieldModel, FindFieldModelConfig
@@ -62,6 +62,7 @@ class FindFieldPipeline(VanillaPipeline):
         # The viewer looks for its elements among a module's own attributes only.
         for name, element in self.panel.elements().items():
             setattr(self, name, element)
+        self._ask_given()
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Load a checkpoint; features are spoken of in its basis from then on."""
@@ -69,6 +70,16 @@ class FindFieldPipeline(VanillaPipeline):
             if name.endswith(".basis"):
                 self.datamanager.use_basis(value.cpu().numpy())
         super().load_pipeline(loaded_state, step)
+        self._ask_given()
+
+    def _ask_given(self) -> None:
+        """Ask the prompt of `ns-train --prompt`, which config.yml keeps for ns-render and ns-viewer.
+
+        Raises:
+            FindError: it cannot be understood.
+        """
+        if self.config.model.prompt is not None:
+            self.panel.begin_with(self.config.model.prompt)
 
     @property
     def world_transform(self) -> WorldTransform:
@@ -114,6 +125,9 @@ class FindFieldPipeline(VanillaPipeline):
             x, y, z = exported.provenance["up_world"] or (0, 0, 0)
             how = exported.provenance["up_source"]
             CONSOLE.print(f"{exported} -> {path}\nUp is ({x:.3f}, {y:.3f}, {z:.3f}) ({how}).")
+            if self.config.model.prompt is not None:
+                hits = exported.query(self.config.model.prompt, self.datamanager.find)
+                CONSOLE.print(hits_text(hits), markup=False)
         except FieldError as error:  # a run too short to show a surface is still a run
             CONSOLE.print(f"[yellow]No field was written: {error}")
 

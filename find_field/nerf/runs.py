@@ -13,9 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
 from find_core.errors import FieldError
 from find_field.field.feature_field import FeatureField
@@ -93,12 +95,16 @@ ConfigLoader.add_multi_constructor(f"{_TAG}object/apply:", _construct_call)
 ConfigLoader.add_constructor(f"{_TAG}tuple", _construct_tuple)
 
 
-def read_config(path: str | Path) -> TrainerConfig:
+def read_config(path: str | Path, any_method: bool = False) -> TrainerConfig:
     """The configuration of a run of `ns-train find-field*`, given its config.yml.
+
+    Args:
+        any_method: of a run of any other method of nerfstudio too.
 
     Raises:
         FieldError: no such file, not such a configuration, or one that names other classes.
     """
+    wanted = VanillaPipelineConfig if any_method else FindFieldPipelineConfig
     path = Path(path)
     try:
         config = yaml.load(path.read_text("utf-8"), Loader=ConfigLoader)
@@ -109,8 +115,9 @@ def read_config(path: str | Path) -> TrainerConfig:
     except (TypeError, ValueError) as error:
         raise FieldError(f"{path} is damaged ({error}): copy it again.") from None
     pipeline = getattr(config, "pipeline", None)
-    if not isinstance(config, TrainerConfig) or not isinstance(pipeline, FindFieldPipelineConfig):
-        raise FieldError(f"{path} is not the config.yml of a run of ns-train find-field.")
+    if not isinstance(config, TrainerConfig) or not isinstance(pipeline, wanted):
+        method = "" if any_method else " find-field"
+        raise FieldError(f"{path} is not the config.yml of a run of ns-train{method}.")
     return config
 
 
@@ -121,21 +128,43 @@ def load_run(path: str | Path) -> FindFieldPipeline:
         FieldError: as `read_config`; no checkpoint; or one of another model.
     """
     config = read_config(path)
+    newest = _newest_checkpoint(path, config)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = config.pipeline.setup(device=device, test_mode="inference")
+    pipeline.eval()
+    state = _tensors(newest)
+    pipeline.load_pipeline(state["pipeline"], state["step"])
+    return pipeline
+
+
+def read_checkpoint(path: str | Path, config: TrainerConfig) -> dict[str, torch.Tensor]:
+    """What the newest checkpoint of a run holds of its pipeline, by name.
+
+    Raises:
+        FieldError: none there, or it holds more than tensors and numbers.
+    """
+    return _tensors(_newest_checkpoint(path, config))["pipeline"]
+
+
+def _newest_checkpoint(path: str | Path, config: TrainerConfig) -> Path:
+    """Beside the config.yml, or else where the run wrote it."""
     folders = [Path(path).parent / config.relative_model_dir, config.get_checkpoint_dir()]
     checkpoints = sorted(file for folder in folders[::-1] for file in folder.glob("step-*.ckpt"))
     beside = [file for file in checkpoints if file.parent == folders[0]]
     if not checkpoints:
         raise FieldError(f"No checkpoint in {folders[0]}: train longer than steps_per_save.")
-    newest = (beside or checkpoints)[-1]
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = config.pipeline.setup(device=device, test_mode="inference")
-    pipeline.eval()
+    return (beside or checkpoints)[-1]
+
+
+def _tensors(file: Path) -> dict[str, Any]:
+    # Stock nerfstudio leaves NumPy's numbers in its schedulers' state.
+    numbers = [np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
     try:
-        state = torch.load(newest, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(numbers):
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        return {"pipeline": state["pipeline"], "step": int(state["step"])}
     except Exception as error:  # torch has no one class for what is wrong with a file
-        raise FieldError(f"{newest} is no checkpoint of plain tensors ({error}).") from None
-    pipeline.load_pipeline(state["pipeline"], state["step"])
-    return pipeline
+        raise FieldError(f"{file} is no checkpoint of plain tensors ({error}).") from None
 
 
 def export_run(path: str | Path, **options: Any) -> FeatureField:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from nerfstudio.engine.trainer import Trainer
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from find_core.errors import FindError
 from find_core.support.files import sync
 from find_core.support.printable import shown
 
@@ -19,6 +21,14 @@ class FindFieldTrainer(Trainer):
     nerfstudio writes a checkpoint under its final name. A run that is killed in the midst of it leaves
     the newest one cut short, and `--load-dir`, which takes the newest, fails from then on.
     """
+
+    def setup(self, *args: Any, **kwargs: Any) -> None:
+        """As nerfstudio's; what a user got wrong ends the command with one sentence and status 2."""
+        try:
+            super().setup(*args, **kwargs)
+        except FindError as problem:
+            CONSOLE.print(f"ns-train: {problem}", markup=False)
+            sys.exit(2)
 
     def save_checkpoint(self, step: int) -> None:
         """Save model and optimizers; the former checkpoint goes when the new one is on the disk.

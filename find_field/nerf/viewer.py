@@ -22,10 +22,11 @@ from nerfstudio.viewer.viewer_elements import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from find_core.errors import FindError
+from find_core.errors import FieldError, FindError
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.text_form import parse_references
 from find_core.protocols import CompiledLike, FindLike
+from find_core.support.printable import quoted
 from find_field.field.hits import FieldHits
 from find_field.geometry.boxes import box_corners
 from find_field.nerf.rendering import FeatureModel, render
@@ -112,6 +113,16 @@ class PromptPanel:
         self._look_for(prompt, vectors @ basis)
         self._say("see output composited")
         return True
+
+    def begin_with(self, text: str) -> None:
+        """Fill in the prompt box and ask, before anyone looks.
+
+        Raises:
+            FieldError: it cannot be understood.
+        """
+        self.prompt.default_value = text
+        if not self.ask(text):
+            raise FieldError(f"The prompt {quoted(text)} cannot be asked: {self.status}")
 
     def _look_for(self, prompt: Prompt | CompiledLike | None, entities_Ek: Tensor | None) -> None:
         self._prompt, self._entities_Ek = prompt, entities_Ek

@@ -110,11 +110,13 @@ def load_aside(
     keep_waiting: Callable[[], bool],
     input_px: int = 0,
     runtime: str = "auto",
+    prompts: bool = False,
 ) -> Any:
     """`load_model` in its own thread, so that a shutdown need not wait for it.
 
     Args:
         keep_waiting: asked 20 times a second; False abandons the load.
+        prompts: also load what reads prompts, which otherwise waits for the first one.
 
     Raises:
         FindError: loading failed, or was abandoned.
@@ -123,7 +125,10 @@ def load_aside(
 
     def work() -> None:
         try:
-            box["find"] = load_model(name, device, input_px, runtime)
+            find = load_model(name, device, input_px, runtime)
+            if prompts and hasattr(find, "prepare"):  # registered models need not have it
+                find.prepare(wait=True)
+            box["find"] = find
         except FindError as error:
             box["error"] = error
         except BaseException as error:  # a broken installation, no memory, a library's sys.exit

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -37,3 +38,15 @@ def test_flat_things_are_not_grasped_through_the_table(example, room, oracle):
     hit = room.query("red box", oracle)[0]
     grasp = example.top_down_grasp(hit, finger_depth_m=1.0)
     assert grasp.position_m[2] == pytest.approx(hit.T_world_object[2, 3])
+
+
+def test_the_opening_is_measured_and_the_tips_stay_above_the_table(example, world, room, oracle):
+    thing = world.things[5]
+    hit = room.query(thing.name, oracle)[0]
+    around = room.surroundings(hit)
+    grasp = example.top_down_grasp(hit, finger_depth_m=1.0, clearance_m=0.02, around=around)
+    assert grasp.width_m == pytest.approx(min(thing.size_m[:2]) + 0.04, abs=0.01)
+    assert grasp.position_m[2] >= around.support_m + 0.02 - 1e-9
+    flat = dataclasses.replace(around, support_m=float(grasp.position_m[2]))
+    higher = example.top_down_grasp(hit, finger_depth_m=1.0, clearance_m=0.02, around=flat)
+    assert higher.position_m[2] == pytest.approx(min(flat.support_m + 0.02, around.top_m), abs=1e-6)

@@ -11,7 +11,8 @@ import find_field as ff
 from find_field.evaluation import moves
 from find_field.evaluation.toy_world import World, look_at, sample_world
 from find_field.field.quantized import QuantizedVectors
-from find_field.field.voxels import VoxelIndex, neighbours, pack, unpack
+from find_field.field.tables import RowRanges, VoxelIndex
+from find_field.field.voxels import neighbours, pack, unpack
 from find_field.geometry.free_space import FreeSpace
 from tests.find_field.field.test_fusion import assert_equal, batch_field
 
@@ -72,6 +73,33 @@ def test_rows_are_taken_out_of_the_index():
         np.testing.assert_array_equal(np.sort(left), np.sort(np.delete(keys, gone)))
         np.testing.assert_array_equal(index.find(left), np.arange(len(left)))
         assert len(index) == len(left) and (index.find(keys[gone]) == -1).all()
+
+
+def test_only_what_a_frame_may_see_through_is_asked(taken, monkeypatch):
+    """The same field, to the last bit, as when all voxels are asked."""
+    _, oracle, before, after = taken
+    monkeypatch.setattr(RowRanges, "ROWS", 16)
+    asked, fields = [], []
+    plain = FreeSpace.near
+    for near in (plain, lambda self, low, high: np.arange(len(low))):
+        monkeypatch.setattr(
+            FreeSpace, "near", lambda *a, near=near: asked.append(near(*a)) or asked[-1]
+        )
+        fields.append(ff.lift([*before, *after], oracle, voxel_size_m=0.01, basis_frames=1))
+    assert_equal(*fields)
+    assert sum(map(len, asked[: len(asked) // 2])) < sum(map(len, asked[len(asked) // 2 :]))
+
+
+def test_a_box_that_may_hold_free_points_is_near():
+    rng = np.random.default_rng(4)
+    T = look_at(np.array([0.9, 0.1, 0.5]), np.zeros(3))
+    free = space(np.full((80, 100), 1.5, np.float32), T)
+    points = rng.uniform(-1.5, 1.5, (4000, 3))
+    size = rng.uniform(0, 0.2, (4000, 3))
+    near = np.zeros(4000, bool)
+    near[free.near(points - size, points + size)] = True
+    through = free.through(points)
+    assert through.sum() > 50 and near[through].all() and near.mean() < 0.5
 
 
 def test_neighbours_are_the_27():

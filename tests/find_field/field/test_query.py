@@ -161,3 +161,53 @@ def test_directions_agree_with_float_cosines(n, k):
 def test_one_voxel_field_and_empty_crop(room, oracle):
     assert room.crop(np.zeros(len(room), bool)).query("red box", oracle) == []
     assert room.crop(np.arange(1)).query("red box", oracle) == []
+
+
+def joined(seed=0):
+    """Two things on a plank of odds and ends, all a little relevant: one cluster above the threshold."""
+    rng = np.random.default_rng(seed)
+    meant = np.eye(64, dtype=np.float32)[0]
+    cells, vectors = [], []
+    for x in range(200):
+        for y in range(6):
+            cells.append((x, y, 0))
+            other = rng.standard_normal(64)
+            other[0] = 0
+            other /= np.linalg.norm(other)
+            thing = x in range(20, 30) or x in range(150, 160)
+            cosine = 0.97 if thing else 0.56
+            vectors.append(cosine * meant + (1 - cosine**2) ** 0.5 * other)
+    ijk, count = np.array(cells, np.int32), len(cells)
+    channel = ff.Channel(
+        np.eye(64, dtype=np.float32), np.array(vectors, np.float16), np.zeros(count, np.float16)
+    )
+    return ff.FeatureField(
+        0.01, ijk, ((ijk + 0.5) * 0.01).astype(np.float32), np.zeros((count, 3), np.uint8),
+        np.ones(count, np.float32), np.ones(count, np.int32), {"semantic": channel},
+        {"fingerprint": "oracle-64"},
+    )  # fmt: skip
+
+
+def test_a_hit_is_a_thing_and_not_all_that_hangs_together(oracle):
+    from find_field.field.clusters import Likeness, clusters
+
+    field = joined()
+    prompt = Prompt.parse("<this>", this=Reference(np.zeros((8, 8, 3), np.uint8), box=(0, 0, 8, 8)))
+    compiled = dataclasses.replace(
+        oracle.compile("red box"), prompt=prompt, entity_embeddings=np.eye(64, dtype=np.float32)[:1]
+    )
+    everything = clusters(field, np.arange(len(field)), ff.QueryConfig())
+    assert len(everything) == 1 and not Likeness(field).is_one(everything[0])
+    hits = field.query(compiled, oracle, max_hits=100)
+    found = sorted((h.points_world_m[:, 0].min(), h.points_world_m[:, 0].max()) for h in hits[:2])
+    np.testing.assert_allclose(found, [(0.205, 0.295), (1.505, 1.595)], atol=1e-6)
+    assert min(h.score for h in hits[:2]) > 0.99
+    # Crumbs of the plank: the mean of some comes near to the prompt, and no voxel of theirs does.
+    for crumb in hits[2:]:
+        assert crumb.score < 0.85 and len(crumb.points_world_m) < 30
+
+
+def test_what_fills_the_place_is_one_thing(room, oracle):
+    """Nothing is left of a table when what the place has in common is taken off; it is one all the same."""
+    (hit,) = room.query("table", oracle)
+    assert len(hit.points_world_m) > 0.6 * len(room)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import find_field as ff
 from find_core.errors import FieldError
+from find_field.field import blocks
 
 
 def assert_same(a, b):
@@ -29,6 +31,14 @@ def test_round_trip(room, saved, oracle):
     assert_same(room, loaded)
     want, got = room.query("red box", oracle)[0], loaded.query("red box", oracle)[0]
     np.testing.assert_array_equal(want.centroid_world_m, got.centroid_world_m)
+
+
+def test_the_model_that_will_be_asked_is_made_ready(room, saved, oracle):
+    calls = []
+    find = SimpleNamespace(prepare=lambda wait=False: calls.append(wait))
+    assert_same(room, ff.load(saved, find))
+    assert calls == [False, True]
+    assert_same(room, ff.load(saved, oracle))  # which has nothing to prepare
 
 
 def test_layout_can_be_read_without_the_library(room, saved):
@@ -191,3 +201,88 @@ def test_exception_of_odd_versions(saved, tmp_path, version):
     save_file(load_file(saved), tmp_path / "v.field", {"format": "find-field", "version": version})
     with pytest.raises(FieldError, match="file version"):
         ff.load(tmp_path / "v.field")
+
+
+def test_a_mapped_field_answers_the_same(room, oracle, tmp_path):
+    path = room.save(tmp_path / "room.field", search=True)
+    mapped, read = ff.load(path, mapped=True), ff.load(path)
+    assert mapped.has_search_index and read.has_search_index
+    prompt = "the <red box> and the <green ball>"
+    want = room.query(prompt, oracle).to_json()
+    assert mapped.query(prompt, oracle).to_json() == read.query(prompt, oracle).to_json() == want
+    np.testing.assert_array_equal(mapped.relevancy(prompt, oracle), room.relevancy(prompt, oracle))
+    assert_same(room, mapped)
+    assert_same(room, mapped.crop(np.arange(len(room))))
+    with pytest.raises(ValueError, match="read-only"):
+        mapped.weight[0] = 1
+    mapped.save(path)  # over the file that it is mapped from
+    assert_same(room, mapped)
+    assert_same(room, ff.load(path, mapped=True))
+    assert not ff.load(path).has_search_index  # a small field makes its own
+
+
+def test_what_a_query_of_a_mapped_field_reads(room, oracle, tmp_path, monkeypatch):
+    """Not the coefficients of what is not meant, nor anything else of it."""
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 64)
+    mapped = ff.load(room.save(tmp_path / "room.field", search=True), mapped=True)
+    assert not mapped.unchecked._checked.any()
+    hit = mapped.query("the <red box>", oracle)[0]
+    checked = mapped.unchecked._checked
+    assert checked[np.unique(hit.voxel_rows // 64)].all() and checked.mean() < 0.7
+
+
+@pytest.mark.parametrize("name", ["points_world_m", "semantic.coefficients", "weight"])
+def test_damaged_values_of_a_mapped_field_are_refused_when_they_are_used(
+    room, oracle, tmp_path, monkeypatch, name
+):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 64)
+    path = room.save(tmp_path / "room.field", search=True)
+    with safe_open(path, framework="numpy") as file:
+        metadata, arrays = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    row = room.query("the <red box>", oracle)[0].voxel_rows[5]
+    arrays[name][row] = np.nan
+    save_file(arrays, path, metadata)
+    with pytest.raises(FieldError, match="not finite"):
+        ff.load(path)
+    mapped = ff.load(path, mapped=True)
+    message = f"voxels {row // 64 * 64} to .*{name}.*not finite"
+    with pytest.raises(FieldError, match=message):
+        mapped.query("the <red box>", oracle)
+    for use in (lambda: mapped.save(tmp_path / "b.field"), mapped.pca_colors, mapped.check,
+                lambda: mapped.embeddings_at([0, 0, 0]), lambda: mapped.to_ply(tmp_path / "b.ply"),
+                lambda: mapped.merge(room), lambda: room.merge(mapped), lambda: mapped.crop([row]),
+                lambda: ff.Lifter(oracle, start=mapped)):  # fmt: skip
+        with pytest.raises(FieldError, match="not finite"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"semantic.search": np.zeros((3, 2), np.int8)}, "shape"),
+        ({"semantic.search_factor": np.full(1, np.nan, np.float32)}, "shape|finite"),
+        ({"weight": np.zeros(2, np.float32)}, "shape"),
+        ({"semantic.basis": np.full((64, 48), np.inf, np.float32)}, "not finite"),
+    ],
+)
+@pytest.mark.parametrize("mapped", [True, False])
+def test_shapes_and_small_arrays_are_checked_at_once(room, tmp_path, change, message, mapped):
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    path = room.save(tmp_path / "room.field", search=True)
+    with safe_open(path, framework="numpy") as file:
+        metadata, arrays = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    save_file(arrays | change, path, metadata)
+    with pytest.raises(FieldError, match=message):
+        ff.load(path, mapped=mapped)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100, -1])
+def test_a_truncated_field_is_not_mapped(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(FieldError, match=r"truncated|damaged"):
+        ff.load(saved, mapped=True)

@@ -8,8 +8,6 @@ from hypothesis.extra.numpy import arrays
 
 from find_core.errors import FieldError
 from find_field.field.voxels import (
-    GrowingArray,
-    VoxelIndex,
     connected_components,
     group,
     group_sum,
@@ -41,22 +39,6 @@ def test_coordinates_of_negative_points():
     assert ijk.tolist() == [[-1, 0, 1]]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=8))
-def test_index_agrees_with_a_dict(batches):
-    index, slow = VoxelIndex(), {}
-    for batch in batches:
-        keys = np.unique(np.array(batch, np.int64))
-        rows = index.find_or_add(keys)
-        for key in keys.tolist():
-            slow.setdefault(key, len(slow))
-        assert rows.tolist() == [slow[key] for key in keys.tolist()]
-    assert index.keys().tolist() == list(slow)
-    probe = np.arange(-1, 32)
-    assert index.find(probe).tolist() == [slow.get(int(key), -1) for key in probe]
-    assert VoxelIndex(index.keys()).find(probe).tolist() == index.find(probe).tolist()
-
-
 def test_group_sum_is_a_weighted_sum():
     rng = np.random.default_rng(0)
     keys, weights, values = rng.integers(0, 5, 40), rng.random(40), rng.random((40, 3))
@@ -64,13 +46,6 @@ def test_group_sum_is_a_weighted_sum():
     got = group_sum(inverse, weights, len(unique)) @ values
     want = [(weights[keys == k, None] * values[keys == k]).sum(0) for k in unique]
     np.testing.assert_allclose(got, want)
-
-
-def test_growing_array_keeps_rows_and_starts_new_ones_at_zero():
-    grown = GrowingArray((2,), np.float32)
-    grown.resize(3)[:] = 7
-    view = grown.resize(5000)
-    assert (view[:3] == 7).all() and (view[3:] == 0).all() and len(grown.view) == 5000
 
 
 def flood(ijk, reach):

@@ -221,7 +221,7 @@ class ExactModel(torch.nn.Module):
         assert np.ptp(eye, axis=0).max() < 1e-6  # export renders one camera at a time
         depth, labels = testing._table(eye[0], rays)
         for k, thing in enumerate(self.world.things):
-            cast = testing._ball if thing.ball else testing._box
+            cast = testing._ball if thing.ball else testing.cast_box
             t = cast(eye[0], rays, thing)
             labels[t < depth] = k + 2
             depth = np.minimum(t, depth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,10 +14,12 @@ pytest.importorskip(
     "nerfstudio", reason="nerfstudio is not installed (pip install find_ros[field])"
 )
 
+from find_core.errors import FieldError
 from find_field.geometry.boxes import box_corners
 from find_field.nerf.config import find_field_lite
 from find_field.nerf.export import ExportConfig
 from find_field.nerf.pipeline import FindFieldPipelineConfig
+from find_field.nerf.trainer import FindFieldTrainer
 from find_field.nerf.viewer import PromptPanel
 from find_field.nerf.world_transform import WorldTransform
 from tests.find_field.nerf.rays import rays
@@ -78,13 +81,58 @@ def test_a_picked_object_is_looked_for(model, oracle, panel):
     assert [e.label for e in panel._prompt.prompt.entities] == ["picked"]
 
 
-@pytest.fixture
-def pipeline(manager):
+def make_pipeline(manager, **model):
     """The whole pipeline, untrained, on the exact sequence."""
     config = FindFieldPipelineConfig(
-        datamanager=manager.config, model=find_field_lite.config.pipeline.model
+        datamanager=manager.config, model=replace(find_field_lite.config.pipeline.model, **model)
     )
     return config.setup(device="cpu", test_mode="inference")
+
+
+@pytest.fixture
+def pipeline(manager):
+    return make_pipeline(manager)
+
+
+def test_the_prompt_of_ns_train_is_asked(manager, capsys, tmp_path):
+    """In the pictures that ns-render makes, in a checkpoint's own basis; and of the field."""
+    torch.manual_seed(3)
+    bundle, pipeline = rays(), make_pipeline(manager, prompt="the <red box>")
+    assert pipeline.panel.prompt.value == "the <red box>"
+    pipeline.eval()
+    asked = relevancy_of(pipeline.model, bundle)
+    state = {f"_model.{name}": value for name, value in pipeline.model.state_dict().items()}
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))[0].astype(np.float32)
+    turned = state["_model.basis"] @ torch.from_numpy(turn)
+    pipeline.load_pipeline(state | {"_model.basis": turned}, 1)
+    direct = make_pipeline(manager)
+    direct.load_pipeline(state | {"_model.basis": turned}, 1)
+    direct.eval()
+    assert relevancy_of(direct.model, bundle).max() == 0
+    assert direct.panel.ask("the <red box>")
+    got, want = relevancy_of(pipeline.model, bundle), relevancy_of(direct.model, bundle)
+    torch.testing.assert_close(got, want)
+    assert (got - asked).abs().max() > 1e-7
+    pipeline.config.export = ExportConfig(
+        voxel_size_m=10, min_accumulation=0, min_cosine=0, max_depth_m=1e6
+    )
+    pipeline._write(tmp_path / "scene.field")
+    assert "red box" in capsys.readouterr().out.split("Up is")[1]
+
+
+@pytest.mark.parametrize("prompt", ["the <red box", ""])
+def test_a_prompt_that_cannot_be_asked_is_refused_before_training(manager, prompt, capsys):
+    with pytest.raises(FieldError, match="cannot be asked"):
+        make_pipeline(manager, prompt=prompt)
+    trainer = FindFieldTrainer.__new__(FindFieldTrainer)
+    trainer.device, trainer.world_size, trainer.local_rank = "cpu", 1, 0
+    trainer.grad_scaler = None
+    model = replace(find_field_lite.config.pipeline.model, prompt=prompt)
+    pipeline = FindFieldPipelineConfig(datamanager=manager.config, model=model)
+    trainer.config = SimpleNamespace(pipeline=pipeline)
+    with pytest.raises(SystemExit) as ended:
+        trainer.setup()
+    assert ended.value.code == 2 and "ns-train: The prompt" in capsys.readouterr().out
 
 
 def test_pipeline_connects_panel_model_and_field(pipeline, oracle):
