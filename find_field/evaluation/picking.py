@@ -21,6 +21,7 @@ import numpy as np
 import find_core
 from find_core.errors import FindError
 from find_core.protocols import FindLike
+from find_core.support.command_line import number, whole
 from find_core.support.json_text import figures_text
 from find_field.evaluation.evaluate import cases
 from find_field.evaluation.ground_truth import GroundTruth, SceneObject, open_truth, truth_of_world
@@ -99,11 +100,13 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m find_field.evaluation.picking", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("sequences", nargs="*", type=Path, help="rendered sequences with truth")
-    parser.add_argument("--exact", type=int, default=0, metavar="N", help="also N exact worlds")
+    parser.add_argument("--exact", type=whole(), default=0, metavar="N", help="also N exact worlds")
     parser.add_argument(
         "--model", default="find-tabletop", help="or 'oracle' (default: %(default)s)"
     )
-    parser.add_argument("--voxel", type=float, default=0.01, help="metres (default: %(default)s)")
+    parser.add_argument(
+        "--voxel", type=number(1e-4, 100), default=0.01, help="metres (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="file to write every object into")
     parser.add_argument("--check", action="store_true", help="exit 1 when a median misses its aim")
     options = parser.parse_args(args)

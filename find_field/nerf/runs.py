@@ -158,7 +158,7 @@ def _newest_checkpoint(path: str | Path, config: TrainerConfig) -> Path:
 
 def _tensors(file: Path) -> dict[str, Any]:
     # Stock nerfstudio leaves NumPy's numbers in its schedulers' state.
-    numbers = [np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
+    numbers: list[Any] = [np.dtype, type(np.dtype(np.float64)), np.float64(0).__reduce__()[0]]
     try:
         with torch.serialization.safe_globals(numbers):
             state = torch.load(file, map_location="cpu", weights_only=True)

@@ -104,7 +104,8 @@ class Drawing:
 
     def _look(self) -> None:
         """At the hits, or everything but strays, from the cameras' side and above."""
-        field, hits = self.explorer.field, self.explorer.hits or []
+        field = self.explorer.field
+        hits: Sequence[FieldHit] = self.explorer.hits or ()
         if not len(field):
             return
         camera = self.server.initial_camera
