@@ -54,7 +54,7 @@ def top(thing) -> np.ndarray:
 
 
 def test_it_is_asked_pointed_at_and_measured(view, world, frames, tmp_path):
-    with Browser(1400, 1000) as page:
+    with Browser(1000, 700) as page:
         opened(page, view)
         ask(page, view, "the <red box> by the <violin>")
         page.wait(lambda: "1 found" in says(page), "the answer")
