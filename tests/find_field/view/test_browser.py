@@ -8,7 +8,8 @@ import pytest
 import find_field as ff
 from tests.web.browser import Browser, needs_browser
 
-pytestmark = needs_browser("viser")
+# Slow: without a graphics card the browser draws in software, for minutes on a busy machine.
+pytestmark = [needs_browser("viser"), pytest.mark.slow]
 
 
 @pytest.fixture
