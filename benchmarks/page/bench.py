@@ -37,6 +37,10 @@ def bench() -> str:
         runs = {m: p for m in MODELS if (ROOT / (p := f"{FOLDER}/{m}-{name}.json")).is_file()}
         if runs:
             parts += [f"### {title}", _table(runs, columns), _note(name, runs)]
+    parts.append(
+        f"The paper's ablations were run at a very small scale, to show the command: [a page of their own](ablations.md), "
+        f"[`{TRAINING}/ablations.json`](../{TRAINING}/ablations.json)."
+    )
     return "\n\n".join(parts)
 
 
