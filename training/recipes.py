@@ -159,6 +159,10 @@ def find_tabletop() -> Recipe:
             "data.batch.photo_dropout": 0.5, "data.batch.references": 3,
             "data.batch.asks.visual": 0.6, "data.batch.asks.alone": 0.5, "seed": 1,
         }, pictured, processes=2),
+        Stage("The same with one more rendered scene a batch, rates falling for longer.", {
+            "optim.warmup": 60, "optim.decay_from": 0.4, "optim.steps": 950, "optim.ema": 0.998,
+            "data.batch.real": 5, "seed": 9,
+        }, pictured),
     )  # fmt: skip
     export = {"model.vision.short_side_px": 416, "model.vision.max_side_px": 568}
     return Recipe("find_tabletop", first, stages, export)

@@ -166,7 +166,7 @@ def node() -> str:
         "## The node", latency_table(), note(latency, result(latency).get("fingerprint"), "python benchmarks/ros_latency.py --json OUT"),
         f"### A robot's day: {s['minutes']:.0f} minutes, model `{s['model']}`, load average {s['load_average']:.0f}",
         table("what | counted", rows),
-        f"`python benchmarks/ros_soak.py --minutes 30 --model {s['model']}` → [`{soak}`](../{soak}), "
+        f"`python benchmarks/ros_soak.py --minutes 30 --model {s['model']} --hostile 0.1 --peers 2` → [`{soak}`](../{soak}), "
         f"[picture](../{BENCHMARKS}/ros_soak.png).",
         *live_page(),
     ])  # fmt: skip

@@ -163,7 +163,9 @@ class Robot:
         return self.node.get_clock().now().nanoseconds
 
     def header(self, frame: str = "camera", stamp_ns: int | None = None) -> Header:
-        return Header(stamp=ns_to_stamp(stamp_ns or self.now_ns()), frame_id=frame)
+        return Header(
+            stamp=ns_to_stamp(self.now_ns() if stamp_ns is None else stamp_ns), frame_id=frame
+        )
 
     def show(self, rgb=None, topic="/image", profile=BEST_EFFORT, **header) -> int:
         """Publish one picture; its stamp in ns."""
