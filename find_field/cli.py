@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -88,7 +89,8 @@ def _to_lift(options: argparse.Namespace) -> PosedFolder:
 
         folder = open_folder(options.folder, options.registered)
     else:
-        folder = _nerf("views", options.nerf).open_run(options.nerf, options.render_px)
+        with contextlib.redirect_stdout(sys.stderr):  # what nerfstudio says is no answer
+            folder = _nerf("views", options.nerf).open_run(options.nerf, options.render_px)
     folder = folder.take(options.every, options.limit, options.start)
     if not folder.files:
         raise FieldError(f"{folder.path} has no frame left after --start {options.start}.")

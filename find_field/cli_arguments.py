@@ -40,7 +40,7 @@ def add_lift_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", type=Path, nargs="?", help="meta.json sequence, 7-Scenes or transforms.json")
     add("--nerf", type=Path, metavar="CONFIG", help="instead of a folder: config.yml of any trained nerfstudio run; what it renders at its own cameras is lifted")  # fmt: skip
-    add("--render-px", type=whole(32, 4096), default=288, metavar="PX", help="shorter side of views rendered for --nerf (default: %(default)s)")  # fmt: skip
+    add("--render-px", type=whole(16, 4096), default=288, metavar="PX", help="shorter side of views rendered for --nerf (default: %(default)s)")  # fmt: skip
     add("--out", type=Path, required=True, help="file to write, e.g. room.field")
     add("--voxel", type=number(1e-4, 100), default=0.01, metavar="M", help="side of a voxel, metres (default: %(default)s)")  # fmt: skip
     add("--rank", type=whole(1, 4096), default=48, metavar="K", help="coefficients per voxel (default: %(default)s)")  # fmt: skip
