@@ -27,7 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.report import publish
+from benchmarks.report import publish, verdict
 from find_field import Channel, FeatureField, Lifter
 from find_field.evaluation.toy_world import sample_world
 
@@ -226,10 +226,7 @@ def main() -> int:
               "querying": rows,
               "query_line": straight_line(rows), "targets": TARGETS}  # fmt: skip
     publish(report, options.json, indent=2)
-    missed = check(report)
-    for sentence in missed:
-        print(f"missed: {sentence}", file=sys.stderr)
-    return 1 if options.check and missed else 0
+    return verdict(check(report), options.check)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.report import publish
+from benchmarks.report import publish, verdict
 
 TARGETS = {"overhead": 0.30, "psnr_loss_db": 0.3, "feature_cosine_centred": 0.8}
 _EXAMPLE = """example:
@@ -282,10 +282,7 @@ def main() -> int:
         sys.exit(f"field_training: no folder {options.capture}: give a capture with transforms.json.")  # fmt: skip
     report = measure(options)
     publish(report, options.json, indent=2)
-    missed = check(report)
-    for sentence in missed:
-        print(f"missed: {sentence}", file=sys.stderr)
-    return 1 if options.check and missed else 0
+    return verdict(check(report), options.check)
 
 
 def _parse() -> argparse.Namespace:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,3 +17,10 @@ def publish(report: dict[str, Any], path: Path | None, indent: int = 1) -> None:
     print(text)
     if path is not None:
         write_text(path, text + "\n")
+
+
+def verdict(missed: Sequence[str], check: bool) -> int:
+    """Say which targets were missed; the exit status, which tells of them with --check."""
+    for sentence in missed:
+        print(f"missed: {sentence}", file=sys.stderr)
+    return 1 if check and missed else 0

@@ -35,8 +35,6 @@ from find_field.field.hits import hits_text
 from find_field.geometry.up import Up
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from find_core.drawing.rerun_file import RerunFile
     from find_field.field.feature_field import FeatureField
     from find_field.field.hits import FieldHits
