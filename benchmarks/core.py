@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import find_core as fc
+from benchmarks.report import verdict
 from find_core.images import read_image
 from find_core.model import TokenGroup
 from find_core.predictor import Find
@@ -121,20 +122,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    figures = measure(fc.load(args.model, device="cpu"), args.rounds)
+    find = fc.load(args.model, device="cpu")
+    figures = measure(find, args.rounds)
     for name, row in figures.items():
         print(
             f"{name:24s} {row['slow_ms']:8.1f} ms -> {row['fast_ms']:7.1f} ms  {row['ratio']:6.2f}x"
         )
     if args.json:
-        text = figures_text({"threads": torch.get_num_threads(), **figures}, indent=1)
-        write_text(args.json, text + "\n")
+        about = {"fingerprint": find.fingerprint, "threads": torch.get_num_threads()}
+        write_text(args.json, figures_text(about | figures, indent=1) + "\n")
     missed = [t[1] for n, t in TARGETS.items() if figures[n]["ratio"] < t[0]]
     missed += [t[1] for n, t in MOST.items() if figures[n]["ratio"] > t[0]]
-    if args.check and missed:
-        print(f"Target missed: {missed[0]}.")
-        return 1
-    return 0
+    return verdict(missed, args.check)
 
 
 if __name__ == "__main__":

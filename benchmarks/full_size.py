@@ -30,7 +30,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from benchmarks.report import publish  # noqa: E402
+from benchmarks.report import publish, verdict  # noqa: E402
 from find_core.encoders import VisionConfig, build_vision  # noqa: E402
 from find_core.encoders.tiny import TinyText  # noqa: E402
 from find_core.model import interface  # noqa: E402
@@ -220,9 +220,7 @@ def main() -> int:
             write_text(args.json, figures_text(figures, indent=1) + "\n")
     figures["missed"] = missed(figures)
     publish(figures, args.json)
-    for sentence in figures["missed"]:
-        print(f"Target missed: {sentence}.")
-    return 1 if args.check and figures["missed"] else 0
+    return verdict(figures["missed"], args.check)
 
 
 if __name__ == "__main__":

@@ -266,6 +266,8 @@ def _cost(robot: Robot, pid: int, rounds: int, seconds: float) -> dict[str, Any]
     from tests.web.browser import Browser, PageProcess
 
     with PageProcess(["-m", "find_ros.page"]) as served:
+        # What the page before this one left in the graph goes first.
+        _until(lambda: robot.subscribers()["/image"] == 1, 60, "the localizer's subscription alone")
         alone = robot.subscribers()
         with Browser() as browser:
             turns: dict[str, list[dict[str, float]]] = {"closed": [], "one": [], "ten": []}

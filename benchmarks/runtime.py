@@ -30,6 +30,7 @@ import torch  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 import find_core as fc  # noqa: E402
+from benchmarks.report import verdict  # noqa: E402
 from find_core.images import read_image  # noqa: E402
 from find_core.predictor import Find  # noqa: E402
 from find_core.results import Localization  # noqa: E402
@@ -298,14 +299,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     args = parser.parse_args()
     figures = measure(args.model, args.rounds, args.images)
+    figures["fingerprint"] = fc.load(args.model, device="cpu", runtime="torch").fingerprint
     figures["startup"] = startup(args.model, max(1, args.rounds // 5))
     report(figures)
     figures["missed"] = missed(figures)
     if args.json:
         write_text(args.json, figures_text(figures, indent=1) + "\n")
-    for sentence in figures["missed"]:
-        print(f"Target missed: {sentence}.")
-    return 1 if args.check and figures["missed"] else 0
+    return verdict(figures["missed"], args.check)
 
 
 if __name__ == "__main__":

@@ -185,15 +185,6 @@ def speed_rows() -> list[list[str]]:
     ]  # fmt: skip
 
 
-def speed() -> str:
-    core, album = f"{BENCHMARKS}/core.json", f"{BENCHMARKS}/album.json"
-    return "\n\n".join([
-        "## Speed", f"CPU, {result(core)['threads']} thread, model's own input size.", table("what | time", speed_rows()),
-        note(core, result(core).get("fingerprint"), "python benchmarks/core.py --json OUT"),
-        note(album, result(album).get("fingerprint"), "python benchmarks/album.py --json OUT"),
-    ])  # fmt: skip
-
-
 def learning() -> str:
     teach, heart = f"{BENCHMARKS}/teaching.json", f"{BENCHMARKS}/overfit.json"
     t, o = result(teach), result(heart)
