@@ -28,6 +28,8 @@ from find_core.preprocess import mask_to_input, plan, prepare
 from find_core.prompts.compiled import CompiledPrompt, entity_of_tokens, prompt_key, to_unit
 from find_core.prompts.framing import framed
 from find_core.prompts.prompt import CLASS_SENTENCE, Prompt, Reference, as_prompt
+from find_core.recognition.reading import read_looks
+from find_core.recognition.recognizer import Recognizer
 from find_core.runtime.protocol import ImageRuntime
 from find_core.runtime.select import open_runtime
 from find_core.runtime.uploads import PinnedUploads
@@ -50,16 +52,16 @@ class Find:
         language: frozen text encoder, or a function that builds it when first needed: a robot whose
             prompts are compiled ahead never loads the language model.
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1"...
-        dtype: autocast type; "auto" is bfloat16 on CUDA and full precision on CPUs. Given explicitly
-            on a CPU it serves the image encoder and pixel decoder only, where CPUs with bf16 units
-            gain; the interface's small products would lose.
-        compile: `torch.compile` the vision encoder and the pixel decoder, on GPUs as a CUDA graph;
-            made in the background for each input size, while the plain modules answer.
+        dtype: autocast type; "auto" is bfloat16 on CUDA and full precision on CPUs. Given on a CPU it
+            serves encoder and pixel decoder only: the interface's small products would lose.
+        compile: `torch.compile` encoder and pixel decoder, on GPUs as a CUDA graph; made in the
+            background for each input size, while the plain modules answer.
         input_px: shorter side that images are scaled to, instead of the model's own: smaller is
             faster, larger finds smaller things. Time grows with its square.
-        runtime: what computes the image path, one of `find_core.runtime.protocol.RUNTIMES`
-            (docs/speed.md). One that cannot serve here is replaced by torch, with a log line.
-        places: decides between candidates in sentences of several entities; None: scores alone.
+        runtime: one of `find_core.runtime.protocol.RUNTIMES` (docs/speed.md). One that cannot serve
+            here is replaced by torch, with a log line.
+        places: decides between candidates in sentences of several entities.
+        recognizer: scores proposals by what the frozen encoder sees, beside the interface.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Find:
         input_px: int | None = None,
         runtime: str = "auto",
         places: PlaceJudge | None = None,
+        recognizer: Recognizer | None = None,
     ) -> None:
         self.config: FindConfig = at_input_size(model.config, input_px)
         self.device = pick_device(device)
@@ -85,6 +88,7 @@ class Find:
                 torch.nn.Module.to(frozen, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._language = LanguageOnDemand(language, self.device)
         self.places = None if places is None else places.to(self.device)
+        self.recognizer = None if recognizer is None else recognizer.to(self.device)
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
@@ -106,7 +110,7 @@ class Find:
 
     @property
     def runtime_name(self) -> str:
-        """What computes the image path: "torch", "onnxruntime", "openvino" or "openvino-bf16"."""
+        """What computes the image path, one of `RUNTIMES` but "auto"."""
         return self.runtime.name
 
     @property
@@ -123,9 +127,8 @@ class Find:
     def fingerprint(self) -> str:
         """Identity of the embedding space: vectors compare only within one.
 
-        It names the configuration and the weights of the interface and of the vision encoder, and
-        is the same for a compiled model and at every input size. Compare with `same_space` of
-        `find_core.embedding_space`, which also knows the shorter form of older files.
+        Of the interface's configuration and weights and of the vision encoder's; the same at every
+        input size. Compare with `find_core.embedding_space.same_space`, which knows older forms too.
         """
         with self._lock:
             if self._fingerprint is None:
@@ -251,6 +254,7 @@ class Find:
             pixel=pixel,
             legend=states[TokenGroup.LEGEND_TOKENS],
             places=read_places(self.places, self.language, prompt),
+            looks=read_looks(self.recognizer, self.language, prompt, legend),
         )
 
     def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from find_core.crops import ObjectCrops
+    from find_core.encoders.base import LanguageEncoder
     from find_core.model.config import FindConfig
     from find_core.model.find import FindModel
     from find_core.model.heads import Outputs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from find_core.preprocess import Geometry
     from find_core.prompts.compiled import CompiledPrompt
     from find_core.prompts.prompt import Prompt
+    from find_core.recognition.recognizer import Recognizer
     from find_core.results import Localization
     from find_core.runtime.protocol import ImageRuntime
     from find_core.support.gpu_memory import Batcher
@@ -100,11 +102,14 @@ class Engine(Protocol):
     def model(self) -> FindModel: ...
 
     runtime: ImageRuntime
+    recognizer: Recognizer | None
 
     @property
     def device(self) -> torch.device: ...
     @property
     def embedding_dim(self) -> int: ...
+    @property
+    def language(self) -> LanguageEncoder: ...
     @property
     def in_batches(self) -> Batcher:
         """Runs prompts together as far as memory goes."""

@@ -4,7 +4,7 @@
     python -m training.make_default --data DATA --photos PHOTOS --out OUT --minutes 170
     python -m training.make_default --data DATA --photos PHOTOS --out OUT --dry-run
 
-Renders, caches features, trains, calibrates, exports and evaluates. Each part is skipped where its
+Renders, caches features, trains, calibrates, exports, trains the recogniser and evaluates. Each part is skipped where its
 output is whole, so that the same command goes on after an interruption, on another day too. It says
 how far it is: `OUT/progress.json` and a line a part.
 
@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from find_core.errors import ImageError
+from find_core.recognition.store import RECOGNIZER_FILE
 from find_core.support.command_line import number, whole
 from find_core.support.files import write_text
 from find_core.support.json_text import json_text
@@ -111,6 +112,8 @@ class Plan:
                 for n in stages
             ),
             Part("export", f"after {name} {self.minutes} {self.steps}", self.model, self.export),
+            Part("recognise", f"after {name} {self.minutes} {self.steps}",
+                 self.model / RECOGNIZER_FILE, self.recognise),
             Part("evaluate", f"after {name} {self.minutes} {self.steps} {self.limit}",
                  self.out / "photos.json", self.evaluate),
         ]  # fmt: skip
@@ -208,6 +211,12 @@ class Plan:
                    "--out", str(self.model), "--calibrate", str(self.calibration),
                    "--photos", str(self.photos)]  # fmt: skip
         return [[[*command, *(["--set", *settings] if settings else [])]]]
+
+    def recognise(self) -> list[list[list[str]]]:
+        """The recogniser, with the new weights' proposals."""
+        return [[[PYTHON, "-m", "training.recognition.train", "--model", str(self.model),
+                  "--photos", str(self.photos), "--tabletop", str(self.scenes), "--calibrate",
+                  str(self.calibration), "--out", str(self.model / RECOGNIZER_FILE)]]]  # fmt: skip
 
     def evaluate(self) -> list[list[list[str]]]:
         limit = [] if self.limit is None else ["--limit", str(self.limit)]

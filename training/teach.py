@@ -12,18 +12,23 @@ frozen, the learning rate is small, and the result is a mixture of the old and t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from find_core import checkpoint
 from find_core.checkpoint import resolve
 from find_core.encoders import build_language, build_vision
 from find_core.errors import ImageError
+from find_core.loading import load
 from find_core.model.find import FindModel
 from find_core.places.store import carry_places
+from find_core.recognition.store import RECOGNIZER_FILE, load_recognizer, save_recognizer
 from find_core.support.command_line import fraction, whole
 from training.cache import CacheJob, fill, open_writer
 from training.config import TrainConfig
@@ -37,6 +42,7 @@ from training.engine.checkpoints import mix
 from training.engine.command import ends_in_a_sentence
 from training.engine.trainer import Report, Trainer
 from training.recipes import recipe
+from training.recognition.examples import photo_regions
 
 VIEWS = 10
 
@@ -80,7 +86,33 @@ def teach(
     written = checkpoint.save(out, taught, vision, dtype=torch.float16, notes=notes)
     if source.is_dir():
         carry_places(source, written, old.config.language)
+        if (source / RECOGNIZER_FILE).is_file():
+            teach_recognizer(source, written, records)
     return written
+
+
+def teach_recognizer(source: Path, written: Path, records: Sequence[Record]) -> None:
+    """Put the recogniser of `source` beside the taught weights, with the taught names' looks.
+
+    Raises:
+        CheckpointError: it is damaged, or cannot be written.
+    """
+    find = load(written, device="cpu", recognition=False)
+    encoders = find.config.vision, find.config.language
+    looks: dict[str, list[Tensor]] = {}
+    for region in photo_regions(find, readable(records)):
+        looks.setdefault(region.name, []).append(region.features)
+    recognizer = load_recognizer(source / RECOGNIZER_FILE, *encoders)
+    taught = recognizer.with_names({name: torch.stack(rows) for name, rows in looks.items()})
+    save_recognizer(written / RECOGNIZER_FILE, taught, *encoders, {"taught": sorted(looks)})
+
+
+def readable(records: Iterable[Record]) -> Iterator[Record]:
+    """Those whose images can be read; the others were named when their views were made."""
+    for record in records:
+        with contextlib.suppress(ImageError):
+            record.read()
+            yield record
 
 
 def teach_recipe(

@@ -53,6 +53,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="in sentences of several things, choose by scores alone (docs/places.md)",
     )
+    parser.add_argument(
+        "--no-recognition",
+        action="store_true",
+        help="score by the interface alone (docs/recognition.md)",
+    )
 
 
 def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +112,8 @@ def load_model(args: argparse.Namespace) -> Find:
     options = {name: value for name, value in given.items() if value is not None}
     if args.no_places:
         options["places"] = False
+    if args.no_recognition:
+        options["recognition"] = False
     return find_core.load(args.model, device=args.device, **options)
 
 

@@ -63,16 +63,20 @@ class FindModel(nn.Module):
             places: the pixel decoder's for these sizes, where they were made before.
         """
         mask_features, levels = self.pixel_decoder(features, places)
-        return self.state_of_maps(mask_features, levels, places)
+        return self.state_of_maps(mask_features, levels, places, features[2:])
 
     def state_of_maps(
-        self, mask_features: Tensor, levels: list[Tensor], places: Places | None = None
+        self,
+        mask_features: Tensor,
+        levels: list[Tensor],
+        places: Places | None = None,
+        frozen: Sequence[Tensor] = (),
     ) -> ImageState:
-        """What `image_state` makes of the pixel decoder's maps."""
+        """What `image_state` makes of the pixel decoder's maps and the encoder's last two."""
         if mask_features.device.type == "cpu":  # autocast helps the convolutions only
             mask_features, levels = mask_features.float(), [level.float() for level in levels]
         positions = None if places is None else places.positions
-        return ImageState.build(mask_features, levels, self.level_embed.weight, positions)
+        return ImageState.build(mask_features, levels, self.level_embed.weight, positions, frozen)
 
     def forward(
         self,

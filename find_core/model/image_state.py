@@ -28,6 +28,7 @@ class ImageState:
         level_masks: per level the mask features resized to it, (B, P, M). Resizing commutes with
             the product over P, so a layer's attention mask costs one small product
             (docs/architecture.md, "The algebra").
+        frozen: the vision encoder's own maps at strides 16 and 32, (B, C, h, w), for the recogniser.
         keys_values: per interface layer, filled by the interface on first use.
     """
 
@@ -36,6 +37,7 @@ class ImageState:
     positions: list[Tensor]
     sizes: list[tuple[int, int]]
     level_masks: list[Tensor]
+    frozen: list[Tensor] = field(default_factory=list)
     keys_values: dict[int, KeysValues] = field(default_factory=dict)
 
     @staticmethod
@@ -44,11 +46,13 @@ class ImageState:
         levels: list[Tensor],
         level_embed: Tensor,
         positions_1Hhw: Sequence[Tensor] | None = None,
+        frozen: Sequence[Tensor] = (),
     ) -> ImageState:
         """From the pixel decoder's output; `level_embed` is (3, H).
 
         Args:
             positions_1Hhw: sine encodings of the levels, where they were made before.
+            frozen: see the attribute.
         """
         sizes = [(level.shape[-2], level.shape[-1]) for level in levels]
         sources = [
@@ -59,7 +63,7 @@ class ImageState:
             positions_1Hhw = [sine_position(h, w, dim, device) for h, w in sizes]
         positions = [p.to(levels[0].dtype).flatten(2).transpose(1, 2) for p in positions_1Hhw]
         masks = masks_of_levels(mask_features, sizes)
-        return ImageState(mask_features, sources, positions, sizes, masks)
+        return ImageState(mask_features, sources, positions, sizes, masks, list(frozen))
 
     @property
     def batch(self) -> int:
@@ -74,6 +78,7 @@ class ImageState:
             self.positions,
             self.sizes,
             [m[part] for m in self.level_masks],
+            [f[part] for f in self.frozen],
             {n: (k[part], v[part]) for n, (k, v) in self.keys_values.items()},
         )
 

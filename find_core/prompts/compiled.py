@@ -25,6 +25,7 @@ from find_core.model.interface import LayerStates
 from find_core.model.sampler import NO_ENTITY
 from find_core.places.choice import PlaceWords
 from find_core.prompts.prompt import Prompt
+from find_core.recognition.recognizer import EntityLooks
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class CompiledPrompt:
         pixel: (E, P) raw, of the entities.
         legend: the legend tokens' states, which entity proposals see.
         places: what its words say of places; None where nothing is judged.
+        looks: its entities as the recogniser compares them; None without one.
     """
 
     prompt: Prompt
@@ -52,6 +54,7 @@ class CompiledPrompt:
     pixel: Tensor = field(repr=False)
     legend: LayerStates = field(repr=False)
     places: PlaceWords | None = field(default=None, repr=False)
+    looks: EntityLooks | None = field(default=None, repr=False)
 
     @cached_property
     def embedding(self) -> np.ndarray:

@@ -28,9 +28,11 @@ def cache_folder() -> Path:
 
 
 def weights_key(path: ImagePath) -> str:
-    """Names what the graph computes: its weights, the modules' structure, our version and torch's."""
+    """Names what the graph computes: its weights, inputs and outputs, the modules' structure, our
+    version and torch's."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{VERSION} {torch.__version__} {path}".encode())
+    ports = f"{path.input_names} {path.output_names}"
+    digest.update(f"{VERSION} {torch.__version__} {ports} {path}".encode())
     for name, tensor in sorted(path.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(_bytes(tensor))

@@ -49,7 +49,8 @@ def export(path: ImagePath, model: FindModel) -> bytes:
     for name in path.input_names[1:]:
         del free[name][0]
     free |= {name: {0: "batch", 1: f"{name}_1"} for name in path.output_names}
-    free[path.output_names[0]] = {0: "batch", 2: "quarter_h", 3: "quarter_w"}
+    maps = [name for name in path.output_names if name.startswith(("mask_features", "frozen"))]
+    free |= {name: {0: "batch", 2: f"{name}_h", 3: f"{name}_w"} for name in maps}
     return graph_of(path.eval(), example, path.input_names, path.output_names, free)
 
 

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from find_core.model.find import FindModel
 from find_core.model.image_state import ImageState, masks_of_levels
 from find_core.model.interface import InterfaceLayer
-from find_core.model.pixel_decoder import Places
+from find_core.model.pixel_decoder import ConvNorm, Places
 
 LEVEL_STRIDES = (32, 16, 8)
+FROZEN_STRIDES = (16, 32)
+"""Of the encoder's own maps that leave the graph, for the recogniser."""
 
 
 class ImagePath(nn.Module):
@@ -32,6 +34,8 @@ class ImagePath(nn.Module):
     def __init__(self, vision: nn.Module, model: FindModel) -> None:
         super().__init__()
         self.vision, self.decoder = vision, model.pixel_decoder
+        adapter = cast(ConvNorm, self.decoder.adapters["3"])
+        self.frozen_channels = adapter.conv.in_channels, self.decoder.input_proj.in_channels
         self.level_embed = model.level_embed
         self.hidden_dim, self.mask_dim = model.config.hidden_dim, model.config.mask_dim
         self.num_heads = model.config.num_heads
@@ -56,7 +60,7 @@ class ImagePath(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        names = ["mask_features", *(f"source_{i}" for i in range(3))]
+        names = ["mask_features", *(f"source_{i}" for i in range(3)), "frozen_16", "frozen_32"]
         for level, members in enumerate(self.layers_of):
             names += [f"keys_{level}", f"values_{level}"] if members else []
         return names
@@ -71,20 +75,24 @@ class ImagePath(nn.Module):
         pixels = [(height // s) * (width // s) for s in LEVEL_STRIDES]
         shapes: list[tuple[int, ...]] = [(batch, self.mask_dim, height // 4, width // 4)]
         shapes += [(batch, m, self.hidden_dim) for m in pixels]
+        shapes += [(batch, c, height // s, width // s)
+                   for c, s in zip(self.frozen_channels, FROZEN_STRIDES, strict=True)]  # fmt: skip
         for m, members in zip(pixels, self.layers_of, strict=True):
             shapes += [(batch, m, len(members) * self.hidden_dim)] * (2 if members else 0)
         return shapes
 
     def forward(self, images_BCHW: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Mask features (B, P, h, w), sources (B, M, H), then keys and values (B, M, L * H)."""
+        """Mask features (B, P, h, w), sources (B, M, H), the encoder's last two maps (B, C, h, w), then
+        keys and values (B, M, L * H)."""
         positions, rest = inputs[:3], inputs[3:]
         mask_term = rest[0] if self.has_mask_term else None
         terms = rest[1:] if self.has_mask_term else rest
         places = Places((positions[0], positions[1], positions[2]), mask_term, tuple(terms))
-        mask_features, levels = self.decoder(self.vision(images_BCHW), places)
+        features = self.vision(images_BCHW)
+        mask_features, levels = self.decoder(features, places)
         embed = self.level_embed.weight
         sources = [x.flatten(2).transpose(1, 2) + embed[i] for i, x in enumerate(levels)]
-        outputs = [mask_features, *sources]
+        outputs = [mask_features, *sources, *features[2:]]
         for level, members in enumerate(self.layers_of):
             if members:
                 keyed = sources[level] + positions[level].flatten(2).transpose(1, 2)
@@ -98,14 +106,14 @@ class ImagePath(nn.Module):
 
     def state(self, outputs: Sequence[Tensor], places: Places) -> ImageState:
         """`forward`'s outputs as the interface reads them; nothing is copied."""
-        mask_features, sources = outputs[0], list(outputs[1:4])
+        mask_features, sources, frozen = outputs[0], list(outputs[1:4]), list(outputs[4:6])
         height, width = (4 * side for side in mask_features.shape[-2:])
         sizes = [(height // s, width // s) for s in LEVEL_STRIDES]
         positions = [p.flatten(2).transpose(1, 2) for p in places.positions]
         state = ImageState(
-            mask_features, sources, positions, sizes, masks_of_levels(mask_features, sizes)
+            mask_features, sources, positions, sizes, masks_of_levels(mask_features, sizes), frozen
         )
-        projected = iter(outputs[4:])
+        projected = iter(outputs[6:])
         for members in self.layers_of:
             if members:
                 keys, values = (

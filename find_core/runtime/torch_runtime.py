@@ -35,19 +35,19 @@ class TorchRuntime:
 
     def __call__(self, images_BCHW: Tensor) -> ImageState:
         """See `ImageRuntime`."""
-        mask_features, *levels = self._maps(images_BCHW)
-        return self._model.state_of_maps(mask_features, levels, self._places(images_BCHW))
+        mask_features, *maps = self._maps(images_BCHW)
+        places = self._places(images_BCHW)
+        return self._model.state_of_maps(mask_features, maps[:3], places, maps[3:])
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for what is being compiled in the background; whether all of it is ready."""
         return self._maps.wait(timeout_s) if isinstance(self._maps, WarmUp) else True
 
     def _plain(self, images_BCHW: Tensor) -> list[Tensor]:
-        """Mask features, then the three levels."""
-        mask_features, levels = self._model.pixel_decoder(
-            self._vision(images_BCHW), self._places(images_BCHW)
-        )
-        return [mask_features, *levels]
+        """Mask features, then the three levels, then the encoder's last two maps."""
+        features = self._vision(images_BCHW)
+        mask_features, levels = self._model.pixel_decoder(features, self._places(images_BCHW))
+        return [mask_features, *levels, *features[2:]]
 
     def _fast(self, example_BCHW: Tensor) -> Path:
         """`_plain` for images of the example's shape."""
@@ -56,8 +56,9 @@ class TorchRuntime:
         places = self._places(example_BCHW)  # held here: a graph reads them where they are now
 
         def fast(images_BCHW: Tensor) -> list[Tensor]:
-            mask_features, levels = decoder(vision(images_BCHW), places)
-            return [mask_features, *levels]
+            features = vision(images_BCHW)
+            mask_features, levels = decoder(features, places)
+            return [mask_features, *levels, *features[2:]]
 
         if example_BCHW.device.type == "cuda":
             return CudaGraph(fast, example_BCHW)

@@ -56,7 +56,7 @@ def localization(
     scene: EncodedImage,
     labels: Sequence[str],
     choice_EN: Tensor,
-    cosines_EN: Tensor,
+    relevance_EN: Tensor,
     proposals: Proposals,
     threshold: float | None,
     places: PlaceWords | None = None,
@@ -64,14 +64,14 @@ def localization(
     """One `Entity` a label, and the least of their scores as relevance.
 
     Args:
-        choice_EN: what proposals are ranked by. cosines_EN: what their scores are made of.
+        choice_EN: what proposals are ranked by. relevance_EN: their scores, in [0, 1].
         threshold: score from which a proposal counts; None: the model's own.
         places: what the words say of places; decides between candidates of one entity.
     """
     config = scene.find.config
     least = config.threshold if threshold is None else threshold
     # One transfer for all scores: each comparison on the device would wait for it.
-    both = torch.stack([config.relevance(cosines_EN), choice_EN.float()])
+    both = torch.stack([relevance_EN, choice_EN.float()])
     scores_EN, choice = both.cpu().numpy()
     share = 1.0 if places is None else LEAST_SHARE
     chosen = _choose(proposals, scores_EN, choice, least, share)

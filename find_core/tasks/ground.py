@@ -30,4 +30,5 @@ def ground(scene: EncodedImage, phrases: Sequence[str], threshold: float | None)
     cosines = unit(queries) @ unit(rows).T
     pixel_NP = outputs.pixel[TokenGroup.GROUNDING][0]
     proposals = PromptProposals(scene, pixel_NP, to_unit(rows))
-    return candidates.localization(scene, phrases, cosines, cosines, proposals, threshold)
+    scores = find.config.relevance(cosines)
+    return candidates.localization(scene, phrases, cosines, scores, proposals, threshold)

@@ -18,6 +18,7 @@ from find_core.model.heads import unit
 from find_core.prompts.compiled import CompiledPrompt, stack_states, to_unit
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import EncodedImage, Engine
+from find_core.recognition.pooling import pooled_proposals
 from find_core.results import Localization
 from find_core.support.numbers import check_threshold
 from find_core.tasks import candidates, postprocess
@@ -73,8 +74,9 @@ def entity_rows(scene: EncodedImage, compiled: Sequence[CompiledPrompt]) -> tupl
 def relevance(scene: EncodedImage, prompt: AnyPrompt) -> float:
     """See `Scene.relevance`."""
     compiled = compiled_for(scene.find, prompt)
-    best = (unit(compiled.semantic) @ scene.object_units.T).max(-1).values
-    return float(scene.find.config.relevance(best).min())
+    cosines = unit(compiled.semantic) @ scene.object_units.T
+    pixel_QP = scene.objects.pixel[TokenGroup.OBJECT][0]
+    return float(scored(scene, compiled, cosines, pixel_QP)[1].max(-1).values.min())
 
 
 def compiled_for(find: Engine, prompt: AnyPrompt) -> CompiledPrompt:
@@ -135,7 +137,7 @@ def _matched(
     threshold: float | None,
 ) -> Localization:
     cosines = unit(compiled.semantic) @ rows.units_ND.T
-    choice = cosines
+    choice, scores = scored(scene, compiled, cosines, rows.pixel_NP)
     if scene.find.config.selection == "paper":
         choice = postprocess.interleave_similarity(
             rows.semantic_ND,
@@ -145,5 +147,20 @@ def _matched(
             torch.from_numpy(compiled.entity_is_visual),
         )
     return candidates.localization(
-        scene, compiled.labels, choice, cosines, proposals, threshold, compiled.places
+        scene, compiled.labels, choice, scores, proposals, threshold, compiled.places
     )
+
+
+def scored(
+    scene: EncodedImage, compiled: CompiledPrompt, cosines_EN: Tensor, pixel_NP: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What proposals are ranked by, and their relevance in [0, 1], both (E, N): the interface's cosines,
+    with what the recogniser sees under the masks where the model has one."""
+    looks = compiled.looks
+    if looks is None or not scene.state.frozen:
+        return cosines_EN, scene.find.config.relevance(cosines_EN)
+    recognizer = looks.recognizer
+    features_NF = pooled_proposals(pixel_NP, scene.state, scene.geometry)
+    evidence = recognizer.evidence(looks, recognizer.of_regions(features_NF))
+    combined = recognizer.combined(looks, cosines_EN, evidence)
+    return combined, recognizer.relevance(combined)

@@ -13,6 +13,9 @@ from find_core.model.attention_table import TokenGroup
 from find_core.preprocess import UPSAMPLED_PX, logits_to_original
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import EncodedImage
+from find_core.recognition.pooling import pooled_proposals
+from find_core.recognition.reading import class_looks
+from find_core.recognition.recognizer import Recognizer
 from find_core.results import (
     InstanceSegmentation,
     PanopticSegmentation,
@@ -25,6 +28,8 @@ from find_core.tasks import postprocess
 
 PANOPTIC_SCORE = 0.8
 INSTANCE_SCORE = 0.05
+SHARE = 0.5
+"""Of what is recognised under a mask in the log probability of its class."""
 
 
 @torch.inference_mode()
@@ -61,7 +66,27 @@ def _class_logits(scene: EncodedImage, classes: Sequence[str | Prompt]) -> Tenso
     with scene.find.autocast():
         bank = scene.find.classes([*classes, "background"])
         d = scene.objects.embeddings[TokenGroup.OBJECT]
-        return scene.find.model.heads.class_logits(d, bank)[0].float()
+        logits = scene.find.model.heads.class_logits(d, bank)[0].float()
+    if scene.find.recognizer is None or not scene.state.frozen:
+        return logits
+    return _recognised(scene, scene.find.recognizer, classes, logits)
+
+
+def _recognised(
+    scene: EncodedImage, recognizer: Recognizer, classes: Sequence[str | Prompt], logits_QC: Tensor
+) -> Tensor:
+    """(Q, C + 1): the classes' probabilities and those of the recogniser, geometrically averaged.
+
+    That one is an object at all stays the interface's own probability.
+    """
+    own_QC = logits_QC.log_softmax(-1)
+    object_Q1 = torch.log1p(-own_QC[:, -1:].exp().clamp(max=1 - 1e-6))
+    looks_CV = class_looks(scene.find, recognizer, classes)
+    pixel_QP = scene.objects.pixel[TokenGroup.OBJECT][0]
+    units_QV = recognizer.of_regions(pooled_proposals(pixel_QP, scene.state, scene.geometry))
+    seen_QC = (recognizer.log_scale.exp() * units_QV @ looks_CV.T).log_softmax(-1)
+    mixed = (1 - SHARE) * logits_QC[:, :-1].log_softmax(-1) + SHARE * seen_QC
+    return torch.cat([mixed.log_softmax(-1) + object_Q1, own_QC[:, -1:]], dim=-1)
 
 
 def _class_map(scene: EncodedImage, logits_QC: Tensor) -> np.ndarray:

@@ -43,24 +43,25 @@ def test_everything_in_miniature_and_again(tmp_path: Path, monkeypatch: pytest.M
     lines: list[str] = []
     make(chosen, lines.append)
     assert [line.partition(":")[0] for line in lines[::2]] == [
-        "[1/6] render", "[2/6] cache", "[3/6] train stage 1", "[4/6] train stage 2",
-        "[5/6] export", "[6/6] evaluate",
+        "[1/7] render", "[2/7] cache", "[3/7] train stage 1", "[4/7] train stage 2",
+        "[5/7] export", "[6/7] recognise", "[7/7] evaluate",
     ]  # fmt: skip
     find = fc.load(chosen.model, device="cpu")
-    assert find.name == "find-tiny-base"
+    assert find.name == "find-tiny-base" and find.recognizer is not None
     figures = json.loads((tmp_path / "out" / "photos.json").read_text())
     assert figures["suite"] == "photos" and figures["figures"]["by_set"]
     again: list[str] = []
     make(chosen, again.append)
-    assert len(again) == 6 and all(line.endswith("whole, skipped") for line in again)
+    assert len(again) == 7 and all(line.endswith("whole, skipped") for line in again)
 
     (chosen.model / "config.json").unlink()
     chosen.model.joinpath("model.safetensors").unlink()
+    chosen.model.joinpath("recognizer.safetensors").unlink()
     chosen.model.rmdir()
     ran: list[str] = []
     monkeypatch.setattr(make_default, "_run", lambda group: ran.extend(c[2] for c in group))
     make(chosen, lambda line: None)  # what comes after a part that is not whole is made again too
-    assert ran == ["training.export", "training.evaluate", "training.evaluate"]
+    assert ran == ["training.export", "training.recognition.train", *2 * ["training.evaluate"]]
 
 
 def test_minutes_scale_the_steps_to_this_machine(

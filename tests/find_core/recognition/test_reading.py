@@ -1,0 +1,127 @@
+"""A recogniser beside a model: what it changes, and that nothing changes without it."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from find_core.errors import CheckpointError, PromptError
+from find_core.prompts.prompt import Prompt, Reference
+from find_core.recognition.reading import read_looks
+from find_core.recognition.store import carry_recognizer, load_recognizer, save_recognizer
+from find_core.testing import tiny_find
+from tests.find_core.recognition.test_recognizer import IMAGE, recognizer_for
+
+SHOWN = Reference(IMAGE, box=(10, 10, 40, 40))
+
+
+@pytest.fixture(scope="module")
+def recognising():
+    find = tiny_find(selection="score")
+    find.recognizer = recognizer_for(find)
+    return find
+
+
+def test_scores_are_the_combined_ones(recognising):
+    plain = tiny_find(selection="score")
+    scene, twin = recognising.encode(IMAGE), plain.encode(IMAGE)
+    prompt = Prompt.parse("the <mug> by <it>", it=SHOWN)
+    compiled = recognising.compile(prompt)
+    assert compiled.looks is not None and plain.compile(prompt).looks is None
+    assert [e.score for e in scene.localize(prompt).entities] != [
+        e.score for e in twin.localize(prompt).entities
+    ]
+    assert scene.relevance(prompt) != twin.relevance(prompt)
+    batched = scene.localize_many(["<plate>", prompt])[1]
+    assert batched.to_json() == scene.localize(prompt).to_json()
+
+
+def test_without_a_share_the_ranking_is_the_interfaces(recognising):
+    find = tiny_find(selection="score")
+    find.recognizer = recognizer_for(find)
+    for name in ("share_of_words", "share_of_references"):
+        setattr(find.recognizer, name, torch.tensor(0.0))
+    find.recognizer.relevance_scale = torch.tensor(find.config.relevance_scale)
+    find.recognizer.relevance_bias = torch.tensor(find.config.relevance_bias)
+    a = find.encode(IMAGE).localize("the <mug> on the <plate>")
+    b = tiny_find(selection="score").encode(IMAGE).localize("the <mug> on the <plate>")
+    assert a.to_json() == b.to_json()
+
+
+def test_a_references_words_are_not_read(recognising):
+    one = recognising.compile(Prompt.parse("the <mug>", mug=SHOWN)).looks
+    two = recognising.compile(Prompt.parse("the <carton>", carton=SHOWN)).looks
+    assert torch.equal(one.units_EV, two.units_EV) and not one.own_EC.any()
+
+
+def test_learnt_names_are_rows_of_the_bank(recognising):
+    looks = recognising.compile("the <Red Cup> and the <sofa>").looks
+    assert torch.equal(looks.units_EV[0], recognising.recognizer.bank_CV[2])
+    assert looks.own_EC.tolist() == [[False, False, True], [False, False, False]]
+
+
+def test_words_that_cannot_be_read_are_said_once(recognising, caplog):
+    class Deaf:
+        width = recognising.language.width
+
+        def encode(self, texts):
+            raise PromptError("not in the cache")
+
+    prompt = Prompt.parse("the <sofa>")
+    with caplog.at_level(logging.WARNING):
+        assert (
+            read_looks(recognising.recognizer, Deaf(), prompt, recognising.legend(prompt)) is None
+        )
+    assert "not recognised by their looks" in caplog.text
+
+
+def test_saved_and_loaded(recognising, tmp_path):
+    config = recognising.config
+    path = save_recognizer(
+        tmp_path / "recognizer.safetensors", recognising.recognizer, config.vision, config.language
+    )
+    again = load_recognizer(path, config.vision, config.language)
+    assert again.bank_names == recognising.recognizer.bank_names
+    assert torch.allclose(again.bank_CV, recognising.recognizer.bank_CV, atol=1e-3)
+    assert float(again.likeness) == 2.0
+    (tmp_path / "other").mkdir()
+    assert carry_recognizer(tmp_path, tmp_path / "other", config.vision, config.language)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_recognizer(path, config.vision, config.language)
+    assert not carry_recognizer(tmp_path, tmp_path, config.vision, config.language)
+
+
+def test_other_encoders_are_refused(recognising, tmp_path):
+    import dataclasses
+
+    config = recognising.config
+    path = save_recognizer(
+        tmp_path / "r.safetensors", recognising.recognizer, config.vision, config.language
+    )
+    larger = dataclasses.replace(config.vision, short_side_px=999)
+    load_recognizer(path, larger, config.language)
+    with pytest.raises(CheckpointError, match="was made for the encoders"):
+        load_recognizer(path, dataclasses.replace(config.vision, name="focal"), config.language)
+
+
+def test_a_bank_without_names_is_refused(recognising, tmp_path):
+    config = recognising.config
+    made = recognizer_for(recognising)
+    made.bank_names = ("mug",)
+    path = save_recognizer(tmp_path / "r.safetensors", made, config.vision, config.language)
+    with pytest.raises(CheckpointError, match="does not name each row"):
+        load_recognizer(path, config.vision, config.language)
+
+
+def test_a_scene_of_a_runtime_without_maps_is_asked_the_old_way(recognising):
+    scene = recognising.encode(IMAGE)
+    scene.state.frozen = []
+    plain = tiny_find(selection="score").encode(IMAGE)
+    assert scene.localize("the <mug>").to_json() == plain.localize("the <mug>").to_json()
+    assert np.isclose(scene.relevance("the <mug>"), plain.relevance("the <mug>"))

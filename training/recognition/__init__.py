@@ -1,0 +1,1 @@
+"""Training of the recogniser: names of regions from the frozen encoder's features under them."""
