@@ -254,7 +254,7 @@ class Find:
             pixel=pixel,
             legend=states[TokenGroup.LEGEND_TOKENS],
             places=read_places(self.places, self.language, prompt),
-            looks=read_looks(self.recognizer, self.language, prompt, legend),
+            looks=read_looks(self.recognizer, prompt, legend),
         )
 
     def _visual_prompt(self, reference: Reference, index: int) -> VisualPrompt:

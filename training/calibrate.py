@@ -14,6 +14,7 @@ from scipy.special import expit
 
 from find_core.predictor import Find
 from find_core.prompts.prompt import Prompt
+from find_core.recognition.reading import name_in
 from find_core.recognition.recognizer import Recognizer
 from training.data.formats.tabletop import read_split
 from training.data.sources import photographs
@@ -69,14 +70,23 @@ def scores(find: Find, questions: Iterable[Questions]) -> tuple[np.ndarray, np.n
     there, absent = [], []
     for question in questions:
         scene = find.encode(question.image)
-        texts = [*question.there, *question.absent]
+        listed = [[t for t in texts if _is_scored(find, t)]
+                  for texts in (question.there, question.absent)]  # fmt: skip
+        texts = [*listed[0], *listed[1]]
+        if not texts:
+            continue
         prompts = [Prompt.parse(FORMS[n % len(FORMS)].format(t)) for n, t in enumerate(texts)]
         answers = scene.localize_many(prompts)
         relevance = np.clip([a.entities[0].score for a in answers], 1e-6, 1 - 1e-6)
         score = np.log(relevance / (1 - relevance)) / scale + bias
-        there.extend(score[: len(question.there)])
-        absent.extend(score[len(question.there) :])
+        there.extend(score[: len(listed[0])])
+        absent.extend(score[len(listed[0]) :])
     return np.array(there), np.array(absent)
+
+
+def _is_scored(find: Find, text: str) -> bool:
+    """Whether this model's combined score, or else its cosine, answers these words."""
+    return find.recognizer is None or name_in(text) in find.recognizer.bank_names
 
 
 def fit_relevance(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:

@@ -2,59 +2,61 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from find_core.encoders.base import LanguageEncoder
-from find_core.errors import PromptError
 from find_core.model.sampler import Legend
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import Engine
 from find_core.recognition.pooling import pooled_region
 from find_core.recognition.recognizer import EntityLooks, Recognizer
 
-log = logging.getLogger(__name__)
+_ARTICLE = re.compile(r"^(the|a|an)\s+")
 
 
 @torch.inference_mode()
-def read_looks(
-    recognizer: Recognizer | None, language: LanguageEncoder, prompt: Prompt, legend: Legend
-) -> EntityLooks | None:
-    """Of each entity its words, or what its reference looks like; None without a recogniser, or where
-    a language cache lacks the entity's words alone (which is logged).
+def read_looks(recognizer: Recognizer | None, prompt: Prompt, legend: Legend) -> EntityLooks | None:
+    """Of each entity the bank's row of its name, or what its reference looks like.
 
+    None where there is nothing to compare: no recogniser, or neither references nor names of its bank.
     A reference's label is not read: what the image shows decides.
     """
     if recognizer is None:
         return None
-    device = recognizer.feature_mean.device
     shown = {p.index: p for p in legend.prompts}
-    rows: list[Tensor] = []
-    try:
-        for number, entity in enumerate(prompt.entities):
-            if entity.is_visual:
-                region = shown[number]
-                features = pooled_region(region.mask, region.image[region.image_index])
-                rows.append(recognizer.of_regions(features[None])[0])
-            else:
-                rows.append(_named(recognizer, language, entity.label))
-    except PromptError as error:
-        log.warning("Entities are not recognised by their looks: %s", error)
+    zero = torch.zeros_like(recognizer.share_of_names)
+    rows, shares = [], []
+    own = torch.zeros(len(prompt.entities), len(recognizer.bank_names), dtype=torch.bool)
+    for number, entity in enumerate(prompt.entities):
+        name = name_in(entity.label)
+        if entity.is_visual:
+            region = shown[number]
+            features = pooled_region(region.mask, region.image[region.image_index])
+            rows.append(recognizer.of_regions(features[None])[0])
+            shares.append(recognizer.share_of_references)
+        elif name in recognizer.bank_names:
+            row = recognizer.bank_names.index(name)
+            own[number, row] = True
+            rows.append(recognizer.bank_CV[row])
+            shares.append(recognizer.share_of_names)
+        else:
+            rows.append(torch.zeros_like(recognizer.bank_CV[0]))
+            shares.append(zero)
+    share_E = torch.stack(shares)
+    if not any(e.is_visual for e in prompt.entities) and not own.any():
         return None
-    own = torch.tensor([
-        [not e.is_visual and name == e.label.casefold() for name in recognizer.bank_names]
-        for e in prompt.entities
-    ])  # fmt: skip
     visual = tuple(e.is_visual for e in prompt.entities)
-    share = torch.where(
-        torch.tensor(visual, device=device),
-        recognizer.share_of_references,
-        recognizer.share_of_words,
-    )
-    return EntityLooks(recognizer, torch.stack(rows), visual, own.to(device), share)
+    own = own.to(share_E.device)
+    return EntityLooks(recognizer, torch.stack(rows), visual, own, share_E)
+
+
+def name_in(words: str) -> str:
+    """What the bank calls it: "The Mug" is "mug"."""
+    return _ARTICLE.sub("", words.strip().casefold())
 
 
 @torch.inference_mode()
@@ -73,9 +75,8 @@ def class_looks(find: Engine, recognizer: Recognizer, classes: Sequence[str | Pr
 
 def _named(recognizer: Recognizer, language: LanguageEncoder, name: str) -> Tensor:
     """(V,): the bank's row of a name that was learnt or taught, else its words'."""
-    known = recognizer.bank_names
-    if name.casefold() in known:
-        return recognizer.bank_CV[known.index(name.casefold())]
+    if (known := name_in(name)) in recognizer.bank_names:
+        return recognizer.bank_CV[recognizer.bank_names.index(known)]
     row = recognizer.read.get(name)
     if row is None:
         row = recognizer.of_words(mean_tokens(language, name).to(recognizer.token_mean.device))

@@ -45,7 +45,7 @@ class Recognizer(nn.Module):
 
     Attributes:
         bank_CV: unit vectors of the names that it learnt. bank_names: those names.
-        share_of_words, share_of_references: of the evidence in the combined score, by kind of entity.
+        share_of_names, share_of_references: of the evidence in the combined score, by kind of entity.
         likeness: of the plain cosine in the evidence.
         relevance_scale, relevance_bias: what makes a combined score a relevance, as
             `FindConfig.relevance` does of a cosine.
@@ -55,7 +55,7 @@ class Recognizer(nn.Module):
     feature_spread: Tensor
     token_mean: Tensor
     bank_CV: Tensor
-    share_of_words: Tensor
+    share_of_names: Tensor
     share_of_references: Tensor
     likeness: Tensor
     relevance_scale: Tensor
@@ -72,7 +72,7 @@ class Recognizer(nn.Module):
         self.register_buffer("feature_spread", torch.ones(sizes.features))
         self.register_buffer("token_mean", torch.zeros(sizes.token_width))
         self.register_buffer("bank_CV", torch.zeros(sizes.names, sizes.width))
-        for name, value in (("share_of_words", 0.0), ("share_of_references", 0.0),
+        for name, value in (("share_of_names", 0.0), ("share_of_references", 0.0),
                             ("likeness", 0.0), ("relevance_scale", 1.0), ("relevance_bias", 0.0)):  # fmt: skip
             self.register_buffer(name, torch.tensor(value))
 
@@ -139,7 +139,8 @@ class EntityLooks:
 
     Attributes:
         recognizer: that made them. units_EV: unit vectors. visual: which entities are references.
-        own_EC: bool, which name of the bank is the entity's own. share_E: of the evidence.
+        own_EC: bool, which name of the bank is the entity's own. share_E: of the evidence, 0 for words
+            that are no name of the bank, of which nothing is known.
     """
 
     recognizer: Recognizer

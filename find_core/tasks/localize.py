@@ -156,11 +156,12 @@ def scored(
 ) -> tuple[Tensor, Tensor]:
     """What proposals are ranked by, and their relevance in [0, 1], both (E, N): the interface's cosines,
     with what the recogniser sees under the masks where the model has one."""
-    looks = compiled.looks
+    looks, plain = compiled.looks, scene.find.config.relevance(cosines_EN)
     if looks is None or not scene.state.frozen:
-        return cosines_EN, scene.find.config.relevance(cosines_EN)
+        return cosines_EN, plain
     recognizer = looks.recognizer
     features_NF = pooled_proposals(pixel_NP, scene.state, scene.geometry)
     evidence = recognizer.evidence(looks, recognizer.of_regions(features_NF))
     combined = recognizer.combined(looks, cosines_EN, evidence)
-    return combined, recognizer.relevance(combined)
+    known_E1 = looks.share_E[:, None] > 0
+    return combined, torch.where(known_E1, recognizer.relevance(combined), plain)

@@ -31,9 +31,9 @@ class LearningRate:
     dropout: float = 0.3
     smoothing: float = 0.05
     width: int = 128
-    share_of_words: float = 0.02
+    share_of_names: float = 0.02
     share_of_references: float = 0.03
-    likeness: float = 8.0
+    likeness: float = 5.0
 
 
 def learn(
@@ -74,7 +74,7 @@ def learn(
         progress(step, float(loss.detach()))
     with torch.no_grad():
         model.bank_CV = model.of_words(tokens_CW)
-    for name in ("share_of_words", "share_of_references", "likeness"):
+    for name in ("share_of_names", "share_of_references", "likeness"):
         setattr(model, name, torch.tensor(getattr(numbers, name)))
     return model.eval().requires_grad_(False)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 import torch
 
-from find_core.errors import CheckpointError, PromptError
+from find_core.errors import CheckpointError
 from find_core.prompts.prompt import Prompt, Reference
-from find_core.recognition.reading import read_looks
 from find_core.recognition.store import carry_recognizer, load_recognizer, save_recognizer
 from find_core.testing import tiny_find
 from tests.find_core.recognition.test_recognizer import IMAGE, recognizer_for
@@ -42,7 +39,7 @@ def test_scores_are_the_combined_ones(recognising):
 def test_without_a_share_the_ranking_is_the_interfaces(recognising):
     find = tiny_find(selection="score")
     find.recognizer = recognizer_for(find)
-    for name in ("share_of_words", "share_of_references"):
+    for name in ("share_of_names", "share_of_references"):
         setattr(find.recognizer, name, torch.tensor(0.0))
     find.recognizer.relevance_scale = torch.tensor(find.config.relevance_scale)
     find.recognizer.relevance_bias = torch.tensor(find.config.relevance_bias)
@@ -61,21 +58,16 @@ def test_learnt_names_are_rows_of_the_bank(recognising):
     looks = recognising.compile("the <Red Cup> and the <sofa>").looks
     assert torch.equal(looks.units_EV[0], recognising.recognizer.bank_CV[2])
     assert looks.own_EC.tolist() == [[False, False, True], [False, False, False]]
+    assert looks.share_E.tolist() == pytest.approx([0.3, 0.0])
+    assert recognising.compile("the mug").looks is not None  # without brackets, with an article
 
 
-def test_words_that_cannot_be_read_are_said_once(recognising, caplog):
-    class Deaf:
-        width = recognising.language.width
-
-        def encode(self, texts):
-            raise PromptError("not in the cache")
-
-    prompt = Prompt.parse("the <sofa>")
-    with caplog.at_level(logging.WARNING):
-        assert (
-            read_looks(recognising.recognizer, Deaf(), prompt, recognising.legend(prompt)) is None
-        )
-    assert "not recognised by their looks" in caplog.text
+def test_words_that_are_no_name_of_the_bank_are_the_interfaces(recognising):
+    assert recognising.compile("the <sofa>").looks is None
+    plain, prompt = tiny_find(selection="score"), "the <mug> and the <sofa>"
+    mixed = recognising.encode(IMAGE).localize(prompt).entities
+    alone = plain.encode(IMAGE).localize(prompt).entities
+    assert mixed[1].score == alone[1].score and mixed[0].score != alone[0].score
 
 
 def test_saved_and_loaded(recognising, tmp_path):

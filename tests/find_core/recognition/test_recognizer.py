@@ -20,7 +20,7 @@ def recognizer_for(find, names=("mug", "plate", "red cup"), seed=0) -> Recognize
     torch.manual_seed(seed)
     made = Recognizer(RecognizerSizes(features, find.language.width, 16, len(names)), tuple(names))
     made.bank_CV = torch.nn.functional.normalize(torch.randn(len(names), 16), dim=-1)
-    for name, value in (("share_of_words", 0.3), ("share_of_references", 0.5), ("likeness", 2.0),
+    for name, value in (("share_of_names", 0.3), ("share_of_references", 0.5), ("likeness", 2.0),
                         ("relevance_scale", 5.0)):  # fmt: skip
         setattr(made, name, torch.tensor(value))
     return made.eval().requires_grad_(False)

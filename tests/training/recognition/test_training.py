@@ -32,7 +32,7 @@ def test_names_are_learnt_from_looks():
     units = made.of_regions(torch.stack([centres[n] for n in made.bank_names]))
     assert made.logits(units).argmax(1).tolist() == [0, 1, 2]
     assert torch.allclose(made.of_words(words["fork"]), made.bank_CV[0], atol=1e-5)
-    assert float(made.share_of_words) == pytest.approx(QUICK.share_of_words)
+    assert float(made.share_of_names) == pytest.approx(QUICK.share_of_names)
 
 
 def test_every_kind_of_label_gives_regions(tmp_path):
