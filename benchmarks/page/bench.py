@@ -8,9 +8,9 @@ from benchmarks.page.format import ROOT, TRAINING, measured_with, result, table
 
 FOLDER = f"{TRAINING}/bench"
 SUITES = {
-    "segmentation": ("Segmentation, classes by name", ("pq", "sq", "rq", "mask_ap", "miou")),
-    "segmentation-description": ("… by description", ("pq", "sq", "rq", "mask_ap", "miou")),
-    "segmentation-visual": ("… by visual example", ("pq", "sq", "rq", "mask_ap", "miou")),
+    "segmentation": ("Segmentation, classes by name", ("pq", "sq", "rq", "mask_ap", "miou", "pixel_accuracy")),
+    "segmentation-description": ("… by description", ("pq", "sq", "rq", "mask_ap", "miou", "pixel_accuracy")),
+    "segmentation-visual": ("… by visual example", ("pq", "sq", "rq", "mask_ap", "miou", "pixel_accuracy")),
     "entity": ("Phrases, all text", ("all.ciou", "all.miou", "all.p50")),
     "entity-interleaved": ("Phrases, half of them strokes", ("all.ciou", "all.miou", "text.miou", "visual.miou", "all.p50")),
     "interactive": ("Interactive", ("point.miou", "circle.miou", "scribble.miou", "polygon.miou", "box.miou", "noc.noc50", "noc.noc80", "noc.noc90")),
