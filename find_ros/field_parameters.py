@@ -56,6 +56,12 @@ class FieldParameters:
     save_path: str = param(
         "live.field", "The .field file that ~/save writes.", check=check_save_path
     )
+    save_every_s: float = param(
+        0.0,
+        "Also write save_path when the field has changed, at most every so many seconds; 0: no.",
+        0.0,
+        86400.0,
+    )
     lift_live: bool = param(False, "Lift frames of image, depth and camera_info between queries.")
     lift_rate_hz: float = param(1.0, "Most frames lifted in a second.", 0.01, 30.0)
     voxel_size_m: float = param(0.01, "Side of a voxel; a loaded field keeps its own.", 0.001, 1.0)

@@ -49,7 +49,7 @@ from find_ros.pipeline.model_loader import import_torch, load_aside, runtime_of
 from find_ros.pipeline.prompt_text import PromptLimits, read_prompt
 from find_ros.pipeline.query_queue import QueryQueue
 from find_ros.pipeline.reference_store import ReferenceStore, reference_of
-from find_ros.pipeline.saving import check_replaceable
+from find_ros.pipeline.saving import Keeper, check_replaceable
 from find_ros.support import qos
 from find_ros.support.command_input import CommandInput
 from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb, percentile_ms
@@ -89,9 +89,20 @@ class FieldServer(GuardedNode):
         self._open_topics()
         self._diagnostics = DiagnosticsPublisher(self, self._status, self._waiting)
         self._thread = self.net.start_thread("field", self._run)
+        self.keeper: Keeper | None = None
+        if p.save_every_s:
+            self.keeper = Keeper(
+                Path(p.save_path),
+                p.save_every_s,
+                lambda: self.live,
+                lambda sentence: self.throttled_log.warn("save", sentence),
+            )
+            self.net.start_thread("keeper", self.keeper.run)
 
     def close(self) -> bool:
         self._stopping.set()
+        if self.keeper is not None:
+            self.keeper.stop()
         self.store.close()
         self._thread.join(GRACE_S)
         return not self._thread.is_alive()
@@ -267,6 +278,7 @@ class FieldServer(GuardedNode):
             "runtime": self._runtime,
             "voxels": live.voxels if live else 0,
             "frames_lifted": live.frames_lifted if live else 0,
+            "saves": self.keeper.saves if self.keeper is not None else 0,
             "queries_answered": self._answered,
             "query_p50_ms": f"{percentile_ms(self._times_s, 50):.1f}",
             "query_p99_ms": f"{percentile_ms(self._times_s, 99):.1f}",

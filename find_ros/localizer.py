@@ -16,13 +16,14 @@ import gc
 import sys
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from find_core.errors import FindError
-from find_core.protocols import FindLike, LocalizedImage
 from find_core.support.json_text import json_text
 from find_ros.localizer_parameters import TABLE, LocalizerParameters
 from find_ros.messages import detections
@@ -32,9 +33,8 @@ from find_ros.pipeline.camera_pipeline import CameraPipeline, pipeline_values
 from find_ros.pipeline.camera_poses import TF_AVAILABLE, TF_MISSING, PoseSource, TfPoses, TopicPoses
 from find_ros.pipeline.frame_buffer import FrameStore
 from find_ros.pipeline.inference import Worker
-from find_ros.pipeline.model_loader import load_aside, runtime_of
+from find_ros.pipeline.model_loader import RunningModel, load_aside, model_values, runtime_of
 from find_ros.pipeline.prompt_compiler import PromptCompiler, PromptStatus
-from find_ros.pipeline.prompt_request import OWN
 from find_ros.pipeline.prompt_text import PromptLimits
 from find_ros.pipeline.publishers import CameraPublishers
 from find_ros.pipeline.reference_store import reference_of
@@ -44,11 +44,13 @@ from find_ros.support.diagnostics import DiagnosticsPublisher, memory_mb
 from find_ros.support.last_net import GuardedNode
 from find_ros.support.node_main import GRACE_S, run_node
 from find_ros.support.parameters import declare_parameters
-from find_ros.support.text import printable, sentence_of
+from find_ros.support.text import sentence_of
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 # A deactivation waits this long for the frame in work.
 STOP_S = 10.0
+USUAL_SIZE = 480, 640
+"""Height and width of images, as long as none has come."""
 
 
 class Localizer(GuardedNode, LifecycleNode):
@@ -58,7 +60,7 @@ class Localizer(GuardedNode, LifecycleNode):
         super().__init__("localizer", **node_options)
         self._state = "unconfigured"
         self._trouble = ""
-        self.find: FindLike[LocalizedImage] | None = None
+        self.model: RunningModel | None = None
         self.prompts: PromptCompiler | None = None
         self.store: FrameStore | None = None
         self.worker: Worker | None = None
@@ -67,6 +69,7 @@ class Localizer(GuardedNode, LifecycleNode):
             self,
             LocalizerParameters,
             is_configured=lambda: self._state != "unconfigured",
+            why_not=self._why_not,
             on_change=self._on_live_change,
         )
         self._inputs: list[CommandInput] = []
@@ -87,15 +90,18 @@ class Localizer(GuardedNode, LifecycleNode):
             return FAILURE
         self.get_logger().info(f"Loading model {p.model!r} on {p.device!r}.")
         try:
-            self.find = load_aside(p.model, p.device, self.context.ok, p.input_px, p.runtime)
+            find = load_aside(p.model, p.device, self.context.ok, p.input_px, p.runtime)
         except FindError as error:
             self._trouble = f"the model: {sentence_of(error)}"
             if self.context.ok():
                 self.get_logger().error(f"Not configured: {sentence_of(error)}")
             return FAILURE
         self._trouble = ""
+        self.model = model = RunningModel(
+            find, p.input_px, self._try_out, self._on_input_size, self.net.start_thread
+        )
         self.prompts = PromptCompiler(
-            self.find.compile,
+            lambda prompt: model.find.compile(prompt),
             self.net.wrapped("prompt status", self._on_prompt_tried),
             PromptLimits(p.max_prompt_bytes, p.max_references),
             self.net.start_thread,
@@ -107,8 +113,8 @@ class Localizer(GuardedNode, LifecycleNode):
             self.prompts.submit(p.prompt)
         self._state = "inactive"
         self.get_logger().info(
-            f"Configured: model {p.model!r} on {getattr(self.find, 'device', 'cpu')} "
-            f"by {runtime_of(self.find)}."
+            f"Configured: model {p.model!r} on {getattr(find, 'device', 'cpu')} "
+            f"by {runtime_of(find)}."
         )
         if not detections.AVAILABLE:
             self.get_logger().info(detections.MISSING)
@@ -146,7 +152,8 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def close(self) -> bool:
         """At the end of the process; False when the model is still at work."""
-        return self._stop_working(GRACE_S)
+        finished = self._stop_working(GRACE_S)
+        return (self.model is None or self.model.close(GRACE_S)) and finished
 
     def _start_itself(self) -> None:
         self._autostart.cancel()
@@ -173,9 +180,9 @@ class Localizer(GuardedNode, LifecycleNode):
             )
             for name in names
         }
-        assert self.find is not None and self.prompts is not None
+        assert self.model is not None and self.prompts is not None
         self.worker = Worker(
-            self.find,
+            self.model,
             self.pipelines,
             self.store,
             self.prompts,
@@ -205,7 +212,9 @@ class Localizer(GuardedNode, LifecycleNode):
         self._inputs = []
         if self.prompts is not None:
             self.prompts.close()
-        self.find = self.prompts = self.store = None
+        if self.model is not None:
+            self.model.close(0.0)
+        self.model = self.prompts = self.store = None
         gc.collect()
         if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
             sys.modules["torch"].cuda.empty_cache()
@@ -242,24 +251,11 @@ class Localizer(GuardedNode, LifecycleNode):
 
     def _on_prompt_tried(self, status: PromptStatus) -> None:
         prompts = self.prompts.in_use if self.prompts is not None else ()
-        active = next((printable(p.markup) for p in prompts if p.id == OWN), "")
-        data = {
-            "version": 1,
-            "id": status.id,
-            "state": status.state,
-            "prompt": printable(status.text),
-            "sentence": printable(status.sentence),
-            "error": status.error,
-            "active": active,
-            "ids": [p.id for p in prompts if p.id != OWN],
-        }
+        data = status.to_json(prompts)
         if not self._publish_status(json_text(data)) or status.repeated:
             return
-        name = (
-            f"Prompt {status.id!r} ({data['prompt']!r})"
-            if status.id
-            else f"Prompt {data['prompt']!r}"
-        )
+        asked, active = repr(data["prompt"]), data["active"]
+        name = f"Prompt {status.id!r} ({asked})" if status.id else f"Prompt {asked}"
         if status.error:
             kept = f"still looking for {active!r}" if active else "no prompt is active"
             self.get_logger().error(f"{name} refused ({kept}): {status.error}")
@@ -275,9 +271,33 @@ class Localizer(GuardedNode, LifecycleNode):
                 raise
         return bool(self.context.ok())
 
+    def _why_not(self, changed: dict[str, Any]) -> str:
+        if "input_px" in changed and self.model is not None:
+            return self.model.problem(changed["input_px"])
+        return ""
+
+    def _try_out(self, find: Any) -> None:
+        """Ask a model what the next frame will."""
+        prompts = self.prompts.in_use if self.prompts is not None else ()
+        sizes = {p.camera.last_size for p in self.pipelines.values()} - {None}
+        for size in sizes or {USUAL_SIZE}:
+            scene = find.encode(np.zeros((*size, 3), np.uint8))
+            if prompts:
+                scene.localize_many([p.compiled for p in prompts])
+
+    def _on_input_size(self, in_use: int, error: str) -> None:
+        """From the thread that tried another input size."""
+        if error:
+            self.get_logger().error(f"{error} The size of before stays.")
+            self.set_parameters([Parameter("input_px", value=in_use)])
+        elif self.model is not None:
+            self.get_logger().info(f"Input size: {self.model.input_px} px.")
+
     def _on_live_change(self, changed: dict[str, Any]) -> None:
         if "prompt" in changed and self.prompts is not None and changed["prompt"]:
             self.prompts.submit(changed["prompt"])
+        if "input_px" in changed and self.model is not None:
+            self.model.want(changed["input_px"])
         if "max_rate_hz" in changed and self.store is not None:
             self.store.rate_hz = changed["max_rate_hz"]
 
@@ -290,8 +310,7 @@ class Localizer(GuardedNode, LifecycleNode):
         values: dict[str, Any] = {
             "state": self._state,
             "model": self.parameters.model,
-            "device": getattr(self.find, "device", "cpu") if self.find is not None else "none",
-            "runtime": runtime_of(self.find),
+            **model_values(self.model),
             "active_prompt": active.markup if active else "",
             "prompt_error": prompts.error if prompts is not None else "",
             "prompts": len(prompts.in_use) if prompts is not None else 0,

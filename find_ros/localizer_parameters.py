@@ -38,7 +38,11 @@ class LocalizerParameters:
         choices=RUNTIMES,
     )
     input_px: int = param(
-        0, "Shorter side that images are scaled to; smaller is faster. 0: the model's own.", 0, 4096
+        0,
+        "Shorter side that images are scaled to; smaller is faster. 0: the model's own.",
+        0,
+        4096,
+        live=True,
     )
     prompt: str = param(
         "",

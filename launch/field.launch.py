@@ -41,6 +41,10 @@ ARGUMENTS = (
         parameter=str,
     ),
     Argument("save_path", "The .field file that the service ~/save writes.", parameter=str),
+    Argument(
+        "save_every_s", "Also write it when it has changed, at most every so many seconds; 0: no.",
+        parameter=float,
+    ),
     *topic_arguments(),
     *node_arguments("field_server", SHARE),
 )  # fmt: skip

@@ -180,6 +180,11 @@ def ablate(args: argparse.Namespace) -> list[dict[str, Any]]:
     base = override(open_recipe(args.recipe)[0].config(), args.set)
     if args.steps:
         base = changed(base, {"optim.steps": args.steps})
+    if "encoders" in args.axes and args.visions and (base.data.store or args.val_store):
+        raise RecipeError(
+            "A store holds the features of one vision encoder: with --visions set data.store= and "
+            "leave --val-store out, so that images are encoded as they come."
+        )
     results: list[dict[str, Any]] = []
     for variant in variants(args.axes, args):
         found = run(variant, base, args)

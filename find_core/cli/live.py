@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ from find_core.support.command_line import fraction, number, whole
 if TYPE_CHECKING:
     from find_core.drawing.rerun_file import RerunFile
     from find_core.page.source import Moment, TakeMoment
-    from find_core.predictor import Find
 
 EPILOG = """\
 Examples:
@@ -75,10 +73,6 @@ def add_page_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _at_size(args: argparse.Namespace, input_px: int) -> Find:
-    return load_model(argparse.Namespace(**{**vars(args), "input_px": input_px}))
-
-
 def run(args: argparse.Namespace) -> int:
     from find_core.drawing.rerun_file import rerun_file
     from find_core.page.saved import default_folder
@@ -91,9 +85,8 @@ def run(args: argparse.Namespace) -> int:
     with rerun_file(args.rerun, keep_interrupted=True) as rerun:
         print("Loading the model.", file=sys.stderr)
         watch = None if rerun is None else _recorder(rerun)
-        stream = StreamSource(
-            load_model(args), source, args.threshold, partial(_at_size, args), watch
-        )
+        find = load_model(args)
+        stream = StreamSource(find, source, args.threshold, find.at_input_px, watch)
         serve(
             stream,
             host=args.host,

@@ -24,6 +24,7 @@ VISION: dict[str, str | Factory] = {
     "tiny_conv": "find_core.encoders.tiny:TinyConv",
     "davit_d3": "find_core.encoders.vision.davit:davit_d3",
     "davit_d5": "find_core.encoders.vision.davit:davit_d5",
+    "efficientnet_lite0": "find_core.encoders.vision.efficientnet:EfficientNetLite0",
     "efficientnet_lite2": "find_core.encoders.vision.efficientnet:EfficientNetLite2",
     "focal_dw": "find_core.encoders.vision.focalnet:focal_dw",
     "focal": "find_core.encoders.vision.focalnet:focal",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from find_core.encoders.base import LanguageConfig, VisionConfig
-from find_core.errors import CheckpointError
+from find_core.errors import CheckpointError, FindError
 from find_core.support.printable import quoted, shown
 
 if TYPE_CHECKING:
@@ -65,6 +65,23 @@ class FindConfig:
     def relevance(self, cosine: Tensor) -> Tensor:
         """Calibrated scores in (0, 1) of cosines between entities and proposals, any shape."""
         return (self.relevance_scale * (cosine.float() - self.relevance_bias)).sigmoid()
+
+    def at_input_px(self, short_side_px: int | None) -> FindConfig:
+        """The same with another input size, of the same proportions; None leaves it.
+
+        Raises:
+            FindError: smaller than one cell of the coarsest feature map.
+        """
+        if short_side_px is None:
+            return self
+        vision = self.vision
+        if short_side_px < vision.size_divisibility:
+            raise FindError(
+                f"An input of {short_side_px} px is too small: at least {vision.size_divisibility}."
+            )
+        long_px = round(vision.max_side_px * short_side_px / vision.short_side_px)
+        scaled = dataclasses.replace(vision, short_side_px=short_side_px, max_side_px=long_px)
+        return dataclasses.replace(self, vision=scaled)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -12,6 +12,9 @@ from find_core.errors import FindError
 from find_core.prompts.prompt import Prompt
 from find_core.results import Localization
 
+CELL_PX = 32
+"""Input sizes are offered in steps of the coarsest feature map's cells."""
+
 
 class PageError(FindError, RuntimeError):
     """The page cannot be served, or cannot do what it was asked for."""
@@ -70,7 +73,7 @@ class PageSource(Protocol):
         cameras: names to choose from; fewer than two: there is no choice.
         camera: the one that is shown.
         input_sizes: shorter sides in pixels to which images can be scaled before the network sees
-            them; empty: that is not chosen here.
+            them; empty: that is not chosen here, or not known yet.
         input_px: the one in use; 0: not known.
     """
 
@@ -121,3 +124,9 @@ class PageSource(Protocol):
 
     def waits_for(self) -> list[str]:
         """What is missing, as sentences; empty when frames are being answered."""
+
+
+def sizes_around(input_px: int) -> tuple[int, ...]:
+    """Input sizes from half to one and a half times as large, in pixels, the given one among them."""
+    others = (CELL_PX * round(input_px * share / CELL_PX) for share in (0.5, 0.75, 1.25, 1.5))
+    return tuple(sorted({input_px, *(px for px in others if px > 0)}))

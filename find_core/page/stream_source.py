@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from find_core.errors import FindError
-from find_core.page.source import Finding, Moment, PageError, TakeMoment
+from find_core.page.source import Finding, Moment, PageError, TakeMoment, sizes_around
 from find_core.prompts.prompt import Prompt
 from find_core.protocols import CompiledLike, FindLike, LocalizedImage
 from find_core.results import Localization
@@ -22,8 +22,6 @@ SHORTEST_S = 0.2
 """One picture alone is shown again after so long."""
 RETRY_S = 2.0
 END_S = 10.0
-CELL_PX = 32
-"""Input sizes are offered in steps of the coarsest feature map's cells."""
 
 
 class StreamSource:
@@ -173,12 +171,6 @@ class StreamSource:
             elif late_s > LATE_S:
                 continue
             yield frame
-
-
-def sizes_around(input_px: int) -> tuple[int, ...]:
-    """Input sizes from half to one and a half times as large, in pixels, the given one among them."""
-    others = (CELL_PX * round(input_px * share / CELL_PX) for share in (0.5, 0.75, 1.25, 1.5))
-    return tuple(sorted({input_px, *(px for px in others if px > 0)}))
 
 
 def _moment(

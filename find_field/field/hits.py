@@ -151,13 +151,21 @@ class FieldHits(list[FieldHit]):
         }
 
 
+def place_text(hit: FieldHit) -> str:
+    """The middle of its seen surface, metres."""
+    return ", ".join(f"{v:.3f}" for v in hit.centroid_world_m)
+
+
+def size_text(hit: FieldHit) -> str:
+    """Full lengths of its box, centimetres."""
+    return " × ".join(f"{100 * v:.1f}" for v in hit.extent_m)
+
+
 def hits_text(hits: FieldHits) -> str:
     """A line for each hit, and for each entity that is not there, as people read it."""
     lines = []
     for hit in hits:
-        x, y, z = hit.centroid_world_m
-        size = " x ".join(f"{100 * e:.1f}" for e in hit.extent_m)
-        lines.append(f"{hit.label:<24} score {hit.score:.2f}  at ({x:.3f}, {y:.3f}, {z:.3f}) m  {size} cm")  # fmt: skip
+        lines.append(f"{hit.label:<24} score {hit.score:.2f}  at ({place_text(hit)}) m  {size_text(hit)} cm")  # fmt: skip
     lines += [f"{entity.label:<24} not here (best score {entity.best_score:.2f})"
               for entity in hits.entities if not entity.found]  # fmt: skip
     return "\n".join(lines)

@@ -26,6 +26,8 @@ def run_view(options: argparse.Namespace) -> int:
     """The command line's `find-field view`; until it is interrupted."""
     check_installed()
     references = parse_references(options.reference)
+    if options.follow:
+        wait_for(options.field)
     field = load(options.field)
     print("Loading the model.", file=sys.stderr)
     explorer = Explorer(field, load_model(options), options.threshold)
@@ -65,6 +67,14 @@ def view(
                 panel.act(partial(_show_newest, panel, file))
     finally:
         server.stop()
+
+
+def wait_for(path: Path) -> None:
+    """Until a file is there; says so once."""
+    if not path.exists():
+        print(f"Waiting for {path}.", file=sys.stderr)
+    while not path.exists():
+        time.sleep(LOOK_AGAIN_S)
 
 
 class FollowedFile:

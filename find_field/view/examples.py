@@ -9,9 +9,10 @@ import numpy as np
 
 from find_core.page.marking import check_name
 from find_core.page.stills import cut_out, fitted
+from find_field.field.hits import place_text, size_text
 from find_field.view.drawing import Drawing, viewer_pose
 from find_field.view.explorer import Edges, Explorer, read_photo
-from find_field.view.hit_text import block, place_text, size_text
+from find_field.view.hit_text import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from find_core.errors import FieldError
 from find_core.support.json_text import json_text
-from find_field.field.hits import FieldHit, FieldHits
+from find_field.field.hits import FieldHit, FieldHits, place_text, size_text
 
 YAML, POSE, POSE_STAMPED = "YAML", "geometry_msgs/Pose", "geometry_msgs/PoseStamped"
 FORMS = (YAML, POSE, POSE_STAMPED)
@@ -62,16 +62,6 @@ def hits_table(hits: FieldHits) -> str:
         f'<table style="width: 100%; text-align: left"><thead><tr>{head}</tr></thead><tbody>{body}'
     )
     return block("hits", f"{table}</tbody></table>")
-
-
-def place_text(hit: FieldHit) -> str:
-    """The middle of its seen surface."""
-    return ", ".join(f"{v:.3f}" for v in hit.centroid_world_m)
-
-
-def size_text(hit: FieldHit) -> str:
-    """Full lengths of its box."""
-    return " × ".join(f"{100 * v:.1f}" for v in hit.extent_m)
 
 
 def _pose(hit: FieldHit) -> str:

@@ -1,4 +1,4 @@
-"""What the page knows of the localizer beside its answers: how it is, and its threshold."""
+"""What the page knows of the localizer beside its answers: how it is, threshold, input size."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from find_core.page.source import PageError
 
 SILENT_S = 4.0
 WAIT_S = 5.0
+SIZE_WAIT_S = 60.0
+"""A large model on a busy machine tries another input size beside its frames for so long."""
 
 
 class LocalizerLink:
@@ -22,11 +24,17 @@ class LocalizerLink:
 
     Args:
         node: that spins in a thread of its own. name: of the localizer, relative to the node.
+
+    Attributes:
+        threshold: None: not known, or the model's own.
+        input_px, own_input_px: in use, and the model's own; 0: not known, or not to be changed.
     """
 
     def __init__(self, node: Node, name: str) -> None:
         self.node, self.full_name = node, node.resolve_topic_name(name)
         self.threshold: float | None = None
+        self.input_px = self.own_input_px = 0
+        self._input_px_error = ""
         self._status = f"{self.full_name}: {self.full_name.rsplit('/', 1)[-1]}"
         self._says, self._heard_s = "", time.monotonic()
         self._asked: Any = None
@@ -61,9 +69,30 @@ class LocalizerLink:
         Raises:
             PageError: it refuses, or does not answer.
         """
+        self._set("threshold", threshold)
+        self.threshold = threshold
+
+    def set_input_px(self, input_px: int) -> None:
+        """Blocks until the localizer sees images at this size; not from the node's own thread.
+
+        Raises:
+            PageError: it refuses, cannot, or does not answer.
+        """
+        self._set("input_px", input_px)
+        end_s = time.monotonic() + SIZE_WAIT_S
+        while self.input_px != input_px:
+            if f"input_px {input_px} " in (error := self._input_px_error):
+                raise PageError(f"{self.full_name}: {error}")
+            if time.monotonic() > end_s:
+                raise PageError(
+                    f"{self.full_name} does not say that it sees images at {input_px} px now."
+                )
+            time.sleep(0.02)
+
+    def _set(self, name: str, value: float | int) -> None:
         if not self._setting.service_is_ready():
             raise PageError(f"{self.full_name} does not offer its parameters.")
-        wanted = Parameter("threshold", value=threshold).to_parameter_msg()
+        wanted = Parameter(name, value=value).to_parameter_msg()
         asked: Any = self._setting.call_async(SetParameters.Request(parameters=[wanted]))
         end_s = time.monotonic() + WAIT_S
         while not asked.done():
@@ -74,7 +103,6 @@ class LocalizerLink:
         [result] = asked.result().results
         if not result.successful:
             raise PageError(f"{self.full_name} refuses: {result.reason}")
-        self.threshold = threshold
 
     def destroy(self) -> None:
         self.node.destroy_subscription(self._subscription)
@@ -87,6 +115,10 @@ class LocalizerLink:
                 self._heard_s = time.monotonic()
                 fine = status.level == b"\0" and status.message == "active"
                 self._says = "" if fine else status.message.removeprefix("waiting: ")
+                values = {v.key: v.value for v in status.values}
+                self._input_px_error = values.get("input_px_error", "")
+                self.own_input_px = int(values.get("input_px_own", 0))  # an older node says none
+                self.input_px = int(values.get("input_px", 0))
 
     def _on_values(self, future: Any) -> None:
         [value] = future.result().values or [None]

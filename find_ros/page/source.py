@@ -17,7 +17,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from find_core.page.source import Moment, PageError, TakeMoment
+from find_core.page.source import Moment, PageError, TakeMoment, sizes_around
 from find_core.prompts.prompt import Prompt
 from find_ros.client import Finder
 from find_ros.messages.errors import UNUSABLE
@@ -82,12 +82,20 @@ class RosSource:
         self._thread = threading.Thread(target=self._spin, name="page source", daemon=True)
         self._thread.start()
 
-    input_sizes: tuple[int, ...] = ()
-    input_px = 0
-
     @property
     def threshold(self) -> float | None:
         return self._link.threshold if self._link is not None else None
+
+    @property
+    def input_px(self) -> int:
+        return self._link.input_px if self._link is not None else 0
+
+    @property
+    def input_sizes(self) -> tuple[int, ...]:
+        link = self._link
+        if link is None or not (own_px := link.own_input_px) or not (now_px := link.input_px):
+            return ()
+        return tuple(sorted({*sizes_around(own_px), now_px}))
 
     def open(self, take: TakeMoment) -> None:
         with self._lock:
@@ -132,7 +140,9 @@ class RosSource:
         self._link.set_threshold(threshold)
 
     def set_input_px(self, input_px: int) -> None:
-        raise PageError("The localizer reads input_px when it is configured.")
+        if self._link is None:
+            raise PageError("No page is open.")
+        self._link.set_input_px(input_px)
 
     def show_camera(self, name: str) -> None:
         with self._lock:

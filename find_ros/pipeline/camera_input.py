@@ -40,12 +40,14 @@ class CameraInput:
             `front/image` for a camera called front.
 
     Attributes: info: the newest CameraInfo or None. images, depths: messages that came in.
-    topic, type_name: absolute name and type of the image topic.
+    topic, type_name: absolute name and type of the image topic. last_size: (H, W) of the last image
+    that was decoded, or None.
     """
 
     def __init__(self, node: Node, name: str, config: CameraConfig, store: FrameStore) -> None:
         self.name, self.config, self._node, self._store = name, config, node, store
         self.info: Any = None
+        self.last_size: tuple[int, int] | None = None
         self.images = self.depths = 0
         self._arrivals_s: deque[float] = deque(maxlen=60)
         prefix = f"{name}/" if name else ""
@@ -86,9 +88,12 @@ class CameraInput:
         """
         if self.config.compressed:
             check_compressed_size(msg, max_megapixels)
-            return compressed_to_rgb(msg)
-        check_size(msg, max_megapixels)
-        return image_to_rgb(msg)
+            image_rgb = compressed_to_rgb(msg)
+        else:
+            check_size(msg, max_megapixels)
+            image_rgb = image_to_rgb(msg)
+        self.last_size = image_rgb.shape[0], image_rgb.shape[1]
+        return image_rgb
 
     def waits_for(self) -> list[str]:
         """Sentences about this camera's silent topics."""

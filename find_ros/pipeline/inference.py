@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from find_core.errors import FindError
-from find_core.protocols import FindLike, LocalizedImage
 from find_core.video.stream import StreamLocalizer, VideoFrame
 from find_ros.localizer_parameters import LocalizerParameters
 from find_ros.messages.errors import UNUSABLE, MessageError
 from find_ros.pipeline.camera_pipeline import CameraPipeline, PromptStream
 from find_ros.pipeline.frame_buffer import Frame, FrameStore
+from find_ros.pipeline.model_loader import RunningModel
 from find_ros.pipeline.places import DepthView, depth_view
 from find_ros.pipeline.prompt_compiler import ActivePrompt, PromptCompiler, StartThread
 from find_ros.pipeline.prompt_request import OWN
@@ -33,14 +33,15 @@ class Worker:
     """Localizes frames until `stop`.
 
     Args:
-        find: the model. pipelines: by camera name. store: where frames come from.
+        model: whose `find` is asked, another one from frame to frame when its input size changes.
+        pipelines: by camera name. store: where frames come from.
         prompts: those in use. parameters: live values. now_ns: the node's clock (sim time too).
         throttled_log: where troubles are said. start_thread: takes a name and what to run.
     """
 
     def __init__(
         self,
-        find: FindLike[LocalizedImage],
+        model: RunningModel,
         pipelines: dict[str, CameraPipeline],
         store: FrameStore,
         prompts: PromptCompiler,
@@ -49,7 +50,7 @@ class Worker:
         throttled_log: ThrottledLogger,
         start_thread: StartThread = start_plain_thread,
     ) -> None:
-        self.find, self.pipelines, self.store, self.prompts = find, pipelines, store, prompts
+        self.model, self.pipelines, self.store, self.prompts = model, pipelines, store, prompts
         self.parameters, self.now_ns, self.throttled_log = parameters, now_ns, throttled_log
         self._stopping = threading.Event()
         self._thread = start_thread("inference", self._run)
@@ -115,7 +116,7 @@ class Worker:
         pipeline: CameraPipeline,
     ) -> tuple[list[tuple[ActivePrompt, VideoFrame]], Exception | None]:
         """What each prompt finds, the image encoded once; and what the node's own prompt raised."""
-        scene = self.find.encode(image_rgb)
+        scene = self.model.find.encode(image_rgb)
         answers, failed = [], None
         for prompt in prompts:
             stream = pipeline.streams[prompt.id].localizer
@@ -185,7 +186,7 @@ class Worker:
             stream = streams.get(prompt.id)
             if stream is None:
                 localizer = StreamLocalizer(
-                    self.find, prompt.compiled, threshold=threshold, fast=fast
+                    self.model.find, prompt.compiled, threshold=threshold, fast=fast
                 )
                 streams[prompt.id] = PromptStream(localizer, prompt.version)
                 continue

@@ -37,6 +37,8 @@ class LiveField:
         if self._loaded is not None and up:  # what the file says of it no longer holds
             told = {k: v for k, v in self._loaded.provenance.items() if not k.startswith("up_")}
             self._loaded = replace(self._loaded, provenance=told)
+        self.changes = 0
+        """Frames and resets so far; another number, another field."""
         self._viewer: np.ndarray | None = None  # the last lifted camera's pose
         self._lifter = self._new_lifter()
 
@@ -71,6 +73,7 @@ class LiveField:
         with self._lock:
             self._lifter.add(frame, scene)
             self._added += 1
+            self.changes += 1
             self._viewer = frame.T_world_camera
 
     def query(self, prompt: Prompt | str, **options: Any) -> find_field.FieldHits:
@@ -102,6 +105,7 @@ class LiveField:
         """Back to what was loaded, or to nothing."""
         with self._lock:
             self._lifter = self._new_lifter()
+            self.changes += 1
 
     def _new_lifter(self) -> find_field.Lifter:
         self._added = 0

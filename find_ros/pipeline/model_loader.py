@@ -1,4 +1,4 @@
-"""Loading the model a parameter names, off the executor's thread."""
+"""Loading the model a parameter names, and changing its input size, off the executor's thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import find_core
 from find_core.errors import CheckpointError, FindError
-from find_ros.support.text import printable
+from find_ros.support.text import printable, sentence_of
 
 MODEL_MEANING = (
     "Packaged default, checkpoint directory, hub id, official .pt, 'tiny' (random weights, for "
@@ -145,3 +145,121 @@ def load_aside(
     if "find" not in box:
         raise CheckpointError("Loading was abandoned: the node is shutting down.")
     return box["find"]
+
+
+LARGEST_INPUT = 3
+"""Times the model's own size that a running node takes: memory grows with the square, and a process
+that runs out of it is killed without a word."""
+
+
+class RunningModel:
+    """A loaded model, and the input size at which it sees images.
+
+    Another size is tried beside the frames, by what they will ask, and then taken over at once: no
+    frame waits for it, and a size that fails leaves the old one in use.
+
+    Args:
+        find: as loaded. tried: asks a model what a frame will, and raises what goes wrong.
+        report: called from the trying thread when that is over, with the parameter's value then in
+            use, and the sentence why it is not the one that was asked for, or "".
+        start_thread: takes a name and what to run.
+
+    Attributes:
+        find: the one in use. error: why the last wish for a size was not granted; "" it was.
+    """
+
+    def __init__(
+        self,
+        find: Any,
+        parameter: int,
+        tried: Callable[[Any], object],
+        report: Callable[[int, str], object],
+        start_thread: Callable[[str, Callable[[], None]], threading.Thread],
+    ) -> None:
+        self.find, self.error, self.own_px = find, "", 0
+        if hasattr(find, "at_input_px"):  # registered models need not have it
+            self.own_px = int(find.at_input_px(None).config.vision.short_side_px)
+        self._first = self._used = self._wanted = parameter
+        self._tried, self._report, self._start_thread = tried, report, start_thread
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def input_px(self) -> int:
+        """Shorter side in use; 0 where the model does not say."""
+        return int(self.find.config.vision.short_side_px) if self.own_px else 0
+
+    def problem(self, parameter: int) -> str:
+        """Why the running model cannot have this input size (0: its own), or ''."""
+        if parameter in (self._first, self._used):
+            return ""
+        if not self.own_px:
+            return "input_px: this model decides its input size for itself."
+        if parameter > (most_px := LARGEST_INPUT * self.own_px):
+            return (
+                f"input_px: with this model a running node takes at most {most_px}; {parameter} can "
+                "be given at its start only."
+            )
+        try:
+            self.find.at_input_px(parameter or None)
+        except FindError as error:
+            return f"input_px: {sentence_of(error)}"
+        return ""
+
+    def want(self, parameter: int) -> None:
+        """Have another input size (0: the model's own), soon; the last wish counts."""
+        with self._lock:
+            if self._closed or parameter == self._wanted:
+                return
+            self._wanted, self.error = parameter, ""
+            if self._thread is None:
+                self._thread = self._start_thread("input size", self._run)
+
+    def close(self, timeout_s: float) -> bool:
+        """Take nothing over any more; False when a size is still being tried after `timeout_s`."""
+        with self._lock:
+            self._closed, thread = True, self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                wanted = self._wanted
+                if self._closed or wanted == self._used:
+                    self._thread = None  # under the lock: who wants another one starts another
+                    return
+            find, error = self._made(wanted)
+            with self._lock:
+                if self._closed:
+                    return
+                if not error:
+                    self.find, self._used = find, wanted
+                if self._wanted != wanted:
+                    continue
+                self._wanted, self.error = self._used, error
+            self._report(self._used, error)
+
+    def _made(self, parameter: int) -> tuple[Any, str]:
+        """The model at another size, and why it does not serve, or ""."""
+        try:
+            find = self.find.at_input_px(parameter or None)
+            self._tried(find)
+        except Exception as failed:  # the frames go on as they are
+            what = "" if isinstance(failed, FindError) else f"{type(failed).__name__}: "
+            return None, f"input_px {parameter} was not taken: {what}{sentence_of(failed)}"
+        return find, ""
+
+
+def model_values(model: RunningModel | None) -> dict[str, Any]:
+    """What diagnostics say of the model."""
+    find = model.find if model is not None else None
+    return {
+        "device": getattr(find, "device", "cpu") if model is not None else "none",
+        "runtime": runtime_of(find),
+        "input_px": model.input_px if model is not None else 0,
+        "input_px_own": model.own_px if model is not None else 0,
+        "input_px_error": model.error if model is not None else "",
+    }

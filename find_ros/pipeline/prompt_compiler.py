@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -75,6 +75,20 @@ class PromptStatus:
     error: str = ""
     sentence: str = ""
     repeated: bool = False
+
+    def to_json(self, in_use: Iterable[ActivePrompt]) -> dict[str, Any]:
+        """The object of schemas/prompt_status.schema.json; in_use: all prompts that are."""
+        in_use = list(in_use)
+        return {
+            "version": 1,
+            "id": self.id,
+            "state": self.state,
+            "prompt": printable(self.text),
+            "sentence": printable(self.sentence),
+            "error": self.error,
+            "active": next((printable(p.markup) for p in in_use if p.id == OWN), ""),
+            "ids": [p.id for p in in_use if p.id != OWN],
+        }
 
 
 @dataclass(eq=False)

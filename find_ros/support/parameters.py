@@ -150,12 +150,15 @@ def declare_parameters(
     parameters: type[P],
     *,
     is_configured: Callable[[], bool] = lambda: False,
+    why_not: Callable[[dict[str, Any]], str] = lambda changed: "",
     on_change: Callable[[dict[str, Any]], None] = lambda changed: None,
 ) -> P:
     """Declare a parameter dataclass on a node.
 
     Args:
         is_configured: whether parameters that are not live are in use just now.
+        why_not: called with {name: value} of a live change that the table allows; a sentence
+            refuses it, "" accepts it.
         on_change: called with {name: value} after a live change was accepted.
 
     Returns:
@@ -191,9 +194,12 @@ def declare_parameters(
             if problem := row.problem(value, changed=not known):
                 return SetParametersResult(successful=False, reason=problem)
             changed[row.name] = value
+        live = {name: value for name, value in changed.items() if table[name].live}
+        if live and (problem := why_not(live)):
+            return SetParametersResult(successful=False, reason=problem)
         for name, value in changed.items():
             setattr(values, name, value)
-        if live := {name: value for name, value in changed.items() if table[name].live}:
+        if live:
             on_change(live)
         return SetParametersResult(successful=True)
 

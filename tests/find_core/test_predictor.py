@@ -342,3 +342,19 @@ def test_another_input_size_is_another_look_in_the_same_space(find: Find):
     assert answer.entities[0].mask.shape == (128, 192)
     with pytest.raises(fc.FindError, match="at least 32"):
         Find(*parts, device="cpu", input_px=16)
+
+
+def test_a_model_at_another_input_size_shares_its_weights(find: Find):
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    small = find.at_input_px(32)
+    assert small.model is find.model and small.runtime is find.runtime
+    made = Find(find.model, find.vision, find.language, device="cpu", input_px=32)
+    logits = [f.encode(image).object_mask_logits for f in (small, made, small.at_input_px(None))]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
+    assert np.array_equal(logits[2], find.encode(image).object_mask_logits), "its own size again"
+    shown = fc.Prompt.parse("the <thing>", thing=fc.Reference(image, box=(20, 20, 90, 90)))
+    ours, theirs = small.compile(shown), find.compile(shown)
+    assert not np.allclose(ours.entity_embeddings, theirs.entity_embeddings), "seen at its own size"
+    assert small.encode(image).localize(theirs).entities[0].mask.shape == (128, 192)
+    with pytest.raises(fc.FindError, match="at least 32"):
+        find.at_input_px(16)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tests.find_core.page.fakes import ShownFind
+from find_core.errors import FindError
+from tests.find_core.page.fakes import ShownFind, SizedFind
 from tests.find_core.video.fakes import ColorFind
 
 
@@ -52,6 +53,20 @@ def shown_find(device: str) -> ShownFind:
     return ShownFind()
 
 
+class NarrowFind(SizedFind):
+    """Of a GPU that holds nothing larger than 128 px."""
+
+    def encode(self, image):
+        if self.config.vision.short_side_px > 128:
+            raise FindError("The GPU's memory does not hold it.")
+        return super().encode(image)
+
+
+def sized_find(device: str) -> NarrowFind:
+    """As `shown_find`, of an input size: 128 px, smaller ones, and no larger one."""
+    return NarrowFind()
+
+
 def oracle_world():
     """(world, frames, find): a table with known things, its views, a model that knows the truth."""
     from find_field.evaluation.toy_world import sample_world
@@ -67,5 +82,5 @@ def oracle_find(device: str):
 
 MODELS = {
     "color": color_find, "slow": slow_find, "brittle": brittle_find, "shown": shown_find,
-    "oracle": oracle_find,
+    "sized": sized_find, "oracle": oracle_find,
 }  # fmt: skip

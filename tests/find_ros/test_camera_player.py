@@ -99,6 +99,7 @@ def test_feature(robot, tabletop):
     with Process("camera_player", parameters) as process:
         robot.wait(lambda: process.process.poll() is not None, "the end")
         assert process.process.returncode == 0 and "Played 4 frames" in process.log
+        assert "on /image, 4 frames" in process.log and "with depth and poses" in process.log
     stamps = [stamp_to_ns(m.header.stamp) for m in images]
     assert len(stamps) >= 2 and stamps == sorted(stamps)
     for topic, messages in heard.items():

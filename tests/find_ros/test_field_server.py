@@ -17,6 +17,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
+import find_field
 from find_ros.messages.clouds import POINT_DTYPE
 from find_ros.messages.images import array_to_image, stamp_to_ns
 from tests.find_ros.fakes import oracle_world
@@ -47,7 +48,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(robot, path, world):
-    parameters = LIVE | {"save_path": str(path)}
+    parameters = LIVE | {"save_path": str(path), "save_every_s": 0.2}
     with Process("field_server", parameters) as process:
         show_all(robot, process, world[1])
         yield process
@@ -140,6 +141,19 @@ def test_frames_without_a_pose_are_counted_not_lifted(robot, server, world):
         lambda: show(robot, world[1][0], pose=False),
     )
     assert values["dropped/no_transform"] != "0"
+
+
+def test_its_file_follows_the_field(robot, server, path):
+    """Without being asked; what stands there is the whole field of now."""
+    heard = robot.hear(DiagnosticArray, "/diagnostics")
+
+    def written() -> bool:
+        values = diagnostics(heard, "field_server")
+        if not path.exists() or int(values.get("saves", 0)) == 0:
+            return False
+        return len(find_field.load(path)) == int(values["voxels"])
+
+    robot.wait(written, "the file", server)
 
 
 def test_save_load_and_reset(robot, server, world, path):

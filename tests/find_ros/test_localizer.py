@@ -272,6 +272,8 @@ def set_parameter(robot, name: str, value, node: str = "localizer"):
     [
         ("model", "tiny", "takes effect at configure"),
         ("device", "cuda", "takes effect at configure"),
+        ("input_px", 320, "this model decides its input size for itself"),
+        ("input_px", 5000, "range"),
         ("threshold", 1.5, "range"),
         ("max_age_s", -1.0, "range"),
         ("max_age_s", float("nan"), ""),

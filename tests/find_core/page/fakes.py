@@ -37,9 +37,14 @@ class ShownFind(ColorFind):
 class SizedFind(ShownFind):
     """Of an input size that changes nothing of what it finds."""
 
-    def __init__(self, input_px: int = 128) -> None:
+    OWN_PX = 128
+
+    def __init__(self, input_px: int = OWN_PX) -> None:
         super().__init__()
         self.config = SimpleNamespace(threshold=0.5, vision=SimpleNamespace(short_side_px=input_px))
+
+    def at_input_px(self, input_px):
+        return type(self)(input_px or self.OWN_PX)
 
     def encode(self, image):
         self.encoded += 1

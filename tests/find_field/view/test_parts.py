@@ -15,7 +15,7 @@ from find_core.errors import FieldError, FindError, PromptError
 from find_core.page.stills import MAX_UPLOAD_BYTES
 from find_field.cli import main
 from find_field.io.export import heat_colors
-from find_field.view.command import FollowedFile
+from find_field.view.command import FollowedFile, wait_for
 from find_field.view.explorer import Explorer, read_photo
 from find_field.view.hit_text import POSE, POSE_STAMPED, YAML, hit_text, hits_table
 from find_field.view.measures import (
@@ -178,6 +178,15 @@ def test_a_followed_file_is_read_when_it_was_written(room, tmp_path):
     assert newer is not None and len(newer) == 100 and file.newer() is None
     path.unlink()
     assert file.newer() is None
+
+
+def test_it_waits_for_a_file_that_is_not_there_yet(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "room.field"
+    monkeypatch.setattr("find_field.view.command.time.sleep", lambda _: path.touch())
+    wait_for(path)
+    assert path.exists() and f"Waiting for {path}." in capsys.readouterr().err
+    wait_for(path)
+    assert not capsys.readouterr().err
 
 
 def test_without_viser_it_says_what_to_install(tmp_path, monkeypatch, capsys):

@@ -24,10 +24,11 @@ pytestmark = needs_browser("nicegui")
 
 IMAGE = '[data-testid="picture"] img'
 TABLE = '[data-testid="findings"]'
+SIZE_BOX = '.q-select:has([data-testid="input-size"])'
 TOP, SIDE = 150, 60
 TINTED = 0.55 * np.array(COLORS["blue"]) + 0.45 * np.array(entity_color(0))
 DEPTH = np.full(SIZE, 2000, np.uint16)
-LOCALIZER = {"model": "shown", "prompt": "the <red>", "use_depth": True, "depth_wait_s": 0.5}
+LOCALIZER = {"model": "sized", "prompt": "the <red>", "use_depth": True, "depth_wait_s": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,36 @@ def test_a_box_on_a_still_becomes_the_robots_prompt(robot, localizer, served):
         robot.wait(lambda: threshold() == pytest.approx(0.47), "the threshold", localizer)
         assert not page.errors()
         assert page.hosts() == {page.driver.execute_script("return location.host")}
+
+
+def test_the_input_size_is_the_robots(robot, localizer, served):
+    def choose(page: Browser, size: str) -> None:
+        option = f"//div[@role='option'][normalize-space(.)='{size}']"
+
+        def chosen() -> bool:
+            if not page.driver.find_elements("xpath", option):
+                page.find(SIZE_BOX).click()
+            page.driver.find_element("xpath", option).click()
+            return True
+
+        page.wait(chosen, size)
+
+    def parameter() -> int:
+        request = GetParameters.Request(names=["input_px"])
+        answer = robot.call(GetParameters, "/localizer/get_parameters", request)
+        return answer.values[0].integer_value
+
+    with Browser() as page:
+        page.open(served.url)
+        page.wait(lambda: "128 px" in page.text(SIZE_BOX), "the model's own size")
+        choose(page, "64 px")
+        robot.wait(lambda: parameter() == 64, "the parameter", localizer)
+        page.wait(lambda: "Looking for the <red>" in page.text(), "that it goes on")
+        choose(page, "192 px")
+        page.wait(lambda: "GPU's memory does not hold it" in page.text(), "why it cannot be")
+        page.wait(lambda: "64 px" in page.text(SIZE_BOX), "the size in use")
+        robot.wait(lambda: parameter() == 64, "the parameter of before", localizer)
+        assert not page.errors()
 
 
 def test_closed_pages_leave_no_subscription(robot, localizer, served):

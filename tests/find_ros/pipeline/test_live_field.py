@@ -11,6 +11,7 @@ import find_field as ff
 from find_core.errors import FieldError
 from find_field.evaluation.toy_world import sample_world
 from find_ros.pipeline.live_field import LiveField
+from find_ros.pipeline.saving import Keeper
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,40 @@ def test_a_query_does_not_wait_for_the_model(frames, oracle, monkeypatch):
     go_on.set()
     adding.join(30)
     assert live.frames_lifted == 2
+
+
+def test_a_kept_file_is_written_when_the_field_has_changed(frames, oracle, tmp_path):
+    path, told = tmp_path / "live.field", []
+    live = LiveField(oracle, "", voxel_size_m=0.02, basis_frames=1)
+    keeper = Keeper(path, 0.01, lambda: live, told.append)
+    keeper.look()
+    assert not path.exists(), "it is still empty"
+    show(live, frames[0])
+    keeper.look()
+    assert len(ff.load(path)) == live.voxels and keeper.saves == 1
+    keeper.look()
+    assert keeper.saves == 1, "nothing has changed"
+    show(live, frames[1])
+    path.unlink()
+    path.write_text("something of the user's")
+    keeper.look()
+    assert keeper.saves == 1 and "is there and is no field" in told[-1]
+    path.unlink()
+    keeper.look()
+    assert len(ff.load(path)) == live.voxels and keeper.saves == 2
+    thread = threading.Thread(target=keeper.run)
+    thread.start()
+    keeper.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_loaded_field_is_not_written_before_it_changes(frames, oracle, tmp_path):
+    path = ff.lift(frames[:1], oracle, voxel_size_m=0.02).save(tmp_path / "a.field")
+    live = LiveField(oracle, str(path))
+    keeper = Keeper(tmp_path / "b.field", 1.0, lambda: live, pytest.fail)
+    keeper.look()
+    assert not keeper.saves
+    live.reset()
+    keeper.look()
+    assert keeper.saves == 1

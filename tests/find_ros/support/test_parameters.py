@@ -87,6 +87,17 @@ def test_feature(node):
     assert values == Example(rate_hz=5.0) and len(heard) == 1
 
 
+def test_a_live_change_can_be_refused_by_what_runs(node):
+    heard: list[dict] = []
+    why_not = lambda changed: "It is too loud here." if changed.get("loud") else ""  # noqa: E731
+    values = declare_parameters(node, Example, why_not=why_not, on_change=heard.append)
+    given = [Parameter("loud", value=True), Parameter("rate_hz", value=2.0)]
+    result = node.set_parameters_atomically(given)
+    assert not result.successful and result.reason == "It is too loud here."
+    assert values == Example() and not heard
+    assert node.set_parameters([given[1]])[0].successful and heard == [{"rate_hz": 2.0}]
+
+
 def test_exception_of_an_override(_ros):
     with pytest.raises(ValueError, match="must be a number"):
         overridden({"rate_hz": "high"})
