@@ -86,8 +86,11 @@ def outlines(setting: Setting) -> np.ndarray:
                            for p in setting.layout.placed for z in (p.floor_m, p.top_m)])  # fmt: skip
 
 
-def change(world: World, setting: Setting, rng: np.random.Generator) -> dict[str, int] | None:
+def change(setting: Setting, rng: np.random.Generator, what: str = "") -> dict[str, int] | None:
     """Take one thing of those that stand alone on the table, and move another to where it is free.
+
+    Args:
+        what: a word of the name of what is moved, if there is such a one.
 
     Returns:
         {"taken": its id, "moved": its id}; None where there are no two such things, or no room.
@@ -100,7 +103,9 @@ def change(world: World, setting: Setting, rng: np.random.Generator) -> dict[str
     small = [i for i in alone if np.ptp(placed[i].outline_N2, axis=0).max() < 0.2]
     if len(small) < 2:
         return None
-    taken, moved = (int(i) for i in rng.permutation(small)[:2])
+    order = [int(i) for i in rng.permutation(small)]
+    moved = next((i for i in order if what in placed[i].asset.name.split()), order[1])
+    taken = next(i for i in order if i != moved)
     thing = placed[moved]
     others = [p.outline_N2 for i, p in enumerate(placed) if i not in (taken, moved)]
     low, high = (outlines(setting)[:, :2].min(axis=0), outlines(setting)[:, :2].max(axis=0))
@@ -124,7 +129,7 @@ def render_seed(world: World, seed: int, options: argparse.Namespace) -> None:
     out = options.out / f"{seed}"
     render(world, setting, seed, cameras, out)
     if options.changed:
-        done = change(world, setting, np.random.default_rng([seed, 10]))
+        done = change(setting, np.random.default_rng([seed, 10]), options.move)
         if done is not None:
             after = options.out / f"{seed}-after"
             render(world, setting, seed, cameras, after, [done["taken"] - 1])
@@ -142,6 +147,7 @@ def main() -> None:
                         help="rows and rings with look-alikes, light that training never drew")  # fmt: skip
     parser.add_argument("--changed", action="store_true",
                         help="also DIR/<seed>-after: one thing taken, one moved")  # fmt: skip
+    parser.add_argument("--move", default="", metavar="WORD", help="what is moved, rather than anything")  # fmt: skip
     options = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "osmesa")
     os.environ.setdefault("OMP_NUM_THREADS", "1")

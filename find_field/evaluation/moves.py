@@ -19,9 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 import find_core
+from find_core.errors import FieldError
 from find_core.protocols import EmbeddedImage, FindLike
 from find_core.support.command_line import whole
 from find_core.support.files import replace_file
@@ -35,6 +37,7 @@ from find_field.field.hits import FieldHits
 from find_field.field.voxels import pack
 from find_field.frames import PosedFrame
 from find_field.io.datasets import open_folder
+from find_field.io.render import draw_hits, top_view
 from find_field.lift import Lifter, lift
 
 # Of a room: a voxel that so many frames saw is surface and no stray.
@@ -141,6 +144,42 @@ def rendered_scene(folder: Path, find: FindLike[EmbeddedImage] | None) -> dict[s
     return out | {"static_voxels": len(still), "static_voxels_lost": len(lost)}
 
 
+def picture(folder: Path, find: FindLike[EmbeddedImage]) -> np.ndarray:
+    """(H, W, 3) uint8: the moved thing's hits before, after one view of the changed scene, and at the end; in a
+    camera's image, and the field from above.
+
+    Raises:
+        FieldError: it has no name of its own.
+    """
+    later = folder.with_name(f"{folder.name}-after")
+    before, after = open_truth(folder), open_truth(later)
+    number = json.loads((later / "changed.json").read_text("utf-8"))["moved"]
+    case = next((c for c in evaluate.cases(before, range(0)) if c.targets[0].id == number), None)
+    if case is None:
+        raise FieldError(f"What was moved in {folder} has no name of its own: move another thing.")
+    lifter, panels = Lifter(find, voxel_size_m=0.01), []
+    first = [before.frames[2 * i % len(before.frames)] for i in range(VIEWS_BEFORE)]
+    then = _shuffled([after.frames[i] for i in range(min(VIEWS_AFTER, len(after.frames)))])
+    shown = {len(first): before.frames[0], len(first) + 1: after.frames[0],
+             len(first) + len(then): after.frames[0]}  # fmt: skip
+    for n, frame in enumerate([*first, *then], 1):
+        lifter.add(replace(frame, stamp_ns=n))
+        if (view := shown.get(n)) is not None:
+            hits = lifter.query(case.prompt)
+            image = draw_hits(view.rgb, hits, view.K, view.T_world_camera)
+            above = top_view(lifter.field(), hits=hits, width_px=view.width, margin_m=0.35)
+            panels.append(np.vstack([image, _of_height(above, view.height)]))
+    return np.hstack(panels)
+
+
+def _of_height(image: np.ndarray, height: int) -> np.ndarray:
+    """Its middle rows, or dark ones added."""
+    spare = height - len(image)
+    if spare < 0:
+        return image[-spare // 2 :][:height]
+    return np.pad(image, ((0, spare), (0, 0), (0, 0)), constant_values=24)
+
+
 def merged_oracle(before: GroundTruth, after: GroundTruth) -> OracleFind:
     """A model that knows the images of both."""
     find = OracleFind([*before.names.values(), *after.names.values()])
@@ -230,13 +269,19 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rendered", nargs="+", type=Path, default=[], metavar="SCENE",
                         help="of benchmarks/field_scenes.py --changed")  # fmt: skip
+    parser.add_argument("--picture", type=Path, metavar="OUT.jpg", help="of the first of them, before and after")  # fmt: skip
     parser.add_argument(
         "--model", default="find-tabletop", help="that is asked of them (default: %(default)s)"
     )
     options = parser.parse_args(args)
+    if options.picture and not options.rendered:
+        parser.error("--picture is of a scene: give --rendered SCENE")
     figures: dict[str, Any] = {"toy": toy(range(options.worlds))}
     if options.room is not None:
         figures["room"] = room(options.room)
+    if options.picture:
+        image = picture(options.rendered[0], find_core.load(options.model))
+        replace_file(options.picture, lambda file: cv2.imwrite(str(file), image[..., ::-1]))
     if options.rendered:
         figures["rendered"] = [rendered(options.rendered, model) for model in ("oracle", options.model)]  # fmt: skip
     text = figures_text(figures, indent=1) + "\n"
