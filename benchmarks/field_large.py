@@ -3,9 +3,10 @@
     python benchmarks/field_large.py [--frames 2000] [--voxels 3000000] [--json out.json] [--check]
 
 The drive goes through a flat of rooms, cast exactly, a new room every 40 frames; embeddings come from the
-oracle. The file holds copies of a table top, one of which has what is asked for. It is opened and asked
-by a process of its own, which then says how much of it is in its memory. The first query of a process
-is asked with the packaged model of a small field. CPU times are those of one thread.
+oracle. It is asked after every frame while it holds 200,000 to 400,000 voxels. The file holds copies of a
+table top, one of which has what is asked for. It is opened and asked by a process of its own, which then says
+how much of it is in its memory. The first query of a process is asked with the packaged model, of a small field
+that it made. All times but "wall" are of the CPU, of one thread: the machine may be busy with other things.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import find_core
 from benchmarks.field import _one_thing, timed
 from benchmarks.report import publish, verdict
-from find_field import FeatureField, Lifter, PosedFrame
+from find_field import FeatureField, Lifter, PosedFrame, lift
 from find_field.evaluation.oracle import OracleFind, OracleScene
 from find_field.evaluation.toy_world import ToyObject, cast_box, look_at, sample_world
 
@@ -38,12 +41,14 @@ TARGETS = {
     "lift_line_r2": 0.99,  # at least; all others at most
     "late_over_early": 1.3,
     "memory_line_r2": 0.98,
+    "asked_while_lifting_p99_ms": 30.0,
     "query_ms": 60.0,
     "mapped_share_in_memory": 0.6,
     "first_query_s": 1.5,
 }
 AT_LEAST = ("lift_line_r2", "memory_line_r2")
 ROOM_M, FRAMES_PER_ROOM = np.array([4.0, 4.0, 2.5]), 40
+ASKED_FROM, ASKED_TO = 200_000, 400_000
 NAMES = {0: "wall", 1: "red box", 2: "blue box", 3: "shelf"}
 
 
@@ -80,9 +85,9 @@ def room_frame(index: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[Posed
 
 
 def drive(frames: int) -> dict[str, Any]:
-    """CPU seconds and memory while a flat is lifted, at every fiftieth of the way."""
+    """CPU seconds and memory while a flat is lifted, at every fiftieth of the way, and of queries in between."""
     oracle = OracleFind(NAMES.values())
-    lifter, rows, spent = Lifter(oracle, voxel_size_m=0.02), [], 0.0
+    lifter, rows, spent, asked = Lifter(oracle, voxel_size_m=0.02), [], 0.0, []
     every = max(1, frames // 50)
     for index in range(frames):
         frame, labels = room_frame(index)
@@ -90,6 +95,10 @@ def drive(frames: int) -> dict[str, Any]:
         start = time.process_time()
         lifter.add(frame, scene)
         spent += time.process_time() - start
+        if ASKED_FROM <= len(lifter) < ASKED_TO:
+            if not asked:
+                lifter.query(NAMES[1])  # the first one makes the search index
+            asked += [_cpu_ms(lambda n=name: lifter.query(n)) for name in list(NAMES.values())[1:]]
         if index % every == every - 1:
             rows.append((index + 1, spent, resident_mb("VmRSS"), len(lifter)))
     n, seconds, memory, voxels = np.array(rows).T
@@ -102,9 +111,23 @@ def drive(frames: int) -> dict[str, Any]:
         "frames": frames, "voxels": len(lifter), "lift_line_r2": _r2(n, seconds),
         "memory_line_r2": _r2(voxels, memory), "late_over_early": round(float(late / early), 3),
         "ms_per_frame": round(1e3 * spent / frames, 2), "memory_mb": [memory[0], memory[-1]],
+        "asked_while_lifting": {
+            "voxels": [ASKED_FROM, ASKED_TO], "queries": len(asked), **_quantiles(asked),
+        },
         "at": [{"frames": int(a), "seconds": round(float(b), 2), "memory_mb": round(float(c), 1),
                 "voxels": int(d)} for a, b, c, d in rows[::5]],
     }  # fmt: skip
+
+
+def _cpu_ms(run: Callable[[], Any]) -> float:
+    start = time.process_time()
+    run()
+    return 1e3 * (time.process_time() - start)
+
+
+def _quantiles(values_ms: list[float]) -> dict[str, float | None]:
+    return {f"p{q}_ms": round(float(np.percentile(values_ms, q)), 2) if values_ms else None
+            for q in (50, 99)}  # fmt: skip
 
 
 def _r2(x: np.ndarray, y: np.ndarray) -> float:
@@ -129,25 +152,31 @@ from benchmarks.field_large import resident_mb
 from find_field.evaluation.toy_world import sample_world
 oracle = sample_world(0, 8).oracle()
 field = ff.load({small!r}); field.query("red box", oracle)     # imports are no part of it
-before, start = resident_mb("RssFile"), time.perf_counter()
+before, start = resident_mb("RssFile"), time.process_time()
 field = ff.load({path!r}, mapped=True)
-opened = time.perf_counter()
+opened = time.process_time()
 assert len(field.query("red box", oracle)) == 1
-print(json.dumps(dict(open_ms=1e3 * (opened - start), first_ms=1e3 * (time.perf_counter() - opened),
+print(json.dumps(dict(open_ms=1e3 * (opened - start), first_ms=1e3 * (time.process_time() - opened),
                       in_memory_mb=resident_mb("RssFile") - before)))
 """
 _FIRST = """
 import json, sys, time
 sys.path.insert(0, {root!r})
-import find_core, find_field
-start = time.perf_counter()
+clock = lambda: (time.process_time(), time.perf_counter())
+marks = [clock()]
+import find_core, find_field, torch
+marks.append(clock())
 find = find_core.load("find-tabletop")
-model = time.perf_counter()
+marks.append(clock())
 field = find_field.load({small!r}{find})
-loaded = time.perf_counter()
-compiled = find.compile("the <red box>")
-print(json.dumps(dict(model_s=model - start, field_s=loaded - model,
-                      first_query_s=time.perf_counter() - loaded)))
+marks.append(clock())
+field.query("the <red box>", find)
+marks.append(clock())
+field.query("the <blue box>", find)
+marks.append(clock())
+names = ("import_s", "model_s", "field_s", "first_query_s", "next_query_s")
+print(json.dumps({{name + kind: b[n] - a[n] for n, kind in enumerate(("", "_wall"))
+                  for name, a, b in zip(names, marks, marks[1:])}}))
 """
 
 
@@ -167,6 +196,21 @@ def small_field() -> tuple[FeatureField, Any]:
     return lifter.field(), oracle
 
 
+def command(field: Path) -> dict[str, float]:
+    """CPU seconds of `find-field query`, from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "find_field.cli", "query", str(field), "the <red box>", "--json"],
+                   capture_output=True, check=True, cwd=Path(__file__).resolve().parents[1])  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2)}
+
+
+def of_the_model() -> FeatureField:
+    """A small field that the packaged model made."""
+    frames = sample_world(0, 8).frames(2, (240, 320))
+    return lift(frames, find_core.load("find-tabletop"), voxel_size_m=0.01)
+
+
 def files(voxels: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """A large file, asked resident and mapped; and the first query of a process."""
     base, oracle = small_field()
@@ -182,8 +226,10 @@ def files(voxels: int) -> Iterator[tuple[str, dict[str, Any]]]:
         row["mapped"] = _told(_ASK, path=str(path), small=str(small))
         row["mapped_share_in_memory"] = round(row["mapped"]["in_memory_mb"] / row["file_mb"], 3)
         yield "file", row
-        yield "process", {"with_the_model": _told(_FIRST, small=str(small), find=", find"),
-                          "without": _told(_FIRST, small=str(small), find="")}  # fmt: skip
+        asked = of_the_model().save(Path(folder) / "asked.field")
+        yield "process", {"with_the_model": _told(_FIRST, small=str(asked), find=", find"),
+                          "without": _told(_FIRST, small=str(asked), find=""),
+                          "command": command(asked)}  # fmt: skip
 
 
 def check(report: dict[str, Any]) -> list[str]:
@@ -192,9 +238,13 @@ def check(report: dict[str, Any]) -> list[str]:
         name: report["drive"][name]
         for name in ("lift_line_r2", "memory_line_r2", "late_over_early")
     }
+    asked = report["drive"]["asked_while_lifting"]["p99_ms"]
+    if asked is not None:
+        found["asked_while_lifting_p99_ms"] = asked
     found |= {"query_ms": report["file"]["query_ms"]["cpu"],
               "mapped_share_in_memory": report["file"]["mapped_share_in_memory"],
-              "first_query_s": report["process"]["with_the_model"]["first_query_s"]}  # fmt: skip
+              "first_query_s": max(
+                  report["process"][way]["first_query_s"] for way in ("with_the_model", "without"))}  # fmt: skip
     return [f"{name}: {value}, aim {TARGETS[name]}" for name, value in found.items()
             if (value < TARGETS[name] if name in AT_LEAST else value > TARGETS[name])]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """A real room: lifted from most of its frames, asked, and compared with the 2D model on the others.
 
-    python benchmarks/field_room.py ROOM --out DIR [--model find-tabletop] [--prompts "the <mug>" ...]
+    python benchmarks/field_room.py ROOM --out DIR [--json OUT] [--model find-tabletop] [--prompts "the <mug>" ...]
 
 ROOM is any folder that find-field lift reads. Every fifth frame is held out. For each prompt the
 field's relevancy, seen through each held-out camera, is compared with the relevancy that the model
@@ -26,13 +26,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import find_core
 import find_field as ff
+from benchmarks.report import publish
+from find_core.support.files import write_text
 from find_core.support.json_text import figures_text
 from find_field.io.datasets import open_folder
 from find_field.io.export import heat_colors
 from find_field.io.render import draw_hits, overlay, reproject, top_view
 from training.evaluation.metrics import auc
 
-PROMPTS = ("the <mug>", "the <book>", "the <chair>")
+PROMPTS = ("the <mug>", "the <book>", "the <chair>", "the <keyboard>")
 
 
 def pixel_relevancy(scene: Any, find: Any, prompt: str, size_hw: tuple[int, int]) -> np.ndarray:
@@ -86,7 +88,7 @@ def main() -> None:
     field = lifter.field()
     field.save(options.out / "room.field")
     held = [entry.read() for entry in files[4::5]]
-    report = {"voxels": len(field), "frames": lifter.frames_fused, "held_out": len(held),
+    report = {"room": options.room.name, "fingerprint": find.fingerprint, "voxels": len(field), "frames": lifter.frames_fused, "held_out": len(held),
               "agreement": compare(field, find, held, options.prompts, options.out), "hits": {}}  # fmt: skip
     cv2.imwrite(str(options.out / "top.jpg"), top_view(field)[..., ::-1])
     for i, prompt in enumerate(options.prompts):
@@ -97,15 +99,25 @@ def main() -> None:
         view = held[len(held) // 2]
         drawn = draw_hits(view.rgb, hits, view.K, view.T_world_camera)
         cv2.imwrite(str(options.out / f"query_{i}_view.jpg"), drawn[..., ::-1])
-    text = figures_text(report, indent=2)
-    (options.out / "report.json").write_text(text + "\n")
-    print(figures_text({k: v for k, v in report.items() if k != "hits"}, indent=2))
+    write_text(options.out / "report.json", figures_text(report, indent=2) + "\n")
+    publish(stored(report), options.json)
+
+
+def stored(report: dict[str, Any]) -> dict[str, Any]:
+    """What is kept in the repository: of each prompt's hits the first three."""
+    first = {
+        prompt: [{name: hit[name] for name in ("score", "centroid_world_m", "extent_m")}
+                 for hit in answer["entities"][0]["hits"][:3]]
+        for prompt, answer in report["hits"].items()
+    }  # fmt: skip
+    return {k: v for k, v in report.items() if k != "hits"} | {"first_hits": first}
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("room", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--model", default="find-tabletop")
     parser.add_argument("--prompts", nargs="+", default=list(PROMPTS))
     parser.add_argument("--voxel", type=float, default=0.02)

@@ -128,13 +128,13 @@ def without_head(config: Any) -> Any:
     from nerfstudio.models.nerfacto import NerfactoModel, NerfactoModelConfig
     from nerfstudio.pipelines.base_pipeline import VanillaPipelineConfig
 
-    from find_field.nerf.model import _lpips_on_demand
+    from find_field.nerf.model import lpips_on_demand
 
     class OfflineNerfacto(NerfactoModel):
         """nerfacto, which would fetch LPIPS' network as it is built."""
 
         def populate_modules(self) -> None:
-            with _lpips_on_demand():
+            with lpips_on_demand():
                 super().populate_modules()
 
     plain = copy.deepcopy(config)

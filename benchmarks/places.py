@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,19 @@ def owner(points_world_m: np.ndarray, labelled: LabelledScene) -> int:
 
 
 def ask_scene(
-    report: PlaceReport, labelled: LabelledScene, field: FeatureField, find: Find, seed: int
+    report: PlaceReport,
+    labelled: LabelledScene,
+    field: FeatureField,
+    find: Find,
+    seed: int,
+    whose: Callable[[np.ndarray], int | None] | None = None,
 ) -> None:
-    """All questions about places that the scene has."""
+    """All questions about places that the scene has, as its camera sees it.
+
+    Args:
+        whose: the instance that points (N, 3) belong to; None: by the scene's own view.
+    """
+    whose = whose or (lambda points_world_m: owner(points_world_m, labelled))
     rng = np.random.default_rng(seed)
     viewer = np.array(labelled.data["T_world_camera"])
     group = f"{labelled.data['folder']}/{labelled.data['index']}"
@@ -91,10 +101,10 @@ def ask_scene(
                 "paraphrased": asked(question.paraphrase(rng), True)}  # fmt: skip
         for way, hits in ways.items():
             first = hits.entities[0].hits[:1]
-            hit = bool(first) and owner(first[0].points_world_m, labelled) == instance["id"]
+            hit = bool(first) and whose(first[0].points_world_m) == instance["id"]
             report.add_right(way, question.relation, hit, bootstrap_unit(instance, labelled))
             if way == "places" and judged.place_score is not None:
-                both = {owner(h.points_world_m, labelled) for h in hits.entities[0].hits}
+                both = {whose(h.points_world_m) for h in hits.entities[0].hits}
                 if instance["id"] in both:
                     report.add_right(
                         "places, right one among the hits", question.relation, hit, group

@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 
-from benchmarks.page import bench, gpu, judge, model, places, speed, trust
+from benchmarks.page import bench, field, gpu, judge, model, places, speed, trust
 from benchmarks.page.format import ROOT, shipped
 
 PAGE = "docs/benchmarks.md"
@@ -44,7 +44,7 @@ differ; where it is not recorded, the same holds. Times are of two cores without
                 model.photos(),
                 bench.bench(),
                 model.video(),
-                places.field(),
+                field.field(),
                 places.node(),
                 gpu.gpu(),
                 trust.trust(),

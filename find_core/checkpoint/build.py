@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from find_core.checkpoint.store import Checkpoint
 from find_core.encoders.base import freeze
@@ -18,6 +17,7 @@ from find_core.encoders.token_cache import CachedText
 from find_core.errors import CheckpointError, EncoderError
 from find_core.model.config import FindConfig
 from find_core.model.find import FindModel
+from find_core.support.meta_device import without_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,24 +108,10 @@ def _filled(kind: str, builder: Callable[[], Any], tensors: Mapping[str, Tensor]
     return freeze(encoder)
 
 
-class _NothingDrawn(TorchFunctionMode):
-    """No random numbers for tensors without memory: torch would load its compiler for them, 1.3 s."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        given = kwargs or {}
-        if func in (Tensor.normal_, nn.init.normal_):
-            tensor = args[0] if args else given["tensor"]
-            if tensor.is_meta:
-                return tensor
-        return func(*args, **given)
-
-
 def _on_meta(builder: Callable[[], Any]) -> Any:
     """Build without memory and without the time to initialise; `fill` brings the weights."""
     try:
-        with torch.device("meta"), _NothingDrawn():
+        with without_memory():
             return builder()
     except (
         AssertionError,

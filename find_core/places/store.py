@@ -16,6 +16,7 @@ from find_core.errors import CheckpointError
 from find_core.places.judge import JudgeSizes, PlaceJudge
 from find_core.support.files import read_tensors, replace_file, write_tensors
 from find_core.support.json_text import json_text
+from find_core.support.meta_device import without_memory
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 
@@ -77,7 +78,7 @@ def load_places(path: str | Path, language: LanguageConfig) -> PlaceJudge:
             f"{name} was made for the language model {quoted(made_for.get('name'))}, this model "
             f"reads with {language.name!r}: remove the file, or train a judge for this one."
         )
-    with torch.device("meta"):
+    with without_memory():
         judge = PlaceJudge(_sizes(_object(metadata.get("sizes", ""), name), name))
     expected = {k: v.shape for k, v in judge.state_dict().items()}
     if expected != {k: v.shape for k, v in tensors.items()}:

@@ -16,6 +16,7 @@ from find_core.errors import CheckpointError
 from find_core.recognition.recognizer import Recognizer, RecognizerSizes
 from find_core.support.files import read_tensors, replace_file, write_tensors
 from find_core.support.json_text import json_text
+from find_core.support.meta_device import without_memory
 from find_core.support.printable import quoted, shown
 from find_core.support.strict_json import parse_json
 
@@ -82,7 +83,7 @@ def load_recognizer(path: str | Path, vision: VisionConfig, language: LanguageCo
             "remove the file, or train a recogniser for this one."
         )
     sizes, names = _sizes(metadata, name)
-    with torch.device("meta"):
+    with without_memory():
         recognizer = Recognizer(sizes, names)
     expected = {k: v.shape for k, v in recognizer.state_dict().items()}
     if expected != {k: v.shape for k, v in tensors.items()}:

@@ -34,12 +34,15 @@ class SceneObject:
     Attributes:
         id: its value in the label images. names: what it is called, the plainest first.
         T_world_object (4, 4), extent_m (3,): its box.
+        bottom_m: height of its lowest point, where the box of a thing that leans or is round reaches
+            lower; None: the box's.
     """
 
     id: int
     names: tuple[str, ...]
     T_world_object: np.ndarray
     extent_m: np.ndarray
+    bottom_m: float | None = None
 
     @property
     def name(self) -> str:
@@ -171,7 +174,8 @@ def _object(instance: dict) -> SceneObject:
         T = T.copy()
         T[:3, 3] = instance["center_world_m"]
     names = (instance["name"], *(n for n in instance.get("names", []) if n != instance["name"]))
-    return SceneObject(int(instance["id"]), names, T, np.asarray(instance["extent_m"], float))
+    extent_m, bottom_m = np.asarray(instance["extent_m"], float), instance.get("floor_world_m")
+    return SceneObject(int(instance["id"]), names, T, extent_m, bottom_m)
 
 
 def _voxel_means(points: np.ndarray, voxel_size_m: float) -> np.ndarray:

@@ -3,7 +3,7 @@
     python -m find_field.evaluation.picking SEQUENCE... [--exact N] [--model find-tabletop | oracle] [--json OUT]
 
 Every object with a name of its own is asked for by it; what is found right is compared with the truth. The
-true height is that of the bottom of the object's true box. The true opening is measured, for the same pose
+true height is that of the object's lowest point, or of the bottom of its true box. The true opening is measured, for the same pose
 of the gripper, on the object's own pixels in all views: at full resolution, with true masks and depth.
 """
 
@@ -66,7 +66,9 @@ def _pick(field: FeatureField, hit: FieldHit, target: SceneObject, surface: np.n
         _width(points, T_world_gripper) for points in (hit.points_world_m, surface)
     )
     up = hit.T_world_object[:3, 2]
-    floor = float(target.center_world_m @ up) - _half_height(target, up)
+    floor = target.bottom_m
+    if floor is None:
+        floor = float(target.center_world_m @ up) - _half_height(target, up)
     return Pick(
         target.name,
         None if width is None or true_width is None else 1000 * (width - true_width),

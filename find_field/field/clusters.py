@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from find_field.field.data import SEMANTIC, FieldData
+from find_field.field.quantized import from_half
 from find_field.field.voxels import connected_components
 
 LEAST_AGREEMENT = 0.8
@@ -35,7 +36,7 @@ class ClusterConfig(Protocol):
 def mean_vector(field: FieldData, rows: np.ndarray) -> np.ndarray:
     """(k,) float32 unit: mean of the rows' coefficients by the weight of what was seen."""
     field.check(rows)
-    mean = field.weight[rows] @ field.channels[SEMANTIC].coefficients[rows].astype(np.float32)
+    mean = field.weight[rows] @ from_half(field.channels[SEMANTIC].coefficients[rows])
     return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
 
@@ -103,8 +104,8 @@ def grown(field: FieldData, seeds: np.ndarray, free: np.ndarray, config: Cluster
         return seeds
     low, high = field.ijk[seeds].min(axis=0), field.ijk[seeds].max(axis=0)
     margin = (high - low) // 2 + 2 * config.link_voxels
-    rows = within(field.ijk, low - margin, high + margin)
-    rows = rows[free[rows]]
+    rows = np.flatnonzero(free)
+    rows = rows[within(field.ijk[rows], low - margin, high + margin)]
     alike = field.search_index.cosines(mean_vector(field, seeds)[None], rows)[0]
     rows = rows[alike >= config.refine_cosine]
     parts = clusters(field, rows, config)

@@ -25,15 +25,6 @@ from find_field.field.quantized import QuantizedVectors
 SEMANTIC, PIXEL = "semantic", "pixel"
 
 
-# Below float16's normal range numpy converts twenty times slower, and nothing is lost at zero.
-_HALF_TINY = np.float32(np.finfo(np.float16).tiny)
-
-
-def to_half(values: np.ndarray) -> np.ndarray:
-    """Values as float16, those below its normal range (6e-5) as 0."""
-    return np.where(np.abs(values) < _HALF_TINY, np.float32(0), values).astype(np.float16)
-
-
 @dataclass(frozen=True, eq=False)
 class Channel:
     """Embeddings of every voxel in one space, as coefficients of a basis.

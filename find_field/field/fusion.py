@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from find_field.field.data import SEMANTIC, Channel, FieldData, to_half
-from find_field.field.quantized import QuantizedVectors
+from find_field.field.data import SEMANTIC, Channel, FieldData
+from find_field.field.quantized import QuantizedVectors, from_half, to_half
 from find_field.field.tables import GrowingArray, RowRanges, VoxelIndex
 from find_field.field.voxels import (
     group,
@@ -126,7 +126,7 @@ class Fusion:
         self._count.resize(len(data))[:] = data.count
         for name, given in data.channels.items():
             self.add_channel(name, given.basis)
-            channel, mean = self._channels[name], given.coefficients.astype(np.float32)
+            channel, mean = self._channels[name], from_half(given.coefficients)
             square = given.variance + np.einsum("nk,nk->n", mean, mean)
             channel.values.resize(len(data))[:] = weight * mean
             channel.squares.resize(len(data))[:] = weight[:, 0] * square

@@ -11,7 +11,8 @@ import numpy as np
 from find_core.embedding_space import same_space
 from find_core.errors import FieldError
 from find_field.field.basis import fit_basis
-from find_field.field.data import Channel, FieldData, to_half
+from find_field.field.data import Channel, FieldData
+from find_field.field.quantized import from_half, to_half
 from find_field.field.voxels import group, group_sum, pack, unpack
 
 FieldT = TypeVar("FieldT", bound=FieldData)
@@ -20,7 +21,7 @@ FieldT = TypeVar("FieldT", bound=FieldData)
 def rebase(channel: Channel, basis: np.ndarray) -> Channel:
     """The channel's embeddings as coefficients of another basis (D, k)."""
     change = channel.basis.T @ basis
-    coefficients = to_half(channel.coefficients.astype(np.float32) @ change)
+    coefficients = to_half(from_half(channel.coefficients) @ change)
     return replace(channel, basis=basis, coefficients=coefficients)
 
 
@@ -98,7 +99,7 @@ def _joint(a: FieldData, b: FieldData, name: str) -> tuple[Channel, Channel]:
 
 def _principal_rows(channel: Channel, weight: np.ndarray) -> np.ndarray:
     """(k, D) rows with the same second moments as the voxels' embeddings."""
-    coefficients = channel.coefficients.astype(np.float32)
+    coefficients = from_half(channel.coefficients)
     moments = (coefficients * weight[:, None]).T @ coefficients
     values, vectors = np.linalg.eigh(moments.astype(np.float64))
     return (np.sqrt(np.maximum(values, 0)) * vectors).T @ channel.basis.T
@@ -114,5 +115,5 @@ def _fuse_channel(
 
 
 def _second_moment(channel: Channel) -> np.ndarray:
-    coefficients = channel.coefficients.astype(np.float32)
+    coefficients = from_half(channel.coefficients)
     return channel.variance + np.einsum("nk,nk->n", coefficients, coefficients)

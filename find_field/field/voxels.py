@@ -77,13 +77,10 @@ def connected_components(ijk: np.ndarray, reach: int = 2) -> tuple[int, np.ndarr
     # The 13 forward neighbours; a key plus a constant is the neighbour's key.
     steps = [(i, j, k) for i in (0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     deltas = [(i << 2 * _BITS) + (j << _BITS) + k for i, j, k in steps if (i, j, k) > (0, 0, 0)]
-    starts, ends = [], []
-    for delta in deltas:
-        at = np.minimum(np.searchsorted(cells, cells + delta), len(cells) - 1)
-        hit = np.flatnonzero(cells[at] == cells + delta)
-        starts.append(hit)
-        ends.append(at[hit])
-    pairs = np.concatenate(starts), np.concatenate(ends)
+    wanted = cells[:, None] + np.array(deltas, np.int64)
+    at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+    hit = cells[at] == wanted
+    pairs = np.nonzero(hit)[0], at[hit]
     graph = sparse.coo_matrix((np.ones(len(pairs[0]), bool), pairs), shape=(len(cells),) * 2)
     count, labels = label(graph, directed=False)
     return count, labels[inverse]

