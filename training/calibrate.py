@@ -27,6 +27,11 @@ FORMS = ("the <{}>", "{}", "find the <{}>")
 alone would be too strict."""
 
 
+ABSENT_WEIGHT = 1.75
+"""Of things that are not there, in the fit of combined scores: a robot that reaches for what is not
+there loses more than one that asks again."""
+
+
 @dataclass(frozen=True)
 class Questions:
     """One image: (H, W, 3) uint8 RGB, names of what is in it and of what is not."""
@@ -89,14 +94,17 @@ def _is_scored(find: Find, text: str) -> bool:
     return find.recognizer is None or name_in(text) in find.recognizer.bank_names
 
 
-def fit_relevance(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
-    """Platt's logistic fit with both sides weighing the same.
+def fit_relevance(
+    there: np.ndarray, absent: np.ndarray, absent_weight: float = 1.0
+) -> dict[str, float]:
+    """Platt's logistic fit with both sides weighing the same, or absent things so many times as much.
 
     Newton steps that were cut to a largest length could swing for ever between two points.
     """
     x = np.concatenate([there, absent])
     y = np.concatenate([np.ones(len(there)), np.zeros(len(absent))])
-    weight = np.where(y > 0, 0.5 / len(there), 0.5 / len(absent))
+    share = absent_weight / (1 + absent_weight)
+    weight = np.where(y > 0, (1 - share) / len(there), share / len(absent))
     middle = x.mean()  # scale and offset are then nearly independent of each other
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -107,6 +115,14 @@ def fit_relevance(there: np.ndarray, absent: np.ndarray) -> dict[str, float]:
 
     scale, offset = minimize(loss, np.array([10.0, 0.0]), jac=True, method="L-BFGS-B").x
     return {"relevance_scale": float(scale), "relevance_bias": float(middle - offset / scale)}
+
+
+def calibrate_recognizer(find: Find, questions: Iterable[Questions]) -> dict[str, float]:
+    """Fit the relevance of combined scores, and set it in `find.recognizer`."""
+    fitted = fit_relevance(*scores(find, questions), absent_weight=ABSENT_WEIGHT)
+    if find.recognizer is not None:
+        set_relevance(find.recognizer, fitted)
+    return fitted
 
 
 def set_relevance(recognizer: Recognizer, fitted: dict[str, float]) -> None:

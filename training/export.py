@@ -26,7 +26,7 @@ from find_core.predictor import Find
 from find_core.recognition.recognizer import Recognizer
 from find_core.recognition.store import RECOGNIZER_FILE, load_recognizer, save_recognizer
 from find_core.support.command_line import fraction, whole
-from training.calibrate import asked, fit_relevance, scores, set_relevance
+from training.calibrate import asked, calibrate_recognizer, fit_relevance, scores
 from training.config import override
 from training.engine.build import start_from
 from training.engine.checkpoints import load_config, load_weights, mix
@@ -82,7 +82,7 @@ def export(
     if beside is not None:
         if calibrate is not None:
             find = Find(model, vision, language, device="cpu", recognizer=beside)
-            set_relevance(beside, fit_relevance(*scores(find, asked(calibrate, photos, limit))))
+            calibrate_recognizer(find, asked(calibrate, photos, limit))
         save_recognizer(out / RECOGNIZER_FILE, beside, config.model.vision, config.model.language)
     if places is None:
         carry_places(checkpoint.resolve("find-tabletop"), out, config.model.language)

@@ -22,7 +22,7 @@ import find_core as fc
 from find_core.recognition.reading import mean_tokens
 from find_core.recognition.store import save_recognizer
 from find_core.support.command_line import whole
-from training.calibrate import asked, fit_relevance, scores, set_relevance
+from training.calibrate import asked, calibrate_recognizer
 from training.data.formats.tabletop import read_split
 from training.data.sources import photographs
 from training.engine.command import ends_in_a_sentence
@@ -60,8 +60,7 @@ def train(args: argparse.Namespace) -> str:
     numbers = LearningRate(steps=args.steps)
     recognizer = learn(regions, lambda name: mean_tokens(find.language, name), numbers, args.seed)
     find.recognizer = recognizer
-    fitted = fit_relevance(*scores(find, asked(args.calibrate, args.photos, args.limit)))
-    set_relevance(recognizer, fitted)
+    fitted = calibrate_recognizer(find, asked(args.calibrate, args.photos, args.limit))
     config = find.config
     notes = {"script": "python -m training.recognition.train", "seed": args.seed, "regions": len(regions),
              "photographs": len(order), "scenes": len(scenes), "calibration": fitted}  # fmt: skip
