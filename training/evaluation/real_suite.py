@@ -24,6 +24,7 @@ from training.data.formats import coco
 from training.data.formats.records import Record
 from training.data.queries.strokes import click
 from training.evaluation.metrics import IoUMeter, ScoreSeries
+from training.evaluation.photos_suite import seen_images
 from training.evaluation.segmentation import AveragePrecisionMeter, PanopticMeter
 
 Progress = Callable[[int, int], None]
@@ -31,7 +32,10 @@ MIN_AREA_SHARE = 0.005
 
 
 def run_real(find: Find, root: str | Path, limit: int | None, progress: Progress) -> dict[str, Any]:
-    """Everything that the folder holds; a missing set is left out."""
+    """Everything that the folder holds; a missing set is left out.
+
+    `coco_val_unseen` is of those images alone that the packaged default was not trained on.
+    """
     root, metrics = Path(root), {}
     panoptic = root / "coco_panoptic_mini"
     if panoptic.is_dir():
@@ -40,6 +44,10 @@ def run_real(find: Find, root: str | Path, limit: int | None, progress: Progress
         data = coco.read_json(panoptic / "annotations" / "panoptic_val2017.json")
         metrics["coco_val"] = segmentation(find, val, data["categories"], progress)
         metrics["coco_val"]["linear_probe"] = linear_probe(find, train, val)
+        unseen = [r for r in val if f"{r.key.split('/')[-1]}.jpg" not in seen_images()]
+        if unseen and len(unseen) < len(val):
+            clean = segmentation(find, unseen, data["categories"], progress)
+            metrics["coco_val_unseen"] = {"images": len(unseen), **clean}
     captions = root / "flickr_captions_mini"
     if captions.is_dir():
         seen = root / "coco_captions_mini"

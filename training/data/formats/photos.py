@@ -44,6 +44,8 @@ SHIPPABLE_SETS = frozenset(
 )
 """Sets whose terms let them feed weights that are given away (the model card names each). All others
 are for evaluation only, whatever a data folder says of them."""
+COCO_IDS = Path(__file__).parents[2] / "results" / "coco_ids.json"
+"""Which images of COCO the packaged default has seen, and which it is measured on."""
 HELD_OUT_SHARE = 10
 """One in so many images is held out."""
 CALIBRATION_SHARE = 20
@@ -85,13 +87,20 @@ class Photo:
 
     @property
     def held_out(self) -> bool:
-        return is_held_out(self.file_name)
+        coco = self.set.name.startswith("coco")
+        return is_held_out(self.file_name) or (coco and self.file_name in coco_val_names())
 
 
 def is_held_out(file_name: str) -> bool:
     """Is an image of that name (without its folder) in the tenth that never trains?"""
     digest = hashlib.sha256(file_name.encode()).hexdigest()
     return int(digest[:8], 16) % HELD_OUT_SHARE == 0
+
+
+@functools.cache
+def coco_val_names() -> frozenset[str]:
+    """Images of COCO's val split that models are measured on, and that the photographs hold too."""
+    return frozenset(f"{n:012d}.jpg" for n in json.loads(COCO_IDS.read_text())["val2017"])
 
 
 def is_for_calibration(file_name: str) -> bool:
@@ -174,7 +183,7 @@ def training_photos(root: str | Path, sets: Iterable[str] | None = None) -> list
 
 
 def is_for_evaluation(photo: Photo) -> bool:
-    """Is it of the held-out tenth of a shippable set, or of a set that never trains?"""
+    """Is it of the held-out tenth of a shippable set, of COCO's val split, or of a set that never trains?"""
     return photo.held_out or not photo.set.shippable
 
 
