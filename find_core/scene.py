@@ -36,6 +36,35 @@ from find_core.tasks.localize import AnyPrompt
 Classes = Sequence[str | Prompt]
 
 
+class _ObjectPass:
+    """The pass of the object proposals over one image, run when its result is first asked for.
+
+    It does not know its scene, so that no cycle comes about: what stands in one is given back only
+    when Python looks for cycles. In a process of half a million objects that is once in many frames,
+    and each keeps 20 MB.
+    """
+
+    def __init__(self, find: Engine, state: ImageState) -> None:
+        self._find, self._state = find, state
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        model = self._find.model
+        with torch.inference_mode(), self._find.autocast():
+            return model(self._state, model.sampler.segmentation(1))[-1].float()
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(Q, h, w) mask logits at 1/4 of the padded input, on the device."""
+        pixel = self.outputs.pixel[TokenGroup.OBJECT]
+        with torch.inference_mode():
+            return self._find.model.masks(pixel, self._state)[0]
+
+    def logits_on_cpu(self) -> np.ndarray:
+        """The same as float32 in numpy."""
+        return self.logits.float().cpu().numpy()
+
+
 class Scene:
     """An encoded image. Made by `Find.encode`. To be used from one thread at a time.
 
@@ -48,6 +77,7 @@ class Scene:
 
     def __init__(self, find: Engine, state: ImageState, geometry: Geometry) -> None:
         self.find, self.state, self.geometry = find, state, geometry
+        self._object_pass = _ObjectPass(find, state)
 
     @property
     def height(self) -> int:
@@ -59,12 +89,10 @@ class Scene:
         """Of the image, pixels."""
         return self.geometry.original[1]
 
-    @cached_property
+    @property
     def objects(self) -> Outputs:
         """Object proposals and image query: the same for every prompt."""
-        model = self.find.model
-        with torch.inference_mode(), self.find.autocast():
-            return model(self.state, model.sampler.segmentation(1))[-1].float()
+        return self._object_pass.outputs
 
     @cached_property
     def embedding(self) -> np.ndarray:
@@ -90,11 +118,10 @@ class Scene:
         """(Q, D) float32 unit vectors of the object proposals, semantic space."""
         return to_unit(self.object_rows)
 
-    @cached_property
+    @property
     def object_logits(self) -> Tensor:
         """(Q, h, w) mask logits of the object proposals at 1/4 of the padded input, on the device."""
-        with torch.inference_mode():
-            return self.find.model.masks(self.objects.pixel[TokenGroup.OBJECT], self.state)[0]
+        return self._object_pass.logits
 
     @property
     def object_mask_logits(self) -> np.ndarray:
@@ -104,7 +131,7 @@ class Scene:
     @cached_property
     def object_crops(self) -> ObjectCrops:
         """The object proposals' masks at the resized size, each made when it is first asked for."""
-        return ObjectCrops(lambda: self.object_logits.float().cpu().numpy(), self.geometry)
+        return ObjectCrops(self._object_pass.logits_on_cpu, self.geometry)
 
     @cached_property
     def object_masks(self) -> np.ndarray:

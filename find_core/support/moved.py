@@ -11,7 +11,7 @@ import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module, util
-from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any, TypeVar
@@ -46,24 +46,41 @@ class _Alias(InspectLoader):
         return loader.get_source(self.new_name) if isinstance(loader, InspectLoader) else None
 
 
+class _Gathered(Loader):
+    """What was one module and is several now: a module with the names of all, the first one's first."""
+
+    def __init__(self, new_names: Sequence[str]) -> None:
+        self.new_names = new_names
+
+    def exec_module(self, module: ModuleType) -> None:
+        for new_name in reversed(self.new_names):
+            new = vars(import_module(new_name))
+            vars(module).update({k: v for k, v in new.items() if not k.startswith("__")})
+
+
+def old_module(fullname: str, now: str | Sequence[str]) -> ModuleSpec:
+    """How to import an old name; `now`: its module's present name, or those it was divided into."""
+    if not isinstance(now, str):
+        return ModuleSpec(fullname, _Gathered(now))
+    new = util.find_spec(now)
+    is_package = new is not None and new.submodule_search_locations is not None
+    origin = None if new is None else new.origin  # what `python -m` puts into sys.argv
+    return ModuleSpec(fullname, _Alias(now), origin=origin, is_package=is_package)
+
+
 class _Finder(MetaPathFinder):
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Mapping[str, str | Sequence[str]]) -> None:
         self.names = names
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        new_name = self.names.get(fullname)
-        if new_name is None:
-            return None
-        new = util.find_spec(new_name)
-        is_package = new is not None and new.submodule_search_locations is not None
-        origin = None if new is None else new.origin  # what `python -m` puts into sys.argv
-        return ModuleSpec(fullname, _Alias(new_name), origin=origin, is_package=is_package)
+        now = self.names.get(fullname)
+        return None if now is None else old_module(fullname, now)
 
 
-def keep_old_names(names: Mapping[str, str]) -> None:
-    """Let `import OLD` give the module NEW, for every `{OLD: NEW}` of `names`."""
+def keep_old_names(names: Mapping[str, str | Sequence[str]]) -> None:
+    """Let `import OLD` give the module NEW, for every `{OLD: NEW}` of `names` (see `old_module`)."""
     # Before the finder of files: through an old package it would load a module a second time.
     sys.meta_path.insert(0, _Finder(names))
 
@@ -86,8 +103,11 @@ def keep_old_arguments(**names: str) -> Callable[[type[AnyClass]], type[AnyClass
     return decorate
 
 
+# These came to stand in support/ after the division.
+_SUPPORT = ("command_line", "files", "formats", "image_header", "lazy", "lru", "moved", "printable",
+            "strict_json")  # fmt: skip
 OLD_NAMES = {
-    "find_core.files": "find_core.support.files",
+    **{f"find_core.{name}": f"find_core.support.{name}" for name in _SUPPORT},
     "find_core.album": "find_core.tasks.album",
     "find_core.checkpoint_adapter": "find_core.checkpoint.key_mapping",
     "find_core.checkpoint_published": "find_core.checkpoint.published",
@@ -108,6 +128,7 @@ OLD_NAMES = {
     "find_core.encoders.hf_vision": "find_core.encoders.vision.huggingface",
     "find_core.encoders.layers": "find_core.encoders.vision.layers",
     "find_core.instances": "find_core.masks",
+    "find_core.mask_components": "find_core.masks",
     "find_core.interactive": "find_core.tasks.interact",
     "find_core.segmentation": "find_core.tasks.segment",
     "find_core.retrieval": "find_core.tasks.retrieve",
@@ -123,6 +144,4 @@ OLD_NAMES = {
     "find_core.video_sources": "find_core.video.sources",
     "find_core.video_writer": "find_core.video.writer",
     "find_core.model.tasks": "find_core.model.attention_table",
-    "find_core.lazy": "find_core.support.lazy",
-    "find_core.moved": "find_core.support.moved",
 }

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from find_core.masks import split_disconnected, split_instance
-from find_core.moved import keep_old_arguments
 from find_core.protocols import CompiledLike
 from find_core.results import Entity, Instance, Localization
+from find_core.support.moved import keep_old_arguments
 from find_core.video.frame_results import Event, PromptFrame
 from find_core.video.timeline import IntervalSegmenter, Smoother, TimelineConfig
 from find_core.video.tracking import IdSource, Track, TrackChange, Tracker, TrackerConfig, stack

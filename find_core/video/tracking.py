@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from find_core.moved import keep_old_arguments
+from find_core.support.moved import keep_old_arguments
 
 
 @keep_old_arguments(
