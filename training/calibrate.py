@@ -118,10 +118,16 @@ def fit_relevance(
 
 
 def calibrate_recognizer(find: Find, questions: Iterable[Questions]) -> dict[str, float]:
-    """Fit the relevance of combined scores, and set it in `find.recognizer`."""
+    """Fit the relevance of combined scores, and set it in `find.recognizer`, which must be there.
+
+    It begins with the interface's own: which candidate is chosen depends on scores too.
+    """
+    assert find.recognizer is not None
+    config = find.config
+    set_relevance(find.recognizer, {"relevance_scale": config.relevance_scale,
+                                    "relevance_bias": config.relevance_bias})  # fmt: skip
     fitted = fit_relevance(*scores(find, questions), absent_weight=ABSENT_WEIGHT)
-    if find.recognizer is not None:
-        set_relevance(find.recognizer, fitted)
+    set_relevance(find.recognizer, fitted)
     return fitted
 
 
