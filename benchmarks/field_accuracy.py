@@ -96,7 +96,7 @@ def places(folders: list[Path], find: Find, voxel_m: float) -> dict[str, Any]:
             seed = 1000 * number + scene["index"]
             ask_scene(report, labelled, field, find, seed, truth.owner, folder.name)
         print(f"places: {folder}", file=sys.stderr, flush=True)
-    return {"scenes": len(folders), **report.metrics()}
+    return {"scenes": len(folders), "resampled": "scenes", **report.metrics()}
 
 
 def check(report: dict[str, Any]) -> list[str]:

@@ -45,6 +45,8 @@ def field_picking(accuracy: dict[str, Any]) -> str:
     aims, rows = accuracy["aims"], []
     for key, label in (("lift_oracle_1cm", "perfect embeddings, 1 cm"), ("lift_oracle_5mm", "perfect embeddings, 5 mm"),
                        ("lift_find_tabletop_1cm", "**find-tabletop**, 1 cm")):  # fmt: skip
+        if "picking" not in accuracy[key]:
+            continue
         picking, pieces = accuracy[key]["picking"], accuracy[key]["pieces"]
         cells = []
         for name in ("width_mm", "support_mm"):
@@ -65,7 +67,7 @@ def field_places(accuracy: dict[str, Any]) -> str:
         aim = accuracy["aims"]["right_of_lookalikes"]
         rows.append([
             f"{found['scenes']} scenes {kind}", *(interval(right[way], aim=aim) for way in ("scores", "places", "paraphrased")),
-            f"{right['places']['n']} (of {right['places']['groups']} scenes)", interval(holds["places"]["auc"]),
+            f"{right['places']['n']} (of {right['places']['groups']} {found['resampled']})", interval(holds["places"]["auc"]),
         ])  # fmt: skip
     return "\n\n".join([
         "Right one of two look-alikes by its place, as each of a scene's views sees it, of the field of all views "
