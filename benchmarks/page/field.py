@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks.page.format import (
     BENCHMARKS,
+    ROOT,
     aimed,
     interval,
     measured_with,
@@ -14,6 +15,8 @@ from benchmarks.page.format import (
     share,
     table,
 )
+
+LARGE = f"{BENCHMARKS}/field_large.json"
 
 
 def field() -> str:
@@ -35,9 +38,9 @@ def field() -> str:
         "Rendered table tops of 4 to 10 objects; every kind of prompt (a name, a reference, two entities, interleaved). "
         "Perfect embeddings are ground-truth masks and names: they show what the field itself loses.",
         table("what | right object first | centroid when right, median | IoU of its box, median", rows),
-        field_picking(accuracy), field_places(accuracy),
+        *([field_picking(accuracy)] if "aims" in accuracy else []), *([field_places(accuracy)] if "places" in accuracy else []),
         note(path, accuracy["lift_find_tabletop_1cm"]["fingerprint"], "python benchmarks/field_accuracy.py SCENES --places OTHERS --json OUT"),
-        field_costs(), field_large(), field_moves(), field_training(), field_room(),
+        field_costs(), *([field_large()] if (ROOT / LARGE).is_file() else []), field_moves(), field_training(), field_room(),
     ])  # fmt: skip
 
 
@@ -77,8 +80,7 @@ def field_places(accuracy: dict[str, Any]) -> str:
 
 
 def field_large() -> str:
-    path = f"{BENCHMARKS}/field_large.json"
-    found = result(path)
+    path, found = LARGE, result(LARGE)
     aims, drive, file, process = (found[k] for k in ("targets", "drive", "file", "process"))
     asked, mapped = drive["asked_while_lifting"], file["mapped"]
     early, late = drive["memory_mb"]
