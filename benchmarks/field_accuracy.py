@@ -94,9 +94,9 @@ def places(folders: list[Path], find: Find, voxel_m: float) -> dict[str, Any]:
         for scene in read_split(folder.parent, folder.name):
             labelled = LabelledScene.read(scene)
             seed = 1000 * number + scene["index"]
-            ask_scene(report, labelled, field, find, seed, truth.owner)
+            ask_scene(report, labelled, field, find, seed, truth.owner, folder.name)
         print(f"places: {folder}", file=sys.stderr, flush=True)
-    return {"scenes": len(folders), **report.metrics()}
+    return {"scenes": len(folders), "resampled": "scenes", **report.metrics()}
 
 
 def check(report: dict[str, Any]) -> list[str]:

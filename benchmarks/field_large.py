@@ -52,7 +52,7 @@ ASKED_FROM, ASKED_TO = 200_000, 400_000
 NAMES = {0: "wall", 1: "red box", 2: "blue box", 3: "shelf"}
 
 
-def room_frame(index: int, size_hw: tuple[int, int] = (240, 320)) -> tuple[PosedFrame, np.ndarray]:
+def room_frame(index: int, size_hw: tuple[int, int] = (180, 240)) -> tuple[PosedFrame, np.ndarray]:
     """What a robot sees on its way through the flat, and labels (H, W)."""
     room, step = divmod(index, FRAMES_PER_ROOM)
     rng = np.random.default_rng(room)

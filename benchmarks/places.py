@@ -75,16 +75,18 @@ def ask_scene(
     find: Find,
     seed: int,
     whose: Callable[[np.ndarray], int | None] | None = None,
+    group: str | None = None,
 ) -> None:
     """All questions about places that the scene has, as its camera sees it.
 
     Args:
         whose: the instance that points (N, 3) belong to; None: by the scene's own view.
+        group: what is resampled for intervals; None: the view, or a held-out kind.
     """
     whose = whose or (lambda points_world_m: owner(points_world_m, labelled))
     rng = np.random.default_rng(seed)
     viewer = np.array(labelled.data["T_world_camera"])
-    group = f"{labelled.data['folder']}/{labelled.data['index']}"
+    view = group or f"{labelled.data['folder']}/{labelled.data['index']}"
 
     def asked(text: str, places: bool) -> FieldHits:
         return field.query(text, find, viewer=viewer, places=places)
@@ -94,7 +96,7 @@ def ask_scene(
         if instance["stuff"] or instance["held_out"] or instance["visible_px"] < MIN_TARGET_PX:
             continue
         alone, judged = asked(question.text, False), asked(question.text, True)
-        add_holds(report, alone, judged, True, group)
+        add_holds(report, alone, judged, True, view)
         if not has_lookalike(labelled, instance):
             continue
         ways = {"scores": alone, "places": judged,
@@ -102,15 +104,17 @@ def ask_scene(
         for way, hits in ways.items():
             first = hits.entities[0].hits[:1]
             hit = bool(first) and whose(first[0].points_world_m) == instance["id"]
-            report.add_right(way, question.relation, hit, bootstrap_unit(instance, labelled))
+            report.add_right(
+                way, question.relation, hit, group or bootstrap_unit(instance, labelled)
+            )
             if way == "places" and judged.place_score is not None:
                 both = {whose(h.points_world_m) for h in hits.entities[0].hits}
                 if instance["id"] in both:
                     report.add_right(
-                        "places, right one among the hits", question.relation, hit, group
+                        "places, right one among the hits", question.relation, hit, view
                     )
     for question in questions_that_do_not(labelled.data):
-        add_holds(report, asked(question.text, False), asked(question.text, True), False, group)
+        add_holds(report, asked(question.text, False), asked(question.text, True), False, view)
 
 
 def add_holds(

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.page.format import BENCHMARKS, aimed, interval, note, result, share, table
+from benchmarks.page.format import (
+    BENCHMARKS,
+    ROOT,
+    aimed,
+    interval,
+    measured_with,
+    note,
+    result,
+    share,
+    table,
+)
+
+LARGE = f"{BENCHMARKS}/field_large.json"
 
 
 def field() -> str:
@@ -26,9 +38,9 @@ def field() -> str:
         "Rendered table tops of 4 to 10 objects; every kind of prompt (a name, a reference, two entities, interleaved). "
         "Perfect embeddings are ground-truth masks and names: they show what the field itself loses.",
         table("what | right object first | centroid when right, median | IoU of its box, median", rows),
-        field_picking(accuracy), field_places(accuracy),
+        *([field_picking(accuracy)] if "aims" in accuracy else []), *([field_places(accuracy)] if "places" in accuracy else []),
         note(path, accuracy["lift_find_tabletop_1cm"]["fingerprint"], "python benchmarks/field_accuracy.py SCENES --places OTHERS --json OUT"),
-        field_costs(), field_large(), field_moves(), field_training(), field_room(),
+        field_costs(), *([field_large()] if (ROOT / LARGE).is_file() else []), field_moves(), field_training(), field_room(),
     ])  # fmt: skip
 
 
@@ -36,6 +48,8 @@ def field_picking(accuracy: dict[str, Any]) -> str:
     aims, rows = accuracy["aims"], []
     for key, label in (("lift_oracle_1cm", "perfect embeddings, 1 cm"), ("lift_oracle_5mm", "perfect embeddings, 5 mm"),
                        ("lift_find_tabletop_1cm", "**find-tabletop**, 1 cm")):  # fmt: skip
+        if "picking" not in accuracy[key]:
+            continue
         picking, pieces = accuracy[key]["picking"], accuracy[key]["pieces"]
         cells = []
         for name in ("width_mm", "support_mm"):
@@ -56,7 +70,7 @@ def field_places(accuracy: dict[str, Any]) -> str:
         aim = accuracy["aims"]["right_of_lookalikes"]
         rows.append([
             f"{found['scenes']} scenes {kind}", *(interval(right[way], aim=aim) for way in ("scores", "places", "paraphrased")),
-            f"{right['places']['n']} ({right['places']['groups']} views)", interval(holds["places"]["auc"]),
+            f"{right['places']['n']} (of {right['places']['groups']} {found['resampled']})", interval(holds["places"]["auc"]),
         ])  # fmt: skip
     return "\n\n".join([
         "Right one of two look-alikes by its place, as each of a scene's views sees it, of the field of all views "
@@ -66,8 +80,7 @@ def field_places(accuracy: dict[str, Any]) -> str:
 
 
 def field_large() -> str:
-    path = f"{BENCHMARKS}/field_large.json"
-    found = result(path)
+    path, found = LARGE, result(LARGE)
     aims, drive, file, process = (found[k] for k in ("targets", "drive", "file", "process"))
     asked, mapped = drive["asked_while_lifting"], file["mapped"]
     early, late = drive["memory_mb"]
@@ -128,10 +141,21 @@ def field_moves() -> str:
         ["… of all, strays included", f"{100 * room['all_kept']:.1f} %", ""],
         [f"… what it costs a frame, up to {room['voxels']:,} voxels, one thread", aimed(room["forget_ms_per_frame"], 50, f"{room['forget_ms_per_frame']:.0f} ms", less=True), "50 ms"],
     ]  # fmt: skip
+    for found in figures.get("rendered", []):
+        label = "perfect embeddings" if found["model"] == "oracle" else f"`{found['model']}`"
+        text = {key: ", ".join("never" if n is None else str(n) for n in found[key])
+                for key in ("taken_gone_after", "moved_found_after", "moved_gone_after")}  # fmt: skip
+        rows += [
+            [f"rendered scenes, {label}: taken, no hit after so many of {found['views_after']} views", text["taken_gone_after"], ""],
+            ["… moved: found at its new place after; no longer at the old one after", f"{text['moved_found_after']}; {text['moved_gone_after']}", ""],
+            [f"… of {found['static_voxels']:,} voxels that stand still, lost", aimed(found["static_voxels_lost"], 0, str(found["static_voxels_lost"]), less=True), "0"],
+        ]  # fmt: skip
+    rendered = next((f for f in figures.get("rendered", []) if f["fingerprint"]), None)
     return "### Things move\n\n" + "\n\n".join([
         "Exact worlds with perfect embeddings. What is left of an object where it stood, low over the table, takes the most views.",
         table("what | measured | aim", rows),
-        f"`python -m find_field.evaluation.moves --json OUT --room ROOM` → [`{path}`](../{path}).",
+        f"`python -m find_field.evaluation.moves --json OUT --room ROOM --rendered SCENES` → [`{path}`](../{path}). "
+        f"Model: {measured_with(rendered and rendered['fingerprint'])}.",
     ])  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from find_field.field.voxels import (
 )
 from find_field.geometry.free_space import FreeSpace
 
+# Voxels that a frame is compared with, about.
+_SOME = 4000
 # What is left of the weight of a doubted voxel, and the weight below which it stays as it is.
 _DOUBTED, _LEAST_WEIGHT = np.float32(2.0**-5), 1e-3
 
@@ -205,6 +207,7 @@ class Fusion:
         size = np.float32(self.voxel_size_m)
         near = free.near((low - np.float32(1)) * size, (high + np.float32(2)) * size)
         asked = self._ranges.rows(near, before)
+        free.settle(self._means(asked[:: max(1, len(asked) // _SOME)]))
         centres = (self._ijk.view[asked].astype(np.float32) + np.float32(0.5)) * size
         reach = self.voxel_size_m * 3**0.5 / 2
         rows = asked[free.through(centres, closer_m=reach)]

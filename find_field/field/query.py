@@ -20,6 +20,9 @@ from find_field.field.hits import FieldEntity, FieldHit, FieldHits
 from find_field.field.places import LEAST_SHARE, by_place, check_viewer
 from find_field.geometry.boxes import oriented_box
 
+MEANS_MUCH_THE_SAME = 0.6
+"""Cosine of two words' embeddings from which on neither excludes the other of a large hit."""
+
 
 @dataclass(frozen=True)
 class QueryConfig:
@@ -50,6 +53,11 @@ class QueryConfig:
     viewer: Any = None
     """(4, 4) T_world_camera of who says "left of" or "behind". None: words that need a viewer decide
     nothing; "next to", "on", "in" and "between" do."""
+    large_m: float = 1.0
+    """A hit longer than this is furniture or a part of the room, whatever it is called: what is asked for in
+    words must beat `large_words` there, too, but those that mean much the same."""
+    large_words: tuple[str, ...] = ("wall", "floor", "ceiling", "table", "counter", "cabinet", "door", "window")  # fmt: skip
+    """() lets every size pass."""
     places: bool = True
     """Let the model's judge of places, if it has one, decide between hits of one entity."""
 
@@ -65,6 +73,7 @@ class QueryConfig:
             ("max_hits", 1, 1e9), ("link_voxels", 0, 1000),
         ):  # fmt: skip
             check_number(getattr(self, name), name, FieldError, low, high)
+        check_number(self.large_m, "large_m", FieldError, 0, 1e6)
         if self.temperature is not None:
             check_number(self.temperature, "temperature", FieldError, 0, 1e6)
         if self.bias is not None:
@@ -109,6 +118,7 @@ class EntityScorer:
         self._entities_Ek = compiled.entity_embeddings @ basis
         words = [find.compile(word).entity_embeddings[0] for word in config.negatives]
         self._words_Mk = np.stack(words) @ basis if words else np.zeros((0, basis.shape[1]))
+        self._find, self._basis, self._compiled = find, basis, compiled
         # Two entities that mean the same (two mugs) do not exclude each other.
         likeness = compiled.entity_embeddings @ compiled.entity_embeddings.T
         self._rival_EE = (likeness < 0.9) & ~np.eye(len(likeness), dtype=bool)
@@ -126,6 +136,18 @@ class EntityScorer:
         for rival in rivals:
             bar = np.maximum(bar, cosines[rival])
         return cosines[entity] - bar
+
+    def large_margin(self, vector_k: np.ndarray, entity: int) -> float:
+        """As `margin`, of one unit vector (k,) of a large thing: what it must beat are large things' words too."""
+        own = self._compiled.entity_embeddings[entity]
+        bar = self.bias
+        is_visual = self._compiled.prompt.entities[entity].is_visual
+        words = () if is_visual else self.config.large_words
+        for word in words:
+            other = self._find.compile(Prompt.parse(f"the <{word}>")).entity_embeddings[0]
+            if own @ other < MEANS_MUCH_THE_SAME:
+                bar = max(bar, float(vector_k @ (other @ self._basis)))
+        return float(vector_k @ (own @ self._basis)) - bar
 
     def relevancy(self, margin: np.ndarray) -> np.ndarray:
         """In [0, 1], float32, of margins."""
@@ -215,9 +237,14 @@ def _hits_above(field: FieldData, scorer: EntityScorer, margin: np.ndarray, enti
         free[rows] = False
         how_relevant = scorer.relevancy(margin[rows])
         hit = _hit(field, scorer.labels[entity], entity, score, rows, how_relevant)
-        if _confirmed(hit, config.seen_since_ns):
+        if hit.extent_m.max() > config.large_m:
+            of_large = scorer.relevancy(
+                np.asarray(scorer.large_margin(mean_vector(field, rows), entity))
+            )
+            hit = replace(hit, score=min(score, float(of_large)))
+        if hit.score >= threshold and _confirmed(hit, config.seen_since_ns):
             hits.append(hit)
-    return hits
+    return sorted(hits, key=lambda hit: -hit.score)
 
 
 def _score(field: FieldData, scorer: EntityScorer, rows: np.ndarray, entity: int,

@@ -16,7 +16,7 @@ FINGER_WIDTH_M = 0.02
 """Of a finger, along the gripper's y."""
 PAD_LENGTH_M = 0.02
 """Of the part of a finger that holds, from the tip back."""
-_FEW = 6
+_FEW = 3
 _STRAYS = 0.02
 
 

@@ -7,6 +7,7 @@ prompt of every process would wait for. Parameters are named as its `BertModel` 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,12 +20,12 @@ _EPSILON = 1e-12
 class _Layer(nn.Module):
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
-        self.attention = nn.ModuleDict({
+        self.attention: Any = nn.ModuleDict({
             "self": nn.ModuleDict({part: nn.Linear(width, width) for part in ("query", "key", "value")}),
             "output": _to_width(width, width),
         })  # fmt: skip
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
-        self.output = _to_width(inner, width)
+        self.intermediate: Any = nn.ModuleDict({"dense": nn.Linear(width, inner)})
+        self.output: Any = _to_width(inner, width)
 
     def forward(self, x_BTW: Tensor, seen: Tensor, heads: int) -> Tensor:
         read, write = self.attention["self"], self.attention["output"]
@@ -67,10 +68,10 @@ class Bert(nn.Module):
                 f"{kind}_embeddings": nn.Embedding(len(tensors[table.format(kind)]), width)
                 for kind in ("word", "position", "token_type")
             }
-            self.embeddings = nn.ModuleDict(
+            self.embeddings: Any = nn.ModuleDict(
                 parts | {"LayerNorm": nn.LayerNorm(width, eps=_EPSILON)}
             )
-            self.encoder = nn.ModuleDict({
+            self.encoder: Any = nn.ModuleDict({
                 "layer": nn.ModuleList(_Layer(width, inner) for _ in range(layers))
             })  # fmt: skip
         own = {name: tensors[name] for name in self.state_dict() if name in tensors}

@@ -9,7 +9,7 @@ import pytest
 
 import find_field as ff
 from find_field.evaluation import moves
-from find_field.evaluation.toy_world import World, look_at, sample_world
+from find_field.evaluation.toy_world import ToyObject, World, look_at, sample_world
 from find_field.field.quantized import QuantizedVectors
 from find_field.field.tables import RowRanges, VoxelIndex
 from find_field.field.voxels import neighbours, pack, unpack
@@ -57,6 +57,37 @@ def test_a_slanted_surface_does_not_see_through_itself():
     free = space(np.where(depth > 0, depth, np.nan), T, slack_m=0.002)
     assert len(points) > 500 and not free.through(points).any()
     assert free.through(points + 0.9 * (T[:3, 3] - points)).mean() > 0.5
+
+
+def test_room_is_left_for_as_much_as_an_image_disagrees():
+    """Of exact points of the table less, so that what lies low over it is seen through; of noisy ones all."""
+    T = look_at(np.array([0.6, 0.1, 0.6]), np.zeros(3))
+    _, depth, labels = World([]).render(K, T, (80, 100))
+    rows, cols = np.nonzero(labels == 1)
+    z = depth[rows, cols].astype(float)
+    points = np.stack([(cols - K[0, 2]) / 100 * z, (rows - K[1, 2]) / 100 * z, z], 1)
+    points = points @ T[:3, :3].T + T[:3, 3]
+    low = np.array([[0.0, 0.0, 0.03]])
+    noise = np.random.default_rng(0).normal(0, 0.012, points.shape)
+    for seen, through in ((points[:0], False), (points, True), (points + noise, False)):
+        free = space(np.where(depth > 0, depth, np.nan), T, 0.002, 0.03, 3)
+        free.settle(seen)
+        assert free.through(low)[0] == through
+        assert not free.through(points).any()
+
+
+def test_a_low_box_that_was_taken_is_forgotten():
+    box = ToyObject("red box", (0.0, 0.0, 0.0125), (0.12, 0.09, 0.025), 0.3)
+    full, empty = World([box]), World([])
+    oracle = full.oracle()
+    frames = full.frames(8, (240, 320), oracle=oracle)
+    lifter = ff.Lifter(oracle, voxel_size_m=0.01, basis_frames=1)
+    for frame in frames:
+        lifter.add(frame)
+    assert len(lifter.query("red box")) == 1
+    for frame in empty.frames(12, (240, 320), oracle=oracle):
+        lifter.add(frame)
+    assert not lifter.query("red box")
 
 
 def test_rows_are_taken_out_of_the_index():

@@ -211,3 +211,20 @@ def test_what_fills_the_place_is_one_thing(room, oracle):
     """Nothing is left of a table when what the place has in common is taken off; it is one all the same."""
     (hit,) = room.query("table", oracle)
     assert len(hit.points_world_m) > 0.6 * len(room)
+
+
+def test_a_large_hit_must_beat_the_words_of_large_things(room, oracle, monkeypatch):
+    """What is asked for is a little like the box, and what the box looks like is called "wall"."""
+    box = oracle.vector("red box")
+    aside = oracle.vector("something else") - (oracle.vector("something else") @ box) * box
+    aside /= np.linalg.norm(aside)
+    means = {"keyboard": 0.58 * box + np.sqrt(1 - 0.58**2) * aside, "wall": box, "panel": box}
+    plain = oracle.vector
+    monkeypatch.setattr(oracle, "vector", lambda name: means.get(name, plain(name)))
+    assert len(room.query("keyboard", oracle)) == 1  # no longer than a metre
+    asked = {"large_m": 0.05}
+    answer = room.query("keyboard", oracle, **asked)
+    assert not answer and answer.best_score < 0.5
+    assert len(room.query("keyboard", oracle, **asked, large_words=())) == 1
+    assert len(room.query("keyboard", oracle, **asked, large_words=("floor",))) == 1
+    assert len(room.query("panel", oracle, **asked)) == 1  # means the same as "wall"
