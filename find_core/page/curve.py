@@ -49,12 +49,16 @@ def words_of(curve: Curve) -> str:
     if not len(curve.times_s):
         return "No relevance yet."
     now_s, value = float(curve.times_s[-1]), float(curve.values[-1])
-    stretches = [
-        f"{max(now_s - i.start_s, 0):.0f} to {max(now_s - i.end_s, 0):.0f} s ago"
-        for i in curve.intervals[-3:]
-    ]
+    stretches = [_ago(now_s - i.start_s, now_s - i.end_s) for i in curve.intervals[-3:]]
     seen = f"relevant {', '.join(stretches)}" if stretches else "relevant at no time so far"
     return f"Relevance is {value:.2f} now; {seen}."
+
+
+def _ago(start_s: float, end_s: float) -> str:
+    """A stretch of time, in seconds before now."""
+    if round(start_s) <= 0:
+        return "now"
+    return f"{start_s:.0f} to {max(end_s, 0):.0f} s ago"
 
 
 def x_of(time_s: float, now_s: float) -> float:

@@ -10,7 +10,7 @@ import pytest
 from find_core.errors import ImageError, PromptError
 from find_core.images import decode_image
 from find_core.page.curve import WIDTH, svg_of, time_at, words_of, x_of
-from find_core.page.history import SPAN_S, History
+from find_core.page.history import SPAN_S, Curve, History
 from find_core.page.marking import Marking, check_name, prompt_with
 from find_core.page.saved import SavedPrompts
 from find_core.page.session import Session
@@ -20,6 +20,7 @@ from find_core.page.stream_source import StreamSource
 from find_core.prompts.prompt import Prompt
 from find_core.prompts.reference import Reference
 from find_core.video.sources.base import SourceError, SourceFrame
+from find_core.video.timeline import Interval
 from tests.find_core.page.fakes import SIZE, ShownFind, SizedFind
 from tests.find_core.video.fakes import paint
 
@@ -154,6 +155,10 @@ def test_curve_and_clicks_agree():
         assert time_at(x_of(time_s, 99.0), curve) == pytest.approx(time_s)
     assert svg_of(curve, 0.5).count("<rect") == 1 and "nan" not in svg_of(curve, 0.5, 20.0)
     assert words_of(curve).startswith("Relevance is 0.90 now; relevant 38 to 0 s ago")
+    begins = Curve(
+        np.array([98.0, 99.0]), np.array([0.1, 0.9]), (Interval(99.0, 99.0, 0.9, 99.0, 0.9),)
+    )
+    assert words_of(begins) == "Relevance is 0.90 now; relevant now."
     empty = History().curve(0.5)
     assert (
         svg_of(empty, 0.5) == "" and time_at(WIDTH, empty) is None and "No rel" in words_of(empty)
