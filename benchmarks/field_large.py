@@ -60,7 +60,8 @@ def room_frame(index: int, size_hw: tuple[int, int] = (180, 240)) -> tuple[Posed
     middle = corner + ROOM_M / 2
     boxes = []
     for size in ([0.5, 0.4, 0.6], [0.3, 0.3, 0.4], [0.4, 1.2, 1.5]):
-        place = corner + [rng.uniform(0.5, 3.5), rng.uniform(0.5, 3.5), size[2] / 2]
+        away, around = rng.uniform(1.1, 1.5), rng.uniform(0, 2 * np.pi)  # not where the robot goes
+        place = [middle[0] + away * np.cos(around), middle[1] + away * np.sin(around), size[2] / 2]
         boxes.append(ToyObject("", place, size, rng.uniform(0, np.pi)))
     angle = 2 * np.pi * step / FRAMES_PER_ROOM
     eye = middle + [0.3 * np.cos(angle), 0.3 * np.sin(angle), 0.1]
