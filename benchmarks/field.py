@@ -171,7 +171,7 @@ def _one_thing(base: FeatureField, without: FeatureField, size: int) -> FeatureF
     rest = tiled(without, size - len(base))
     away = np.array([3 * int(np.ptp(base.ijk[:, 0])), 0, 0], np.int32)
     joined = {name: np.concatenate([getattr(base, name), getattr(rest, name)])
-              for name in ("colors", "weight", "count")}  # fmt: skip
+              for name in ("colors", "weight", "count", "times_seen", "last_seen_ns")}  # fmt: skip
     points = rest.points_world_m + (away * base.voxel_size_m).astype(np.float32)
     channel = base.channels["semantic"]
     other = rest.channels["semantic"]
