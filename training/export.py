@@ -26,11 +26,11 @@ from find_core.predictor import Find
 from find_core.recognition.recognizer import Recognizer
 from find_core.recognition.store import RECOGNIZER_FILE, load_recognizer, save_recognizer
 from find_core.support.command_line import fraction, whole
-from training.calibrate import asked, calibrate_recognizer, fit_relevance, scores
 from training.config import override
 from training.engine.build import start_from
 from training.engine.checkpoints import load_config, load_weights, mix
 from training.engine.command import ends_in_a_sentence
+from training.evaluation.calibration import asked, calibrate_recognizer, fit_relevance, scores
 
 
 def export(

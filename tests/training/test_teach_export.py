@@ -16,11 +16,11 @@ from find_core.errors import ImageError
 from find_core.testing import tiny_find
 from tests.training.photo_worlds import write_photos
 from tests.training.worlds import draw_scene
-from training.calibrate import fit_relevance, photo_questions
 from training.config import TrainConfig, override
 from training.data.formats import photos
 from training.data.formats.user import read_names, user_knowledge, user_records
 from training.data.sources import photographs
+from training.evaluation.calibration import fit_relevance, photo_questions
 from training.export import export
 from training.teach import TeachConfig, mix, teach
 from training.truth import FALSE, TRUE, UNKNOWN

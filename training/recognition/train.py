@@ -22,10 +22,10 @@ import find_core as fc
 from find_core.recognition.reading import mean_tokens
 from find_core.recognition.store import save_recognizer
 from find_core.support.command_line import whole
-from training.calibrate import asked, calibrate_recognizer
 from training.data.formats.tabletop import read_split
 from training.data.sources import photographs
 from training.engine.command import ends_in_a_sentence
+from training.evaluation.calibration import asked, calibrate_recognizer
 from training.recognition.examples import photo_regions, scene_regions
 from training.recognition.learning import LearningRate, learn
 

@@ -34,16 +34,16 @@ class ArrayObjects:
         return np.count_nonzero(self._masks()[number])
 
 
-def localization(scene, labels, choice_EN, cosines_EN, proposals, threshold, places=None):
+def localization(scene, labels, choice_EN, relevance_EN, proposals, threshold, places=None):
     """As `candidates.localization`, by scores alone."""
     assert places is None
     config = scene.find.config
     least = config.threshold if threshold is None else threshold
-    everyone = list(range(cosines_EN.shape[1]))
+    everyone = list(range(relevance_EN.shape[1]))
     logits = proposals.logits(everyone)
     masks = masks_at_original(logits, scene.geometry)
     shared = postprocess.shared_areas(logits > 0).numpy()
-    scores_EN = config.relevance(cosines_EN).numpy()
+    scores_EN = relevance_EN.numpy()
     entities = []
     for label, scores, choice in zip(labels, scores_EN, choice_EN.float().numpy(), strict=True):
         order = np.argsort(-choice, kind="stable")

@@ -11,8 +11,8 @@ import torch
 from find_core.recognition.store import load_recognizer
 from find_core.testing import tiny_find
 from tests.training.photo_worlds import write_photos
-from training.calibrate import set_relevance
 from training.data.sources import photographs
+from training.evaluation.calibration import set_relevance
 from training.recognition.examples import Region, photo_regions, regions_of
 from training.recognition.learning import LearningRate, learn
 
