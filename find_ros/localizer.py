@@ -279,7 +279,8 @@ class Localizer(GuardedNode, LifecycleNode):
     def _try_out(self, find: Any) -> None:
         """Ask a model what the next frame will."""
         prompts = self.prompts.in_use if self.prompts is not None else ()
-        sizes = {p.camera.last_size for p in self.pipelines.values()} - {None}
+        last = (p.camera.last_size for p in self.pipelines.values())
+        sizes = {size for size in last if size is not None}
         for size in sizes or {USUAL_SIZE}:
             scene = find.encode(np.zeros((*size, 3), np.uint8))
             if prompts:
