@@ -77,10 +77,10 @@ def _named(recognizer: Recognizer, language: LanguageEncoder, name: str) -> Tens
     """(V,): the bank's row of a name that was learnt or taught, else its words'."""
     if (known := name_in(name)) in recognizer.bank_names:
         return recognizer.bank_CV[recognizer.bank_names.index(known)]
-    row = recognizer.read.get(name)
+    row = recognizer.word_rows.get(name)
     if row is None:
         row = recognizer.of_words(mean_tokens(language, name).to(recognizer.token_mean.device))
-        recognizer.read.put(name, row)
+        recognizer.word_rows.put(name, row)
     return row
 
 

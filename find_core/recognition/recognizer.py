@@ -64,7 +64,7 @@ class Recognizer(nn.Module):
     def __init__(self, sizes: RecognizerSizes, bank_names: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.sizes, self.bank_names = sizes, bank_names
-        self.read: Lru[str, Tensor] = Lru(KEPT_NAMES)  # rows of names that the bank lacks
+        self.word_rows: Lru[str, Tensor] = Lru(KEPT_NAMES)  # rows of names that the bank lacks
         self.region = nn.Linear(sizes.features, sizes.width)
         self.words = nn.Linear(sizes.token_width, sizes.width)
         self.log_scale = nn.Parameter(torch.tensor(2.5))

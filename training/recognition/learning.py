@@ -20,7 +20,7 @@ WORD_NOISE = 0.02
 
 
 @dataclass(frozen=True)
-class LearningRate:
+class FitSettings:
     """Numbers of the fit."""
 
     steps: int = 1500
@@ -39,7 +39,7 @@ class LearningRate:
 def learn(
     regions: Sequence[Region],
     tokens_of: Callable[[str], Tensor],
-    numbers: LearningRate = LearningRate(),
+    numbers: FitSettings = FitSettings(),
     seed: int = 0,
     progress: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Recognizer:
@@ -84,7 +84,7 @@ def _loss(
     features_NF: Tensor,
     tokens_CW: Tensor,
     target_N: Tensor,
-    numbers: LearningRate,
+    numbers: FitSettings,
 ) -> Tensor:
     standard = (features_NF - model.feature_mean) / model.feature_spread
     dropped = F.dropout(standard, numbers.dropout)

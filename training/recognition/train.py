@@ -27,7 +27,7 @@ from training.data.sources import photographs
 from training.engine.command import ends_in_a_sentence
 from training.evaluation.calibration import asked, calibrate_recognizer
 from training.recognition.examples import photo_regions, scene_regions
-from training.recognition.learning import LearningRate, learn
+from training.recognition.learning import FitSettings, learn
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=whole(1), default=10**6, help="at most so many")
     parser.add_argument("--scenes", type=whole(1), default=600, help="at most so many")
     parser.add_argument("--limit", type=whole(1), default=60, help="images of each to calibrate on")
-    parser.add_argument("--steps", type=whole(1), default=LearningRate.steps)
+    parser.add_argument("--steps", type=whole(1), default=FitSettings.steps)
     parser.add_argument("--seed", type=whole(0), default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -57,7 +57,7 @@ def train(args: argparse.Namespace) -> str:
     scenes = read_split(args.tabletop, "train", args.scenes)
     regions = list(photo_regions(find, track([records[n] for n in order], "Photographs")))
     regions += scene_regions(find, track(scenes, "Rendered scenes"))
-    numbers = LearningRate(steps=args.steps)
+    numbers = FitSettings(steps=args.steps)
     recognizer = learn(regions, lambda name: mean_tokens(find.language, name), numbers, args.seed)
     find.recognizer = recognizer
     fitted = calibrate_recognizer(find, asked(args.calibrate, args.photos, args.limit))

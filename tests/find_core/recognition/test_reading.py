@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from find_core.errors import CheckpointError
+from find_core.model.attention_table import TokenGroup
 from find_core.prompts.prompt import Prompt, Reference
+from find_core.recognition.pooling import pooled_proposals
+from find_core.recognition.reading import class_looks, mean_tokens
 from find_core.recognition.store import carry_recognizer, load_recognizer, save_recognizer
+from find_core.tasks import segment
 from find_core.testing import tiny_find
 from tests.find_core.recognition.test_recognizer import IMAGE, recognizer_for
 
@@ -117,3 +121,29 @@ def test_a_scene_of_a_runtime_without_maps_is_asked_the_old_way(recognising):
     plain = tiny_find(selection="score").encode(IMAGE)
     assert scene.localize("the <mug>").to_json() == plain.localize("the <mug>").to_json()
     assert np.isclose(scene.relevance("the <mug>"), plain.relevance("the <mug>"))
+
+
+def test_classes_are_the_geometric_mean_of_both(recognising):
+    scene, names = recognising.encode(IMAGE), ["mug", "sofa", Prompt.parse("the <it>", it=SHOWN)]
+    mixed = segment._class_logits(scene, names).softmax(-1)
+    plain = segment._class_logits(tiny_find(selection="score").encode(IMAGE), names).softmax(-1)
+    assert torch.allclose(mixed[:, -1], plain[:, -1], atol=1e-5)  # background is the interface's
+    made = recognising.recognizer
+    looks = class_looks(recognising, made, names)
+    pixel_QP = scene.objects.pixel[TokenGroup.OBJECT][0]
+    units = made.of_regions(pooled_proposals(pixel_QP, scene.state, scene.geometry))
+    seen = (made.log_scale.exp() * units @ looks.T).softmax(-1)
+    mean = (plain[:, :-1] * seen).sqrt()
+    wanted = mean / mean.sum(1, keepdim=True) * (1 - plain[:, -1:])
+    assert torch.allclose(mixed[:, :-1], wanted, atol=1e-4)
+    assert scene.segment(names[:2], "semantic").class_map.shape == IMAGE.shape[:2]
+
+
+def test_classes_are_known_by_bank_words_or_example(recognising):
+    made = recognising.recognizer
+    shown = Prompt.parse("the <it>", it=SHOWN)
+    rows = class_looks(recognising, made, ["the Mug", "sofa", shown, Prompt.parse("a soft seat")])
+    assert torch.equal(rows[0], made.bank_CV[0])
+    assert torch.allclose(rows[1], made.of_words(mean_tokens(recognising.language, "sofa")))
+    assert torch.equal(rows[2], recognising.compile(shown).looks.units_EV[0])
+    assert torch.allclose(rows[3], made.of_words(mean_tokens(recognising.language, "a soft seat")))

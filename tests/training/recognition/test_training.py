@@ -14,9 +14,9 @@ from tests.training.photo_worlds import write_photos
 from training.data.sources import photographs
 from training.evaluation.calibration import set_relevance
 from training.recognition.examples import Region, photo_regions, regions_of
-from training.recognition.learning import LearningRate, learn
+from training.recognition.learning import FitSettings, learn
 
-QUICK = LearningRate(steps=150, batch=64, warmup=5, width=16)
+QUICK = FitSettings(steps=150, batch=64, warmup=5, width=16)
 
 
 def test_names_are_learnt_from_looks():
