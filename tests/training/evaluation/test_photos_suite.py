@@ -11,7 +11,7 @@ import pytest
 
 from find_core.results import box_of_mask
 from tests.training.data.test_photos import set_row
-from training.data.formats.photos import read_photos
+from training.data.formats.photos import coco_val_names, read_photos
 from training.evaluation import photos_suite
 from training.evaluation.photos_suite import chosen, iou_of_boxes, run_photos, targets_of
 
@@ -179,4 +179,5 @@ def test_box_iou_by_hand() -> None:
 
 def test_what_the_default_was_trained_on_is_known() -> None:
     seen = photos_suite.seen_images()
-    assert len(seen) == 150 and "000000000009.jpg" in seen
+    assert len(seen) == 150 + 40 and "000000000009.jpg" in seen
+    assert len(seen & coco_val_names()) == 40 and len(coco_val_names()) == 50
