@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
-import torch
-
+from find_core.checkpoint.beside import carry, check_hash, fill
 from find_core.checkpoint.store import tensors_hash
 from find_core.encoders.base import LanguageConfig
 from find_core.errors import CheckpointError
 from find_core.places.judge import JudgeSizes, PlaceJudge
-from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.files import read_tensors, write_tensors
 from find_core.support.json_text import json_text
 from find_core.support.meta_device import without_memory
 from find_core.support.printable import quoted, shown
@@ -70,8 +68,7 @@ def load_places(path: str | Path, language: LanguageConfig) -> PlaceJudge:
             f"{name} is no judge of places of version {VERSION}: make it anew with "
             "`python -m training.places.train`."
         )
-    if tensors_hash(tensors) != metadata.get("fingerprint"):
-        raise CheckpointError(f"{name} is damaged: its weights are not those that were saved.")
+    check_hash(tensors, metadata, name)
     made_for = _object(metadata.get("language", ""), name)
     if made_for.get("name") != language.name or made_for.get("options") != language.options:
         raise CheckpointError(
@@ -80,13 +77,8 @@ def load_places(path: str | Path, language: LanguageConfig) -> PlaceJudge:
         )
     with without_memory():
         judge = PlaceJudge(_sizes(_object(metadata.get("sizes", ""), name), name))
-    expected = {k: v.shape for k, v in judge.state_dict().items()}
-    if expected != {k: v.shape for k, v in tensors.items()}:
-        raise CheckpointError(f"{name} does not fit the sizes that it names: make it anew.")
-    if not all(torch.isfinite(v).all() for v in tensors.values()):
-        raise CheckpointError(f"{name} holds NaN or infinity: the file is damaged.")
-    judge.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
-    return judge.eval().requires_grad_(False)
+    fill(judge, tensors, name, "make it anew")
+    return judge
 
 
 def carry_places(source: str | Path, out: str | Path, language: LanguageConfig) -> bool:
@@ -95,15 +87,7 @@ def carry_places(source: str | Path, out: str | Path, language: LanguageConfig) 
     Args:
         source: the file, or the checkpoint folder that holds it.
     """
-    file = Path(source) / PLACES_FILE if Path(source).is_dir() else Path(source)
-    if not file.is_file():
-        return False
-    try:
-        load_places(file, language)
-    except CheckpointError:
-        return False
-    replace_file(Path(out) / PLACES_FILE, lambda path: copyfile(file, path), CheckpointError)
-    return True
+    return carry(PLACES_FILE, source, out, lambda file: load_places(file, language))
 
 
 def _object(text: str, name: str) -> dict[str, Any]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
-import torch
-
+from find_core.checkpoint.beside import carry, check_hash, fill
 from find_core.checkpoint.store import tensors_hash
 from find_core.encoders.base import LanguageConfig, VisionConfig
 from find_core.errors import CheckpointError
 from find_core.recognition.recognizer import Recognizer, RecognizerSizes
-from find_core.support.files import read_tensors, replace_file, write_tensors
+from find_core.support.files import read_tensors, write_tensors
 from find_core.support.json_text import json_text
 from find_core.support.meta_device import without_memory
 from find_core.support.printable import quoted, shown
@@ -73,8 +71,7 @@ def load_recognizer(path: str | Path, vision: VisionConfig, language: LanguageCo
     name = shown(path, 200)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise CheckpointError(f"{name} is no recogniser of version {VERSION}: {AGAIN}.")
-    if tensors_hash(tensors) != metadata.get("fingerprint"):
-        raise CheckpointError(f"{name} is damaged: its weights are not those that were saved.")
+    check_hash(tensors, metadata, name)
     made_for = parse_json(metadata.get("made_for", ""), f"The header of {name}", CheckpointError)
     wanted = _made_for(vision, language)
     if made_for != wanted:
@@ -85,15 +82,10 @@ def load_recognizer(path: str | Path, vision: VisionConfig, language: LanguageCo
     sizes, names = _sizes(metadata, name)
     with without_memory():
         recognizer = Recognizer(sizes, names)
-    expected = {k: v.shape for k, v in recognizer.state_dict().items()}
-    if expected != {k: v.shape for k, v in tensors.items()}:
-        raise CheckpointError(f"{name} does not fit the sizes that it names: {AGAIN}.")
-    if not all(torch.isfinite(v).all() for v in tensors.values()):
-        raise CheckpointError(f"{name} holds NaN or infinity: the file is damaged.")
+    fill(recognizer, tensors, name, AGAIN)
     if not (tensors["feature_spread"] > 0).all():
         raise CheckpointError(f"{name} holds a spread that is not positive: {AGAIN}.")
-    recognizer.load_state_dict({k: v.float() for k, v in tensors.items()}, assign=True)
-    return recognizer.eval().requires_grad_(False)
+    return recognizer
 
 
 def carry_recognizer(
@@ -104,15 +96,7 @@ def carry_recognizer(
     Args:
         source: the file, or the checkpoint folder that holds it.
     """
-    file = Path(source) / RECOGNIZER_FILE if Path(source).is_dir() else Path(source)
-    if not file.is_file():
-        return False
-    try:
-        load_recognizer(file, vision, language)
-    except CheckpointError:
-        return False
-    replace_file(Path(out) / RECOGNIZER_FILE, lambda path: copyfile(file, path), CheckpointError)
-    return True
+    return carry(RECOGNIZER_FILE, source, out, lambda file: load_recognizer(file, vision, language))
 
 
 def _made_for(vision: VisionConfig, language: LanguageConfig) -> dict[str, Any]:
